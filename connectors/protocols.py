@@ -1,0 +1,114 @@
+"""What the rest of quietcrm asks of a connector. Contracts, not base classes: match the shape, inherit nothing.
+
+`tests/contract` holds one suite per interface; a connector is done when its subclass of the suite is green.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol, runtime_checkable
+
+from connectors.model import Batch, Cursor, Message, OutgoingMail, Placed, RawMail, Unreadable
+
+
+class Parser(Protocol):
+    """Turns bytes into messages, outside the process where it matters. One answer a mail, in the same order; never raises
+    for what is in a mail."""
+
+    def parse(self, mails: Sequence[RawMail]) -> list[Message | Unreadable]:
+        """Parse and wait."""
+        ...
+
+    def submit(self, mails: Sequence[RawMail]) -> Future[list[Message | Unreadable]]:
+        """Start parsing; the caller may fetch the next mails meanwhile."""
+        ...
+
+    def close(self) -> None:
+        """End the children. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Reads one account. Blocking; one thread at a time; never changes a flag, never deletes, never moves.
+
+    Promises: the same cursor twice gives the same items as long as the mailbox stands still; following `cursor`
+    while `more` covers everything with no overlap; `None` starts at the configured first date, the live range
+    first, then the back-fill newest first; one broken message comes back as `Unreadable` and the rest arrive;
+    a position that means nothing any more raises `CursorExpired`; a bad login raises `AuthRejected`.
+    """
+
+    @property
+    def account(self) -> str:
+        """The account's name in quietcrm.yaml."""
+        ...
+
+    def check(self) -> tuple[str, ...]:
+        """Connect, log in, list folders. Returns findings, one plain sentence each; raises ConnectorError."""
+        ...
+
+    def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
+        """Read at most `limit` messages after `cursor`. Raises ConnectorError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. Safe to call twice; the source reconnects on the next fetch."""
+        ...
+
+
+@runtime_checkable
+class Wakeable(Protocol):
+    """A source that can be told of new mail instead of asking."""
+
+    def wait(self, timeout: float) -> bool:
+        """Block until something changed (True) or `timeout` seconds passed (False). A hint only: poll anyway."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make a running `wait` return now. Called from another thread."""
+        ...
+
+
+@runtime_checkable
+class Desk(Protocol):
+    """Lays mail of ours into a rep's own mailbox and looks after it there. Touches nothing that is not ours."""
+
+    def place_draft(self, mail: OutgoingMail) -> Placed:
+        """Put a draft into the Drafts folder, marked as a draft and unread marks untouched elsewhere."""
+        ...
+
+    def place_mail(self, mail: OutgoingMail) -> Placed:
+        """Put a mail into the Inbox as if it had arrived, unseen."""
+        ...
+
+    def find(self, message_id: str, *, drafts: bool) -> tuple[Placed, ...]:
+        """Copies of our mail in Drafts (`drafts=True`) or in the Inbox, by Message-ID; () if gone."""
+        ...
+
+    def withdraw(self, placed: Placed, message_id: str) -> bool:
+        """Remove exactly this mail of ours if it is unchanged (content hash equal). True if it is gone now,
+        False if it was edited and therefore left alone."""
+        ...
+
+
+@runtime_checkable
+class Mailer(Protocol):
+    """Sends one mail to one recipient."""
+
+    @property
+    def account(self) -> str:
+        """The sender's name in quietcrm.yaml."""
+        ...
+
+    def check(self) -> tuple[str, ...]:
+        """Connect and log in without sending. Returns findings; raises ConnectorError."""
+        ...
+
+    def send(self, mail: OutgoingMail, *, envelope_from: str, recipient: str) -> None:
+        """Hand the mail to the server. Returns when the server took responsibility; raises ConnectorError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. Safe to call twice."""
+        ...
