@@ -1,0 +1,542 @@
+"""Every table. The history (customer, contact, interaction ...) first, then what the daemon needs to run.
+
+Nothing is unique that people may share: two customers may carry one name, two contacts one address. What must be
+unique is said by a constraint, so that a second writer is harmless. Times are aware UTC (`UtcTime`). Text came
+through the parser's gate: no NUL, no lone surrogate.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from store.columns import UtcTime
+
+
+def _time(*, index: bool = False, nullable: bool = True) -> Any:
+    return Field(default=None, sa_column=Column(UtcTime(), nullable=nullable, index=index))
+
+
+def _json(default: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    return Field(default_factory=default, sa_column=Column(JSON, nullable=False))
+
+
+def _text() -> Any:
+    return Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class Meta(SQLModel, table=True):
+    """Small facts about this store: who made it, which release, the id of the hash key."""
+
+    __tablename__ = "meta"
+    key: str = Field(primary_key=True)
+    value: str
+
+
+# --- who: customers, contacts, addresses -----------------------------------------------------------------------
+
+
+class Customer(SQLModel, table=True):
+    """A company or a person we sell to. `name_key` is the folded name; not unique."""
+
+    __tablename__ = "customer"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    name_key: str = Field(index=True)
+    stage: str = Field(default="", index=True)
+    segment: str = Field(default="", index=True)
+    owner: str = ""
+    language: str = ""
+    country: str = ""
+    zone: str = ""
+    source: str = ""
+    fields: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+    last_in_at: datetime | None = _time()
+    last_out_at: datetime | None = _time()
+    merged_into: int | None = Field(default=None, foreign_key="customer.id")
+
+
+class CustomerTag(SQLModel, table=True):
+    """A tag of a customer."""
+
+    __tablename__ = "customer_tag"
+    customer_id: int = Field(primary_key=True, foreign_key="customer.id")
+    tag: str = Field(primary_key=True)
+
+
+class CustomerDomain(SQLModel, table=True):
+    """A mail domain of a customer, lower case. Two customers may claim one: then it matches neither alone."""
+
+    __tablename__ = "customer_domain"
+    customer_id: int = Field(primary_key=True, foreign_key="customer.id")
+    domain: str = Field(primary_key=True, index=True)
+
+
+class Contact(SQLModel, table=True):
+    """A person at a customer. `bounced_at` and `away_until` are what mail told us."""
+
+    __tablename__ = "contact"
+    id: int | None = Field(default=None, primary_key=True)
+    customer_id: int = Field(foreign_key="customer.id", index=True)
+    name: str = ""
+    title: str = ""
+    phone: str = ""
+    language: str = ""
+    country: str = ""
+    zone: str = ""
+    fields: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+    last_in_at: datetime | None = _time()
+    last_out_at: datetime | None = _time()
+    away_until: date | None = None
+    bounced_at: datetime | None = _time()
+    bounce_reason: str = ""
+
+
+class AddressRow(SQLModel, table=True):
+    """A mail address of a contact. `key` is the address in lower case; `alias` = learnt or stated beside the first."""
+
+    __tablename__ = "address"
+    __table_args__ = (UniqueConstraint("contact_id", "key"),)
+    id: int | None = Field(default=None, primary_key=True)
+    contact_id: int = Field(foreign_key="contact.id", index=True)
+    email: str
+    key: str = Field(index=True)
+    alias: bool = False
+
+
+# --- what happened: interactions -------------------------------------------------------------------------------
+
+
+class Interaction(SQLModel, table=True):
+    """One mail, call, meeting ... with a customer, once, however many mailboxes hold it.
+
+    identity      hash of Message-ID + From + Date (see store.identity); unique
+    content_key   second identity for missing or rewritten ids: Date + From + To/Cc + subject + new text
+    at            arrival of the copy seen first; orders the timeline
+    logged_by     rule that logged it, "" = the default
+    degraded      why parts are missing, "" for a sound mail
+    """
+
+    __tablename__ = "interaction"
+    __table_args__ = (Index("ix_interaction_content_key", "content_key"),)
+    id: int | None = Field(default=None, primary_key=True)
+    identity: str = Field(unique=True)
+    content_key: str
+    channel: str = "mail"
+    kind: str
+    direction: str
+    at: datetime = _time(index=True, nullable=False)
+    sent_at: datetime | None = _time()
+    message_id: str = Field(default="", index=True)
+    thread: str = Field(default="", index=True)
+    subject: str = _text()
+    text: str = _text()
+    sender: str = ""
+    sender_name: str = ""
+    attachments: list[Any] = _json(list)
+    headers: list[Any] = _json(list)
+    size: int = -1
+    rep: str = ""
+    logged_by: str = ""
+    degraded: str = ""
+    backfill: bool = False
+    created_at: datetime = _time(nullable=False)
+
+
+class InteractionCustomer(SQLModel, table=True):
+    """An interaction belongs to each customer it is about. `rung` = the step of the ladder that said so."""
+
+    __tablename__ = "interaction_customer"
+    interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
+    customer_id: int = Field(primary_key=True, foreign_key="customer.id", index=True)
+    rung: str
+
+
+class Participant(SQLModel, table=True):
+    """An address in the header of an interaction. role: from, sender, reply_to, to, cc, bcc."""
+
+    __tablename__ = "participant"
+    interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
+    role: str = Field(primary_key=True)
+    key: str = Field(primary_key=True, index=True)
+    email: str
+    name: str = ""
+    contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
+
+
+class Sighting(SQLModel, table=True):
+    """A copy of an interaction in a mailbox folder. `ref` is the newest place of it there."""
+
+    __tablename__ = "sighting"
+    interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
+    account: str = Field(primary_key=True)
+    folder: str = Field(primary_key=True)
+    ref: str
+    seen_at: datetime = _time(nullable=False)
+
+
+# --- what we promised: tasks, leads, cases, reminders, outgoing mail ---------------------------------------------
+
+
+class Task(SQLModel, table=True):
+    """Something a rep has to do. state: open, done, dropped."""
+
+    __tablename__ = "task"
+    id: int | None = Field(default=None, primary_key=True)
+    title: str
+    state: str = Field(default="open", index=True)
+    rep: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    due_at: datetime | None = _time()
+    fields: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+    closed_at: datetime | None = _time()
+
+
+class Lead(SQLModel, table=True):
+    """A possible sale. state: open, won, lost."""
+
+    __tablename__ = "lead"
+    id: int | None = Field(default=None, primary_key=True)
+    title: str
+    state: str = Field(default="open", index=True)
+    source: str = ""
+    owner: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    fields: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+    closed_at: datetime | None = _time()
+    lost_reason: str = ""
+
+
+class Case(SQLModel, table=True):
+    """A complaint or question to be solved. state: open, solved, dropped."""
+
+    __tablename__ = "case"
+    id: int | None = Field(default=None, primary_key=True)
+    title: str
+    state: str = Field(default="open", index=True)
+    priority: str = ""
+    owner: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    due_at: datetime | None = _time()
+    resolution: str = ""
+    fields: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+    closed_at: datetime | None = _time()
+
+
+class Order(SQLModel, table=True):
+    """A sale. `amount` in minor units of `currency`; -1 = not known."""
+
+    __tablename__ = "sales_order"
+    id: int | None = Field(default=None, primary_key=True)
+    number: str = Field(default="", index=True)
+    state: str = "open"
+    amount: int = -1
+    currency: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    fields: dict[str, Any] = _json(dict)
+    created_at: datetime = _time(nullable=False)
+
+
+class Note(SQLModel, table=True):
+    """A remark on a customer, made by a rule, a rep or the admin."""
+
+    __tablename__ = "note"
+    id: int | None = Field(default=None, primary_key=True)
+    text: str = _text()
+    author: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    created_at: datetime = _time(nullable=False)
+
+
+class OutboxState(StrEnum):
+    """planned -> placing -> placed -> sent | declined | expired | withdrawn | kept; planned -> cancelled | held | late.
+
+    planned     waits for `due_at`
+    placing     the copy is being laid into Drafts; after a crash looked up there by Message-ID
+    placed      lies in the rep's Drafts
+    held        cannot be made now (missing value, no Drafts folder ...): `reason` says why and what to do
+    sent        the rep sent it (found again in Sent)
+    declined    the rep deleted it
+    expired     lay untouched too long and was taken away
+    withdrawn   the customer wrote first; ours was untouched and is gone
+    kept        the customer wrote first, but the rep had edited the draft: left alone for good
+    cancelled   settled before it was ever placed
+    late        came due too long ago to be placed blindly (`late_after`)
+    """
+
+    PLANNED = "planned"
+    PLACING = "placing"
+    PLACED = "placed"
+    HELD = "held"
+    SENT = "sent"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    KEPT = "kept"
+    CANCELLED = "cancelled"
+    LATE = "late"
+
+
+class OutboxMail(SQLModel, table=True):
+    """A mail to a customer that a rule wants, from plan to end. Keyed (event, rule, slot): never made twice.
+
+    event        identity of the mail (or later: event) that caused it
+    text, html   rendered when it comes due, not before: the record may have changed
+    content_hash of what we laid into Drafts; tells whether the rep edited it
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (UniqueConstraint("event", "rule", "slot"),)
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = Field(default=OutboxState.PLANNED, index=True)
+    way: str = "draft"
+    event: str
+    rule: str
+    slot: str
+    account: str = ""
+    rep: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    recipient: str = ""
+    template: str = ""
+    language: str = ""
+    values: dict[str, Any] = _json(dict)
+    reply: bool = False
+    unless: str = ""
+    subject: str = _text()
+    text: str = _text()
+    html: str = _text()
+    message_id: str = Field(default="", index=True)
+    in_reply_to: str = ""
+    references: list[Any] = _json(list)
+    due_at: datetime = _time(index=True, nullable=False)
+    late_after: datetime | None = _time()
+    created_at: datetime = _time(nullable=False)
+    placed_at: datetime | None = _time()
+    settled_at: datetime | None = _time()
+    folder: str = ""
+    ref: str = ""
+    content_hash: str = ""
+    sent_message_id: str = ""
+    attempts: int = 0
+    reason: str = ""
+
+
+class ReminderState(StrEnum):
+    """planned -> placing -> placed -> done | withdrawn; planned -> cancelled | held."""
+
+    PLANNED = "planned"
+    PLACING = "placing"
+    PLACED = "placed"
+    HELD = "held"
+    DONE = "done"
+    WITHDRAWN = "withdrawn"
+    CANCELLED = "cancelled"
+
+
+class Reminder(SQLModel, table=True):
+    """A mail to a rep about a customer, laid into the rep's Inbox when due. Keyed like OutboxMail.
+
+    token   what stands in its subject ("4F2K"); `unless` = what settles it by itself ("replied", "mail sent")
+    """
+
+    __tablename__ = "reminder"
+    __table_args__ = (UniqueConstraint("event", "rule", "slot"),)
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = Field(default=ReminderState.PLANNED, index=True)
+    event: str
+    rule: str
+    slot: str
+    trigger: str = ""
+    rep: str = ""
+    account: str = ""
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    text: str = _text()
+    unless: str = ""
+    token: str = Field(default="", index=True)
+    message_id: str = Field(default="", index=True)
+    due_at: datetime = _time(index=True, nullable=False)
+    late_after: datetime | None = _time()
+    created_at: datetime = _time(nullable=False)
+    placed_at: datetime | None = _time()
+    settled_at: datetime | None = _time()
+    folder: str = ""
+    ref: str = ""
+    content_hash: str = ""
+    attempts: int = 0
+    reason: str = ""
+
+
+class NoticeSent(SQLModel, table=True):
+    """A daily notice that went to a person, so that a restart sends no second one."""
+
+    __tablename__ = "notice_sent"
+    recipient: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    message_id: str = ""
+    sent_at: datetime | None = _time()
+
+
+# --- never, unread, unmatched ------------------------------------------------------------------------------------
+
+
+class Suppression(SQLModel, table=True):
+    """Who gets no mail, or is never logged, by keyed hash of address or domain; outlives erasure.
+
+    purpose: "mail" (nothing is sent) or "log" (nothing is stored). reason: unsubscribed, bounced, erased, admin ...
+    """
+
+    __tablename__ = "suppression"
+    hash: str = Field(primary_key=True)
+    purpose: str = Field(primary_key=True)
+    reason: str = ""
+    created_at: datetime = _time(nullable=False)
+
+
+class Quarantine(SQLModel, table=True):
+    """A mail that could not be read: what was fetched, at most 1 MB, kept 30 days."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("account", "folder", "ref"),)
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    folder: str
+    ref: str
+    stage: str
+    reason: str
+    attempts: int = 1
+    raw: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    size: int = -1
+    message_id: str = ""
+    received_at: datetime | None = _time()
+    created_at: datetime = _time(nullable=False)
+    settled_at: datetime | None = _time()
+
+
+class Unmatched(SQLModel, table=True):
+    """A mail that belongs to nobody yet. Hashes only: no text, no address. Read again when a key becomes known."""
+
+    __tablename__ = "unmatched"
+    __table_args__ = (UniqueConstraint("account", "folder", "identity"),)
+    id: int | None = Field(default=None, primary_key=True)
+    identity: str = Field(index=True)
+    account: str
+    folder: str
+    ref: str
+    at: datetime = _time(index=True, nullable=False)
+    kind: str = ""
+    direction: str = ""
+    asked_at: datetime | None = _time()
+
+
+class UnmatchedKey(SQLModel, table=True):
+    """A keyed hash of an outside address ("a:...") or domain ("d:...") on an unmatched mail."""
+
+    __tablename__ = "unmatched_key"
+    unmatched_id: int = Field(primary_key=True, foreign_key="unmatched.id")
+    hash: str = Field(primary_key=True, index=True)
+
+
+# --- how we run --------------------------------------------------------------------------------------------------
+
+
+class Account(SQLModel, table=True):
+    """What is known of one mailbox account: position, state, progress.
+
+    state: new, ok, behind (back-fill runs), failing (tries again), parked (a person must mend it)
+    """
+
+    __tablename__ = "account"
+    name: str = Field(primary_key=True)
+    cursor: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    baseline_at: datetime = _time(nullable=False)
+    state: str = "new"
+    reason: str = ""
+    hint: str = ""
+    last_attempt_at: datetime | None = _time()
+    last_success_at: datetime | None = _time()
+    failures: int = 0
+    retry_at: datetime | None = _time()
+    backfill_done: int = 0
+    backfill_total: int = 0
+    last_mail_at: datetime | None = _time()
+
+
+class AccountFolder(SQLModel, table=True):
+    """A watched folder and the time before which its mail is old."""
+
+    __tablename__ = "account_folder"
+    account: str = Field(primary_key=True)
+    folder: str = Field(primary_key=True)
+    baseline_at: datetime = _time(nullable=False)
+
+
+class RuleLoaded(SQLModel, table=True):
+    """When a rule was first loaded: it sees only later mail. Hit count for `rules list`."""
+
+    __tablename__ = "rule_loaded"
+    name: str = Field(primary_key=True)
+    first_at: datetime = _time(nullable=False)
+    hits: int = 0
+    last_hit_at: datetime | None = _time()
+
+
+class ActionDone(SQLModel, table=True):
+    """An effect a rule had, keyed (event, rule, slot): a restart, a rescan or a move never repeats one."""
+
+    __tablename__ = "action_done"
+    event: str = Field(primary_key=True)
+    rule: str = Field(primary_key=True)
+    slot: str = Field(primary_key=True)
+    done_at: datetime = _time(nullable=False)
+    detail: str = ""
+
+
+class Trace(SQLModel, table=True):
+    """Why a mail with a row was treated as it was; headers only, kept 90 days."""
+
+    __tablename__ = "trace"
+    interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
+    config_hash: str
+    at: datetime = _time(index=True, nullable=False)
+    data: dict[str, Any] = _json(dict)
+
+
+class Change(SQLModel, table=True):
+    """A numbered change to a record, with what it was before, so that it can be reversed.
+
+    actor: "rule NAME", "admin", "rep NAME", "import". `table_name` and `row_id` name the record.
+    """
+
+    __tablename__ = "change"
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = _time(index=True, nullable=False)
+    actor: str
+    what: str
+    table_name: str
+    row_id: int
+    before: dict[str, Any] = _json(dict)
+    after: dict[str, Any] = _json(dict)
+    undone_at: datetime | None = _time()
