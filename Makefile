@@ -1,0 +1,69 @@
+# Everything a person or a CI needs, one word each. `make` alone prints this list.
+# Needs: make, git, python3 >= 3.11 with venv. The rest is fetched into .venv (from uv.lock) and, for the tests,
+# installed as Debian packages. Steps that are done already are skipped.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n logical --maxprocesses=4
+UV := .venv-uv/bin/uv
+BIN := .venv/bin
+RUNTIME := .venv/.synced-runtime
+DEVELOPMENT := .venv/.synced-development
+TYPED_TESTS := tests/conftest.py tests/servers tests/architecture
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+
+.PHONY: help demo test check lint format bench servers chroot-test clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(RUNTIME) ## a sample office, read and explained; needs no server, no account, no system package
+	@$(BIN)/quietcrm demo
+
+test: $(DEVELOPMENT) servers ## install what is missing (Dovecot, PostgreSQL), then run every test
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: lint test ## lint, then test: what must pass before a change goes in
+
+lint: $(DEVELOPMENT) ## ruff, mypy --strict and the layer contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases $(TYPED_TESTS)
+	@$(BIN)/lint-imports
+
+format: $(DEVELOPMENT) ## let ruff mend the style of every file
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured on this machine
+	@$(BIN)/python bench/run.py
+
+servers: ## the real servers that the tests talk to: Dovecot and PostgreSQL from Debian
+	@tests/servers/install.sh
+
+chroot-test: ## `make test` in a fresh Debian of its own (root and debootstrap; SUITE=bookworm)
+	@tests/servers/chroot.sh $(SUITE)
+
+clean: ## forget the environments and caches (not the Debian packages)
+	@rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-out
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "quietcrm needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv-uv \
+	  || { rm -rf .venv-uv; echo "python3 has no venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+
+$(RUNTIME): uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --quiet --frozen --no-dev --inexact --python $(PYTHON)
+	@touch $@
+
+$(DEVELOPMENT): uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --quiet --frozen --all-extras --python $(PYTHON)
+	@touch $(RUNTIME) $@

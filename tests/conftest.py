@@ -1,0 +1,105 @@
+"""Fixtures that every test may use: real servers on loopback, a database of each kind, the corpora.
+
+A server is started once in each test process, on free ports and in a folder of its own, so tests may run in parallel.
+When a server program is missing the tests fail and say what installs it; only absent corpora are skipped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from servers.dovecot import DovecotOptions, DovecotServer
+from servers.postgres import PostgresServer
+from servers.smtp_sink import SmtpSink
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class ImapUser:
+    """A fresh mailbox on a running server: `server.deliver(name, raw)` fills it."""
+
+    server: DovecotServer
+    name: str
+    password: str
+
+    @property
+    def address(self) -> str:
+        """The mail address that this mailbox stands for."""
+        return f"{self.name}@vendas.example"
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[DovecotServer]:
+    """One Dovecot for this test process; take `imap_user` for a mailbox on it."""
+    with DovecotServer() as server:
+        yield server
+
+
+@pytest.fixture
+def start_dovecot() -> Iterator[Callable[[DovecotOptions], DovecotServer]]:
+    """Start further servers with options of their own (a third of a second each); they end with the test."""
+    started: list[DovecotServer] = []
+
+    def start(options: DovecotOptions) -> DovecotServer:
+        server = DovecotServer(options)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+        server.remove()
+
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture
+def imap_user(dovecot: DovecotServer) -> ImapUser:
+    """An empty mailbox that no other test uses."""
+    user = ImapUser(dovecot, f"rep{next(_serial)}", "secret")
+    dovecot.add_user(user.name, user.password)
+    return user
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for this test process; take `database_url` for a database on it."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of an empty database, once as an SQLite file and once on PostgreSQL: each test runs on both."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'crm.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[SmtpSink]:
+    """An SMTP server that keeps what it gets, without login and without TLS."""
+    with SmtpSink() as sink:
+        yield sink
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The mail corpora, read where they lie: $QUIETCRM_CORPORA, or ../shared/corpora beside the repository."""
+    stated = os.environ.get("QUIETCRM_CORPORA")
+    folder = Path(stated) if stated else REPOSITORY.parent / "shared" / "corpora"
+    if not folder.is_dir():
+        pytest.skip("corpus not present, skipped")
+    return folder

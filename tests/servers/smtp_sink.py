@@ -1,0 +1,246 @@
+"""A small real SMTP server on loopback (RFC 5321) that keeps what it is given and answers by script.
+
+Offers SIZE, 8BITMIME, SMTPUTF8 and PIPELINING; STARTTLS when it has certificates, AUTH PLAIN when it has users.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from servers.certificates import Certificates
+from servers.listener import Listener
+
+Stage = Literal["connect", "mail", "rcpt", "data", "dot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One mail that was accepted."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    data: bytes
+    """With CRLF line ends, dots unstuffed, without the final dot."""
+    login: str = ""
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What to say at a stage instead of the usual. `cut` closes the connection without a word.
+
+    At the stage `dot` a code of 2xx, or `cut` with `keep`, means that the mail was accepted and is kept.
+    """
+
+    code: int = 250
+    text: str = "by script"
+    cut: bool = False
+    keep: bool = False
+
+
+class SmtpSink:
+    """`with SmtpSink() as sink:` then `sink.port`, `sink.mails`, `sink.await_mails(n)`.
+
+    `answers` maps (stage, address) to an Answer; the address is a recipient for `rcpt`, `data` and `dot`, the
+    envelope sender for `mail`, and "" stands for anybody. It may be changed while the server runs.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        *,
+        users: dict[str, str] | None = None,
+        certificates: Certificates | None = None,
+        size: int = 20_000_000,
+    ) -> None:
+        self.users = users or {}
+        self.size = size
+        self.answers: dict[tuple[Stage, str], Answer] = {}
+        self.mails: list[Envelope] = []
+        self.tls = None if certificates is None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.tls is not None and certificates is not None:
+            self.tls.load_cert_chain(certificates.certificate, certificates.key)
+        self._arrived = threading.Condition()
+        self._listener = Listener("smtp-sink", lambda connection: _Conversation(self, connection).run())
+        self.port = self._listener.port
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close the port and end every connection; what was kept stays readable."""
+        self._listener.stop()
+
+    def await_mails(self, count: int, *, seconds: float = 20.0) -> list[Envelope]:
+        """All mails so far once there are at least `count`; raises TimeoutError."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.mails) >= count, timeout=seconds):
+                raise TimeoutError(f"{len(self.mails)} of {count} mails after {seconds:.0f} s")
+            return list(self.mails)
+
+    def keep(self, envelope: Envelope) -> None:
+        """Record one accepted mail and wake who waits for it."""
+        with self._arrived:
+            self.mails.append(envelope)
+            self._arrived.notify_all()
+
+    def answer(self, stage: Stage, addresses: list[str], usual: Answer) -> Answer:
+        """The scripted answer for the first address that has one, else the one for anybody, else the usual."""
+        for address in (*addresses, ""):
+            if (stage, address.lower()) in self.answers:
+                return self.answers[stage, address.lower()]
+        return usual
+
+
+class _Over(Exception):
+    """The conversation ends here."""
+
+
+@dataclass(slots=True)
+class _Transaction:
+    sender: str = ""
+    recipients: list[str] = field(default_factory=list)
+
+
+class _Conversation:
+    """One connection: reads a command, answers it, until QUIT, a cut or the client's end."""
+
+    def __init__(self, sink: SmtpSink, connection: socket.socket) -> None:
+        self._sink = sink
+        self._socket = connection
+        self._input = connection.makefile("rb")
+        self._mail: _Transaction | None = None
+        self._login = ""
+        self._tls = False
+        self._commands: dict[str, Callable[[str], Answer | None]] = {
+            "EHLO": self._greet, "HELO": self._greet, "STARTTLS": self._start_tls, "AUTH": self._authenticate,
+            "MAIL": self._begin, "RCPT": self._recipient, "DATA": self._data, "RSET": self._reset,
+            "NOOP": lambda _: Answer(text="OK"), "QUIT": self._quit,
+        }  # fmt: skip
+
+    def run(self) -> None:
+        try:
+            self._say(self._sink.answer("connect", [], Answer(code=220, text="sink.example ESMTP")))
+            while line := self._input.readline(4096):
+                word, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
+                command = self._commands.get(word.upper())
+                answer = command(rest) if command else Answer(code=500, text="no such command")
+                if answer is not None:
+                    self._say(answer)
+        except _Over:
+            return
+        finally:
+            self._input.close()
+            self._socket.close()
+
+    def _say(self, answer: Answer) -> None:
+        if answer.cut:
+            raise _Over
+        lines = answer.text.split("\n")
+        words = [f"{answer.code}-{line}" for line in lines[:-1]] + [f"{answer.code} {lines[-1]}"]
+        self._socket.sendall("".join(f"{line}\r\n" for line in words).encode())
+
+    def _greet(self, _: str) -> Answer:
+        self._mail = None
+        offers = ["sink.example", f"SIZE {self._sink.size}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
+        if self._sink.tls is not None and not self._tls:
+            offers.append("STARTTLS")
+        if self._sink.users:
+            offers.append("AUTH PLAIN")
+        return Answer(text="\n".join(offers))
+
+    def _start_tls(self, _: str) -> None:
+        if self._sink.tls is None or self._tls:
+            self._say(Answer(code=502, text="no TLS here"))
+            return
+        self._say(Answer(code=220, text="go ahead"))
+        self._input.close()
+        self._socket = self._sink.tls.wrap_socket(self._socket, server_side=True)
+        self._input = self._socket.makefile("rb")
+        self._mail, self._login, self._tls = None, "", True
+
+    def _authenticate(self, rest: str) -> Answer:
+        mechanism, _, initial = rest.partition(" ")
+        if mechanism.upper() != "PLAIN":
+            return Answer(code=504, text="only PLAIN")
+        if not initial:
+            self._say(Answer(code=334, text=""))
+            initial = self._input.readline(4096).decode("ascii", "replace").strip()
+        try:
+            _, login, password = base64.b64decode(initial, validate=True).decode().split("\0")
+        except (binascii.Error, ValueError):
+            return Answer(code=501, text="not understood")
+        if self._sink.users.get(login) != password:
+            return Answer(code=535, text="5.7.8 wrong login or password")
+        self._login = login
+        return Answer(code=235, text="2.7.0 welcome")
+
+    def _begin(self, rest: str) -> Answer:
+        if self._sink.users and not self._login:
+            return Answer(code=530, text="5.7.0 log in first")
+        sender, parameters = _path(rest)
+        sizes = [word[5:] for word in parameters.upper().split() if word.startswith("SIZE=")]
+        if sizes and int(sizes[0]) > self._sink.size:
+            return Answer(code=552, text="5.3.4 too big")
+        answer = self._sink.answer("mail", [sender], Answer(text="2.1.0 OK"))
+        if answer.code < 300:
+            self._mail = _Transaction(sender=sender)
+        return answer
+
+    def _recipient(self, rest: str) -> Answer:
+        if self._mail is None:
+            return Answer(code=503, text="MAIL first")
+        address, _ = _path(rest)
+        answer = self._sink.answer("rcpt", [address], Answer(text="2.1.5 OK"))
+        if answer.code < 300:
+            self._mail.recipients.append(address)
+        return answer
+
+    def _data(self, _: str) -> Answer:
+        if self._mail is None or not self._mail.recipients:
+            return Answer(code=503, text="RCPT first")
+        mail, self._mail = self._mail, None
+        answer = self._sink.answer("data", mail.recipients, Answer(code=354, text="end with a dot"))
+        if answer.cut or answer.code != 354:
+            return answer
+        self._say(answer)
+        data = self._read_mail()
+        answer = self._sink.answer("dot", mail.recipients, Answer(text="2.0.0 kept"))
+        if answer.keep or (answer.code < 300 and not answer.cut):
+            self._sink.keep(Envelope(
+                sender=mail.sender, recipients=tuple(mail.recipients), data=data, login=self._login, tls=self._tls
+            ))  # fmt: skip
+        return answer
+
+    def _read_mail(self) -> bytes:
+        lines: list[bytes] = []
+        while (line := self._input.readline()) != b".\r\n":
+            if not line:
+                raise _Over  # the client went away before the final dot: nothing was accepted
+            lines.append(line.removeprefix(b"."))
+        return b"".join(lines)
+
+    def _reset(self, _: str) -> Answer:
+        self._mail = None
+        return Answer(text="2.0.0 OK")
+
+    def _quit(self, _: str) -> None:
+        self._say(Answer(code=221, text="2.0.0 bye"))
+        raise _Over
+
+
+def _path(argument: str) -> tuple[str, str]:
+    """`FROM:<a@b> SIZE=9` as (`a@b`, `SIZE=9`)."""
+    inside, _, parameters = argument.partition("<")[2].partition(">")
+    return inside, parameters
