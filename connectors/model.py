@@ -92,7 +92,8 @@ class Message:
     received_at         when the server took it in (INTERNALDATE, file time); orders mail and sets baselines
     sender              From; None if missing or unreadable. `sent_by` is Sender where it differs
     text                what the writer newly wrote; `quoted` and `signature` were cut off it
-    headers             (name in lower case, decoded value) in order, without trace headers; at most 200 of 2,000 characters
+    headers             (name in lower case, decoded value) in order, without trace headers; at most 200, 2,000
+                        characters each
     away_until          the return date an out-of-office states
     size                bytes of the whole mail on the server, -1 if unknown
     flags               as the server has them (IMAP: "\\Seen", "\\Flagged", keywords)
@@ -244,7 +245,7 @@ class OutgoingMail:
     """A mail quietcrm writes: a draft, a reminder, a notice. One recipient, or several for a draft's Cc.
 
     message_id  made when queued (without angle brackets), so a repeat is recognisable
-    headers     further headers, e.g. ("Auto-Submitted", "auto-generated"); names and values are checked for control characters
+    headers     further headers, e.g. ("Auto-Submitted", "auto-generated"); checked for control characters
     """
 
     message_id: str

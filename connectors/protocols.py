@@ -13,8 +13,10 @@ from connectors.model import Batch, Cursor, Message, OutgoingMail, Placed, RawMa
 
 
 class Parser(Protocol):
-    """Turns bytes into messages, outside the process where it matters. One answer a mail, in the same order; never raises
-    for what is in a mail."""
+    """Turns bytes into messages, outside the process where it matters.
+
+    One answer a mail, in the same order; never raises for what is in a mail.
+    """
 
     def parse(self, mails: Sequence[RawMail]) -> list[Message | Unreadable]:
         """Parse and wait."""
@@ -54,6 +56,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of connections. Safe to call twice; the source reconnects on the next fetch."""
+        ...
+
+
+@runtime_checkable
+class Rereader(Protocol):
+    """A source that can read single mails again: for mail that matched nobody, of which nothing was stored."""
+
+    def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
+        """Read the copies at (folder display name, ref). What is no longer there is left out. Raises ConnectorError."""
         ...
 
 
