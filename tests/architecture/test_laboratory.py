@@ -151,7 +151,8 @@ def test_proxy_stalls_until_released_and_refuses() -> None:
             proxy.await_hit()
             assert proxy.counts().up == 2
             proxy.release()
-            assert client.recv(5, socket.MSG_WAITALL) == b"12345"
+            with client.makefile("rb") as stream:
+                assert stream.read(5) == b"12345"
         proxy.refuse()
         with pytest.raises(ConnectionError):
             _ask(proxy.port, b"x" * 100)

@@ -152,9 +152,9 @@ class FaultProxy:
                         if rest is None:
                             return
                         chunk, fault = rest, None
-                    target.sendall(chunk)
                     passed[side] += len(chunk)
-                    self._count(side, len(chunk), turned)
+                    self._count(side, len(chunk), turned)  # before sending: who has an answer finds it counted
+                    target.sendall(chunk)
 
     def _strike(
         self, fault: Fault, chunk: bytes, allowed: int, ends: tuple[socket.socket, socket.socket]
@@ -164,8 +164,8 @@ class FaultProxy:
             if fault.times >= 0 and self._hits >= fault.times:
                 return chunk
         source, target = ends
-        target.sendall(chunk[:allowed])
         self._count(fault.side, allowed, False)
+        target.sendall(chunk[:allowed])
         with self._struck:
             self._hits += 1
             self._struck.notify_all()
