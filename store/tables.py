@@ -268,7 +268,8 @@ class Note(SQLModel, table=True):
 
 
 class OutboxState(StrEnum):
-    """planned -> placing -> placed -> sent | declined | expired | withdrawn | kept; planned -> cancelled | held | late.
+    """planned -> placing -> placed -> sent | declined | withdrawing; withdrawing -> withdrawn | expired | kept;
+    planned -> cancelled | held; held -> planned | cancelled; declined -> sent (the copy in Sent came late).
 
     planned     waits for `due_at`
     placing     the copy is being laid into Drafts; after a crash looked up there by Message-ID
@@ -277,10 +278,10 @@ class OutboxState(StrEnum):
     sent        the rep sent it (found again in Sent)
     declined    the rep deleted it
     expired     lay untouched too long and was taken away
-    withdrawn   the customer wrote first; ours was untouched and is gone
-    kept        the customer wrote first, but the rep had edited the draft: left alone for good
+    withdrawing settled by a mail or by time (`reason`); the copy is still to be taken out of Drafts
+    withdrawn   settled before the rep sent it; ours was untouched and is gone
+    kept        to be withdrawn, but the rep had edited the draft: left alone for good
     cancelled   settled before it was ever placed
-    late        came due too long ago to be placed blindly (`late_after`)
     """
 
     PLANNED = "planned"
@@ -290,16 +291,18 @@ class OutboxState(StrEnum):
     SENT = "sent"
     DECLINED = "declined"
     EXPIRED = "expired"
+    WITHDRAWING = "withdrawing"
     WITHDRAWN = "withdrawn"
     KEPT = "kept"
     CANCELLED = "cancelled"
-    LATE = "late"
 
 
 class OutboxMail(SQLModel, table=True):
     """A mail to a customer that a rule wants, from plan to end. Keyed (event, rule, slot): never made twice.
 
     event        identity of the mail (or later: event) that caused it
+    unless       what settles it by itself, comma-separated: customer_wrote, team_wrote
+    late         it was found only after `late_after`; the notice says so
     text, html   rendered when it comes due, not before: the record may have changed
     content_hash of what we laid into Drafts; tells whether the rep edited it
     """
@@ -339,25 +342,31 @@ class OutboxMail(SQLModel, table=True):
     content_hash: str = ""
     sent_message_id: str = ""
     attempts: int = 0
+    late: bool = False
     reason: str = ""
 
 
 class ReminderState(StrEnum):
-    """planned -> placing -> placed -> done | withdrawn; planned -> cancelled | held."""
+    """planned -> placing -> placed -> done | withdrawing; withdrawing -> withdrawn | kept; planned -> cancelled | held.
+
+    done = the rep deleted or moved it; kept = settled by itself, but the rep had changed it, so it was left alone.
+    """
 
     PLANNED = "planned"
     PLACING = "placing"
     PLACED = "placed"
     HELD = "held"
     DONE = "done"
+    WITHDRAWING = "withdrawing"
     WITHDRAWN = "withdrawn"
+    KEPT = "kept"
     CANCELLED = "cancelled"
 
 
 class Reminder(SQLModel, table=True):
     """A mail to a rep about a customer, laid into the rep's Inbox when due. Keyed like OutboxMail.
 
-    token   what stands in its subject ("4F2K"); `unless` = what settles it by itself ("replied", "mail sent")
+    token   what stands in its subject ("4F2K"); `unless` = what settles it by itself: customer_wrote, team_wrote
     """
 
     __tablename__ = "reminder"
@@ -436,7 +445,10 @@ class Quarantine(SQLModel, table=True):
 
 
 class Unmatched(SQLModel, table=True):
-    """A mail that belongs to nobody yet. Hashes only: no text, no address. Read again when a key becomes known."""
+    """A mail that belongs to nobody yet. Hashes only: no text, no address.
+
+    due = one of its keys became known: it is to be read again and logged (no actions fire).
+    """
 
     __tablename__ = "unmatched"
     __table_args__ = (UniqueConstraint("account", "folder", "identity"),)
@@ -448,11 +460,12 @@ class Unmatched(SQLModel, table=True):
     at: datetime = _time(index=True, nullable=False)
     kind: str = ""
     direction: str = ""
-    asked_at: datetime | None = _time()
+    due: bool = Field(default=False, index=True)
 
 
 class UnmatchedKey(SQLModel, table=True):
-    """A keyed hash of an outside address ("a:...") or domain ("d:...") on an unmatched mail."""
+    """A keyed hash on an unmatched mail: of an outside address ("a:..."), an outside domain ("d:...") or of a
+    Message-ID it answers ("m:..."), so that the answer is found when the mail it answers is logged later."""
 
     __tablename__ = "unmatched_key"
     unmatched_id: int = Field(primary_key=True, foreign_key="unmatched.id")

@@ -1,0 +1,116 @@
+"""What a command shows: results on stdout, remarks on stderr, colour only on a terminal, JSON where asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command."""
+
+    FINE = 0
+    PROBLEMS = 1
+    USAGE = 2
+    CONFIG = 3
+    NOT_FOUND = 4
+    LOGIN = 5
+    NETWORK = 6
+    REFUSED = 7
+    RUNNING = 8
+    INTERRUPTED = 130
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A Rich console that is plain when it is no terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 140
+    return Console(file=stream, no_color=bool(os.environ.get("NO_COLOR")), highlight=False, soft_wrap=True, width=width)
+
+
+def say(text: str = "") -> None:
+    """A line of the result, on stdout. Control characters of mail are made harmless."""
+    sys.stdout.write(harmless(text) + "\n")
+
+
+def remark(text: str) -> None:
+    """A line beside the result, on stderr."""
+    sys.stderr.write(harmless(text) + "\n")
+
+
+def harmless(text: str) -> str:
+    """Text from mail must not steer a terminal: control characters other than newline and tab become U+FFFD."""
+    return "".join(c if (c >= " " and c != "\x7f" and not "\x80" <= c <= "\x9f") or c in "\n\t" else "\ufffd" for c in text)
+
+
+def emit(data: object, *, as_json: bool, human: Callable[[], None]) -> None:
+    """Show a result: one JSON value on stdout, or whatever `human` prints."""
+    if as_json:
+        sys.stdout.write(json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
+    else:
+        human()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """A table on stdout: boxed on a terminal, tab-separated elsewhere (for grep and cut)."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            say("\t".join(str(cell).replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=title or None, title_justify="left", header_style="bold")
+    for heading in headings:
+        grid.add_column(heading, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(harmless(str(cell))) for cell in row))
+    console().print(grid)
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress display on stderr with bar, count and time left; invisible where there is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    display = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+        transient=True,
+    )
+    with display:
+        yield display
+
+
+def local(at: datetime | None, zone: Any) -> str:
+    """A time for people, in their zone: "2026-11-20 14:03"; "-" if there is none."""
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M") if at else "-"

@@ -1,0 +1,54 @@
+"""The office as configured: settings and rules, loaded together, all or nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import ConfigError, Problem
+from config.load import config_hash, read_settings
+from config.settings import Settings
+from rules.hours import OfficeHours
+from rules.load import RuleSet, load_ruleset, office_hours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """One good configuration. `warnings` are worth showing but stop nothing."""
+
+    directory: Path
+    settings: Settings
+    rules: RuleSet
+    hours: OfficeHours
+    hash: str
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def state(self) -> Path:
+        """Where quietcrm keeps its own files: systemd's StateDirectory, else DIR/state."""
+        return state_directory(self.directory)
+
+
+def state_directory(directory: Path) -> Path:
+    """The folder for lock, hash key, socket and (by default) the database."""
+    named = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(named) if named else directory / "state"
+
+
+def load_office(directory: Path) -> Office:
+    """Load and check everything. Raises ConfigError that names every fault of settings, rules and templates."""
+    problems: list[Problem] = []
+    settings = read_settings(directory, problems)
+    rules = load_ruleset(directory, settings, problems) if settings else None
+    errors = [problem for problem in problems if not problem.warning]
+    if errors or settings is None or rules is None:
+        raise ConfigError(errors)
+    return Office(
+        directory=directory,
+        settings=settings,
+        rules=rules,
+        hours=office_hours(settings),
+        hash=config_hash(directory),
+        warnings=tuple(problem for problem in problems if problem.warning),
+    )
