@@ -11,10 +11,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import JSON, Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from store.columns import UtcTime
+from store.columns import KeyText, UtcTime
 
 
 def _time(*, index: bool = False, nullable: bool = True) -> Any:
@@ -27,6 +27,18 @@ def _json(default: type[dict[str, Any]] | type[list[Any]]) -> Any:
 
 def _text() -> Any:
     return Field(default="", sa_column=Column(Text, nullable=False))
+
+
+def _key(*, index: bool = False, primary_key: bool = False, unique: bool = False) -> Any:
+    column = Column(KeyText, nullable=False, index=index or None, primary_key=primary_key, unique=unique or None)
+    return Field(sa_column=column)
+
+
+_NUMBERED = {"sqlite_autoincrement": True}
+"""A number is never given twice, not even after the newest row is gone: people and the change log refer to it."""
+
+_JOIN = {"sqlite_with_rowid": False}
+"""Rows that are nothing but their key: SQLite keeps them in one tree instead of two."""
 
 
 class Meta(SQLModel, table=True):
@@ -44,9 +56,10 @@ class Customer(SQLModel, table=True):
     """A company or a person we sell to. `name_key` is the folded name; not unique."""
 
     __tablename__ = "customer"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     name: str
-    name_key: str = Field(index=True)
+    name_key: str = _key(index=True)
     stage: str = Field(default="", index=True)
     segment: str = Field(default="", index=True)
     owner: str = ""
@@ -65,6 +78,7 @@ class CustomerTag(SQLModel, table=True):
     """A tag of a customer."""
 
     __tablename__ = "customer_tag"
+    __table_args__ = _JOIN
     customer_id: int = Field(primary_key=True, foreign_key="customer.id")
     tag: str = Field(primary_key=True)
 
@@ -73,14 +87,16 @@ class CustomerDomain(SQLModel, table=True):
     """A mail domain of a customer, lower case. Two customers may claim one: then it matches neither alone."""
 
     __tablename__ = "customer_domain"
+    __table_args__ = _JOIN
     customer_id: int = Field(primary_key=True, foreign_key="customer.id")
-    domain: str = Field(primary_key=True, index=True)
+    domain: str = _key(primary_key=True, index=True)
 
 
 class Contact(SQLModel, table=True):
     """A person at a customer. `bounced_at` and `away_until` are what mail told us."""
 
     __tablename__ = "contact"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     customer_id: int = Field(foreign_key="customer.id", index=True)
     name: str = ""
@@ -106,11 +122,14 @@ class AddressRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     contact_id: int = Field(foreign_key="contact.id", index=True)
     email: str
-    key: str = Field(index=True)
+    key: str = _key(index=True)
     alias: bool = False
 
 
 # --- what happened: interactions -------------------------------------------------------------------------------
+
+
+_BY_RULE = text("logged_by <> ''")
 
 
 class Interaction(SQLModel, table=True):
@@ -124,7 +143,11 @@ class Interaction(SQLModel, table=True):
     """
 
     __tablename__ = "interaction"
-    __table_args__ = (Index("ix_interaction_content_key", "content_key"),)
+    __table_args__ = (
+        Index("ix_interaction_content_key", "content_key"),
+        Index("ix_interaction_logged_by", "logged_by", "at", sqlite_where=_BY_RULE, postgresql_where=_BY_RULE),
+        _NUMBERED,
+    )
     id: int | None = Field(default=None, primary_key=True)
     identity: str = Field(unique=True)
     content_key: str
@@ -150,11 +173,16 @@ class Interaction(SQLModel, table=True):
 
 
 class InteractionCustomer(SQLModel, table=True):
-    """An interaction belongs to each customer it is about. `rung` = the step of the ladder that said so."""
+    """An interaction belongs to each customer it is about. `rung` = the step of the ladder that said so.
+
+    `at` repeats the interaction's, so that the newest of a customer are found without sorting all of them.
+    """
 
     __tablename__ = "interaction_customer"
+    __table_args__ = (Index("ix_interaction_customer_timeline", "customer_id", "at"), _JOIN)
     interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
-    customer_id: int = Field(primary_key=True, foreign_key="customer.id", index=True)
+    customer_id: int = Field(primary_key=True, foreign_key="customer.id")
+    at: datetime = _time(nullable=False)
     rung: str
 
 
@@ -162,9 +190,10 @@ class Participant(SQLModel, table=True):
     """An address in the header of an interaction. role: from, sender, reply_to, to, cc, bcc."""
 
     __tablename__ = "participant"
+    __table_args__ = _JOIN
     interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
     role: str = Field(primary_key=True)
-    key: str = Field(primary_key=True, index=True)
+    key: str = _key(primary_key=True, index=True)
     email: str
     name: str = ""
     contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
@@ -174,6 +203,7 @@ class Sighting(SQLModel, table=True):
     """A copy of an interaction in a mailbox folder. `ref` is the newest place of it there."""
 
     __tablename__ = "sighting"
+    __table_args__ = _JOIN
     interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
     account: str = Field(primary_key=True)
     folder: str = Field(primary_key=True)
@@ -188,6 +218,7 @@ class Task(SQLModel, table=True):
     """Something a rep has to do. state: open, done, dropped."""
 
     __tablename__ = "task"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     title: str
     state: str = Field(default="open", index=True)
@@ -205,6 +236,7 @@ class Lead(SQLModel, table=True):
     """A possible sale. state: open, won, lost."""
 
     __tablename__ = "lead"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     title: str
     state: str = Field(default="open", index=True)
@@ -223,6 +255,7 @@ class Case(SQLModel, table=True):
     """A complaint or question to be solved. state: open, solved, dropped."""
 
     __tablename__ = "case"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     title: str
     state: str = Field(default="open", index=True)
@@ -242,6 +275,7 @@ class Order(SQLModel, table=True):
     """A sale. `amount` in minor units of `currency`; -1 = not known."""
 
     __tablename__ = "sales_order"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     number: str = Field(default="", index=True)
     state: str = "open"
@@ -258,6 +292,7 @@ class Note(SQLModel, table=True):
     """A remark on a customer, made by a rule, a rep or the admin."""
 
     __tablename__ = "note"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     text: str = _text()
     author: str = ""
@@ -308,11 +343,12 @@ class OutboxMail(SQLModel, table=True):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (UniqueConstraint("event", "rule", "slot"),)
+    __table_args__ = (UniqueConstraint("event", "rule", "slot"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     state: str = Field(default=OutboxState.PLANNED, index=True)
     way: str = "draft"
     event: str
+    event_at: datetime = _time(nullable=False)
     rule: str
     slot: str
     account: str = ""
@@ -370,13 +406,13 @@ class Reminder(SQLModel, table=True):
     """
 
     __tablename__ = "reminder"
-    __table_args__ = (UniqueConstraint("event", "rule", "slot"),)
+    __table_args__ = (UniqueConstraint("event", "rule", "slot"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     state: str = Field(default=ReminderState.PLANNED, index=True)
     event: str
+    event_at: datetime = _time(nullable=False)
     rule: str
     slot: str
-    trigger: str = ""
     rep: str = ""
     account: str = ""
     customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
@@ -428,7 +464,7 @@ class Quarantine(SQLModel, table=True):
     """A mail that could not be read: what was fetched, at most 1 MB, kept 30 days."""
 
     __tablename__ = "quarantine"
-    __table_args__ = (UniqueConstraint("account", "folder", "ref"),)
+    __table_args__ = (UniqueConstraint("account", "folder", "ref"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     account: str
     folder: str
@@ -468,6 +504,7 @@ class UnmatchedKey(SQLModel, table=True):
     Message-ID it answers ("m:..."), so that the answer is found when the mail it answers is logged later."""
 
     __tablename__ = "unmatched_key"
+    __table_args__ = _JOIN
     unmatched_id: int = Field(primary_key=True, foreign_key="unmatched.id")
     hash: str = Field(primary_key=True, index=True)
 
@@ -520,6 +557,7 @@ class ActionDone(SQLModel, table=True):
     """An effect a rule had, keyed (event, rule, slot): a restart, a rescan or a move never repeats one."""
 
     __tablename__ = "action_done"
+    __table_args__ = _JOIN
     event: str = Field(primary_key=True)
     rule: str = Field(primary_key=True)
     slot: str = Field(primary_key=True)
@@ -544,6 +582,7 @@ class Change(SQLModel, table=True):
     """
 
     __tablename__ = "change"
+    __table_args__ = _NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = _time(index=True, nullable=False)
     actor: str
