@@ -10,7 +10,9 @@ from config.errors import ConfigError, Problem
 from config.load import config_hash, read_settings
 from config.settings import Settings
 from rules.hours import OfficeHours
-from rules.load import RuleSet, load_ruleset, office_hours
+from rules.load import load_ruleset
+from rules.office import office_of
+from rules.ruleset import RuleSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +22,13 @@ class Office:
     directory: Path
     settings: Settings
     rules: RuleSet
-    hours: OfficeHours
     hash: str
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def hours(self) -> OfficeHours:
+        """When the office is open."""
+        return office_of(self.settings).hours
 
     @property
     def state(self) -> Path:
@@ -48,7 +54,6 @@ def load_office(directory: Path) -> Office:
         directory=directory,
         settings=settings,
         rules=rules,
-        hours=office_hours(settings),
         hash=config_hash(directory),
         warnings=tuple(problem for problem in problems if problem.warning),
     )

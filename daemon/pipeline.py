@@ -1,0 +1,343 @@
+"""From a batch of read mail to rows: the one place that writes history.
+
+One transaction a batch: known mail becomes a sighting, new mail is matched and run through the rules, decisions
+become rows, and the cursor moves, all or nothing. No network inside. A mail that errs is rolled back to its
+savepoint and put into quarantine; the others go on.
+
+Mail without actions is collected and written in bulk. Before a mail with actions what was collected is flushed, so
+that its rules and effects see the store as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlmodel import Session
+
+from connectors.model import Batch, Cursor, Message, Unreadable
+from daemon import effects
+from daemon.clock import Clock
+from daemon.counts import Counts
+from daemon.directory import contact_ids, directory_for
+from daemon.effects import Cause
+from daemon.office import Office
+from daemon.settling import customers_with_promises, settle
+from rules.decision import Decision, Direction, Outcome
+from rules.engine import evaluate
+from rules.facts import Directory, Moment, Thread
+from rules.office import office_of
+from store import accounts, actions, interactions, quarantine, suppressions, unmatched
+from store.engine import Store
+from store.errors import StoreError
+from store.hashing import HashKey
+from store.identity import Identity, identity, subject_key
+from store.interactions import NewInteraction, Touch
+from store.unmatched import NewUnmatched
+
+log = structlog.get_logger()
+
+OWN_HEADER = "x-quietcrm"
+OWN_MAIL = ("reminder", "notice")
+
+
+@dataclass(slots=True)
+class Work:
+    """The state of one batch while it is worked through."""
+
+    session: Session
+    account: str
+    office: Office
+    now: datetime
+    backfill: bool
+    rep: str
+    moments: dict[str, Moment]
+    directory: Directory
+    items: Sequence[Message]
+    promised: set[int]
+    counts: Counts = field(default_factory=Counts)
+    rows: list[NewInteraction] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)
+    strangers: list[NewUnmatched] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+class Pipeline:
+    """Handles batches of every account. Thread-safe as far as the store is: one batch at a time is written."""
+
+    def __init__(self, store: Store, key: HashKey, office: Office, clock: Clock) -> None:
+        self._store = store
+        self._key = key
+        self._clock = clock
+        self.office = office
+
+    def start(self, account: str, now: datetime) -> Cursor | None:
+        """Begin a pass: the account's row exists afterwards (its baseline is `now` at first contact); its cursor."""
+        with self._store.writing() as session:
+            row = accounts.begin(session, account, now)
+            return Cursor(row.cursor) if row.cursor is not None else None
+
+    def handle(self, account: str, batch: Batch, *, since: datetime, dry_run: bool = False) -> Counts:
+        """Write one batch. `since` = when this pass began: the baseline of folders that are new now."""
+        with self._store.writing() as session:
+            baselines = accounts.folder_baselines(session, account, batch.folders, since)
+            work = self._begin(session, account, batch.items, baselines, backfill=batch.backfill)
+            self._messages(work)
+            for failed in batch.unreadable:
+                self._unreadable(work, failed)
+            self._flush(work)
+            accounts.advance(session, account, batch, work.now)
+            if dry_run:
+                session.rollback()
+        return work.counts
+
+    def log_late(self, account: str, messages: Sequence[Message], gone: Iterable[int]) -> Counts:
+        """Log mails that matched nobody when they came (their customer is known now). Fires no actions."""
+        with self._store.writing() as session:
+            unmatched.forget(session, gone)
+            work = self._begin(session, account, messages, {}, backfill=True)
+            self._messages(work)
+            self._flush(work)
+        return work.counts
+
+    def explain(self, session: Session, message: Message) -> Decision:
+        """What the rules say of one mail now, every rule traced. Writes nothing."""
+        directory = directory_for(session, self._key, self.office.settings, (message,))
+        moment = Moment(now=self._clock.now(), baseline=message.received_at - timedelta(days=1), loaded={})
+        return evaluate(self.office.rules, message, directory, self.office.settings, moment, explain=True)
+
+    # --- one batch -------------------------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        session: Session,
+        account: str,
+        items: Sequence[Message],
+        baselines: dict[str, datetime],
+        *,
+        backfill: bool,
+    ) -> Work:
+        now = self._clock.now()
+        setting = self.office.settings.accounts.get(account)
+        loaded = actions.loaded_rules(session)
+        return Work(
+            session=session,
+            account=account,
+            office=self.office,
+            now=now,
+            backfill=backfill,
+            rep=(setting.rep or "") if setting else "",
+            moments={folder: Moment(now=now, baseline=at, loaded=loaded) for folder, at in baselines.items()},
+            directory=directory_for(session, self._key, self.office.settings, items),
+            items=items,
+            promised=customers_with_promises(session),
+        )
+
+    def _messages(self, work: Work) -> None:
+        work.counts.seen += len(work.items)
+        ordered = sorted(work.items, key=lambda message: message.received_at)
+        identities = [identity(message) for message in ordered]
+        known = interactions.find_known(work.session, identities)
+        strangers = unmatched.known(work.session, {self._key.identity(who.key) for who in identities})
+        sightings = []
+        for message, who in zip(ordered, identities, strict=True):
+            if (number := known.get(who.key)) is not None:
+                sightings.append((number, message.account, message.folder, message.ref, message.received_at))
+                work.counts.duplicate += 1
+            elif _is_own(message, work.office):
+                work.counts.skipped["own"] += 1
+            else:
+                self._new(work, message, who, seen_before=self._key.identity(who.key) in strangers)
+        interactions.add_sightings(work.session, sightings)
+
+    def _new(self, work: Work, message: Message, who: Identity, *, seen_before: bool) -> None:
+        history = Moment(now=work.now, baseline=None)
+        moment = history if seen_before else work.moments.get(message.folder, history)
+        try:
+            decision = evaluate(work.office.rules, message, work.directory, work.office.settings, moment)
+            if decision.outcome in (Outcome.LOG, Outcome.HEADERS):
+                self._log(work, message, who, decision)
+            elif decision.outcome is Outcome.UNMATCHED:
+                work.strangers.append(self._stranger(message, who, decision))
+                work.counts.unmatched += 1
+            else:
+                work.counts.skipped[decision.outcome.value] += 1
+        except StoreError:
+            raise
+        except Exception as error:
+            log.error("message.failed", account=work.account, ref=message.ref, exc_info=error)
+            self._put_aside(work, message, error)
+
+    def _log(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
+        repeated = bool({who.key, who.content} & work.seen)
+        work.seen |= {who.key, who.content} - {""}
+        if repeated:
+            # The same mail twice in one batch (two folders): `record` makes it one row with two sightings.
+            work.rows.append(_row(work, message, who, decision, decision.match.customers, {}))
+            work.counts.duplicate += 1
+            return
+        if decision.actions:
+            self._act(work, message, who, decision)
+        else:
+            customers = decision.match.customers
+            work.rows.append(_row(work, message, who, decision, customers, contact_ids(work.directory, message)))
+            self._remember(work, message, decision, customers)
+            if work.promised.intersection(customers):
+                settle(work.session, work.office.settings, message, decision, work.now)
+        if any(reason.startswith("header only") for reason in message.degraded):
+            work.counts.degraded += 1
+        else:
+            work.counts.logged += 1
+
+    def _act(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
+        self._flush(work)
+        with work.session.begin_nested():
+            cause = Cause(
+                session=work.session,
+                office=work.office,
+                key=self._key,
+                message=message,
+                decision=decision,
+                event=who.key,
+                account=work.account,
+                now=work.now,
+            )
+            people = effects.file_under(cause)
+            row = _row(work, message, who, decision, tuple(people.customers), people.contacts, people.customers)
+            (number,) = interactions.record(work.session, [row])
+            effects.perform(cause, people, number)
+            self._remember(work, message, decision, tuple(people.customers))
+            settle(work.session, work.office.settings, message, decision, work.now)
+        self._flush(work)
+        work.promised = customers_with_promises(work.session)
+        work.directory = directory_for(work.session, self._key, work.office.settings, work.items)
+
+    def _remember(self, work: Work, message: Message, decision: Decision, customers: tuple[int, ...]) -> None:
+        """Let later mails of the batch see this one: as part of their thread, and as the customer's last mail."""
+        contact = decision.match.contact
+        work.touches.append(
+            Touch(
+                at=message.received_at,
+                direction=decision.direction.value,
+                customer_ids=customers,
+                contact_ids=(contact.id,) if contact else (),
+            )
+        )
+        if message.message_id and isinstance(work.directory.threads, dict):
+            thread = Thread(customers=customers, subject_key=subject_key(message.subject))
+            work.directory.threads.setdefault(message.message_id, thread)
+        if not work.backfill and isinstance(work.directory.customers, dict):
+            for number in customers:
+                _touch_facts(work.directory.customers, number, message.received_at, decision.direction)
+
+    def _stranger(self, message: Message, who: Identity, decision: Decision) -> NewUnmatched:
+        outside = decision.match.outside
+        public = office_of(self.office.settings).is_public
+        hashes = {self._key.address(person.key) for person in outside}
+        hashes |= {self._key.domain(person.domain) for person in outside if not public(person.domain)}
+        hashes |= {self._key.message_id(reference) for reference in message.references[-10:]}
+        return NewUnmatched(
+            identity=self._key.identity(who.key),
+            account=message.account,
+            folder=message.folder,
+            ref=message.ref,
+            at=message.received_at,
+            kind=message.kind.value,
+            direction=decision.direction.value,
+            hashes=frozenset(hashes),
+        )
+
+    def _flush(self, work: Work) -> None:
+        rows, work.rows = work.rows, []
+        interactions.record(work.session, rows)
+        interactions.touch(work.session, work.touches)
+        work.touches = []
+        unmatched.remember(work.session, work.strangers)
+        work.strangers = []
+        if rows:
+            unmatched.forget_identities(work.session, [self._key.identity(row.identity.key) for row in rows])
+            answered = [self._key.message_id(row.message.message_id) for row in rows if row.message.message_id]
+            unmatched.mark_due(work.session, answered)
+
+    # --- what could not be read or written --------------------------------------------------------------------------
+
+    def _unreadable(self, work: Work, failed: Unreadable) -> None:
+        work.counts.seen += 1
+        reason = self._must_not_keep(work, failed)
+        if reason:
+            work.counts.skipped[reason] += 1
+            return
+        quarantine.put(work.session, failed, work.now)
+        work.counts.quarantined += 1
+        log.warning("message.quarantined", account=work.account, ref=failed.ref, stage=failed.stage)
+
+    def _must_not_keep(self, work: Work, failed: Unreadable) -> str:
+        settings = work.office.settings
+        people = [person.key for person in failed.people]
+        if people and all(settings.is_internal(person) for person in people):
+            return Outcome.INTERNAL.value
+        hashes = [self._key.address(person) for person in people if not settings.is_internal(person)]
+        if any(settings.is_never_log(person) for person in people) or suppressions.holds(work.session, hashes, "log"):
+            return Outcome.NEVER_LOG.value
+        return ""
+
+    def _put_aside(self, work: Work, message: Message, error: Exception) -> None:
+        failed = Unreadable(
+            account=message.account,
+            folder=message.folder,
+            ref=message.ref,
+            stage="store",
+            reason=f"writing it failed with {type(error).__name__}",
+            people=tuple(message.people()),
+            message_id=message.message_id,
+            received_at=message.received_at,
+            size=message.size,
+        )
+        quarantine.put(work.session, failed, work.now)
+        work.counts.failed += 1
+
+
+def _row(
+    work: Work,
+    message: Message,
+    who: Identity,
+    decision: Decision,
+    customers: tuple[int, ...],
+    contacts: dict[str, int],
+    rungs: dict[int, str] | None = None,
+) -> NewInteraction:
+    rungs = rungs or dict(decision.match.rungs)
+    return NewInteraction(
+        message=message,
+        identity=who,
+        kind=message.kind.value,
+        direction=decision.direction.value,
+        customers=[(number, rungs.get(number, "")) for number in customers],
+        contacts=contacts,
+        rep=work.rep,
+        logged_by=decision.logged_by,
+        degraded="; ".join(message.degraded),
+        backfill=work.backfill,
+        headers_only=decision.outcome is Outcome.HEADERS,
+        trace=decision.as_dict(),
+        config_hash=work.office.hash,
+        created_at=work.now,
+    )
+
+
+def _touch_facts(customers: dict[int, object], number: int, at: datetime, direction: Direction) -> None:
+    facts = customers.get(number)
+    if facts is not None:
+        name = "last_in_at" if direction is Direction.IN else "last_out_at"
+        customers[number] = replace(facts, **{name: at})  # type: ignore[type-var]
+
+
+def _is_own(message: Message, office: Office) -> bool:
+    """A reminder or notice of ours: by its header, which counts only between people of the office."""
+    return (
+        message.header(OWN_HEADER) in OWN_MAIL
+        and message.sender is not None
+        and office.settings.is_internal(message.sender.key)
+    )

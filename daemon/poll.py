@@ -1,0 +1,159 @@
+"""Reading one account: fetch, hand to the pipeline, fetch again while there is more; errors become a state.
+
+The next batch is fetched and parsed while the present one is written. That is safe because a fetch only depends on
+its cursor: if the write fails, the prefetched batch is thrown away and asked for again later.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from connectors.errors import CursorExpired
+from connectors.model import Batch, Cursor
+from connectors.protocols import Source
+from daemon.clock import Clock
+from daemon.counts import Counts
+from daemon.pipeline import Pipeline
+from daemon.policy import Verdict, is_expected, judge
+from store import accounts
+from store.engine import Store
+
+log = structlog.get_logger()
+
+BATCH = 500
+
+
+@dataclass(slots=True)
+class Stop:
+    """Tells every loop to end at the next safe point."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+
+    def __bool__(self) -> bool:
+        return self.event.is_set()
+
+
+class Poller:
+    """Polls one account. `poll` never raises for what belongs to daily life; it records the account's state."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        store: Store,
+        pipeline: Pipeline,
+        clock: Clock,
+        jitter: random.Random,
+        stop: Stop,
+        backfill_rate: float = 0,
+    ) -> None:
+        self.source = source
+        self._store = store
+        self._pipeline = pipeline
+        self._clock = clock
+        self._jitter = jitter
+        self._stop = stop
+        self._rate = backfill_rate
+        self._turn = threading.Lock()
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.source.account
+
+    def is_due(self) -> bool:
+        """False while a pause after a failure lasts."""
+        with self._store.session() as session:
+            row = accounts.load(session, self.account)
+        return row is None or row.retry_at is None or row.retry_at <= self._clock.now()
+
+    def poll(self, *, progress: Callable[[Batch, Counts], None] | None = None, once: bool = True) -> Counts:
+        """One pass over what is there now. With `once` False only until the live mail is read and one back-fill batch."""
+        total = Counts()
+        if not self._turn.acquire(blocking=False):
+            return total
+        try:
+            self._pass(total, progress, once)
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._turn.release()
+        return total
+
+    def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
+        started = self._clock.now()
+        cursor = self._pipeline.start(self.account, started)
+        for batch in self._batches(cursor):
+            counts = self._pipeline.handle(self.account, batch, since=started)
+            total.add(counts)
+            if progress:
+                progress(batch, counts)
+            if self._stop or (not once and batch.backfill):
+                break
+            self._slow_down(batch)
+        self._succeeded()
+
+    def _batches(self, cursor: Cursor | None) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1, thread_name_prefix=f"fetch-{self.account}") as fetcher:
+            ahead: Future[Batch] = fetcher.submit(self._fetch, cursor)
+            while True:
+                batch = ahead.result()
+                if batch.more and not self._stop:
+                    ahead = fetcher.submit(self._fetch, batch.cursor)
+                yield batch
+                if not batch.more or self._stop:
+                    return
+
+    def _fetch(self, cursor: Cursor | None) -> Batch:
+        try:
+            return self.source.fetch(cursor, limit=BATCH)
+        except CursorExpired as error:
+            log.warning("cursor.expired", account=self.account, reason=error.message)
+            return self.source.fetch(None, limit=BATCH)
+
+    def _slow_down(self, batch: Batch) -> None:
+        if self._rate and batch.backfill and batch.items:
+            self._stop.event.wait(len(batch.items) / self._rate)
+
+    def _succeeded(self) -> None:
+        now = self._clock.now()
+        with self._store.writing() as session:
+            was = accounts.load(session, self.account)
+            accounts.succeeded(session, self.account, now)
+        if was is not None and was.state in ("failing", "parked"):
+            log.info("account.recovered", account=self.account)
+
+    def _failed(self, error: Exception) -> Verdict:
+        now = self._clock.now()
+        with self._store.writing() as session:
+            row = accounts.load(session, self.account)
+            was, failures = (row.state, row.failures + 1) if row else ("new", 1)
+            verdict = judge(error, failures, self._jitter)
+            state = "parked" if verdict.parked else "failing"
+            accounts.failed(
+                session, self.account, now, state=state, reason=verdict.reason, hint=verdict.hint, retry_at=now + verdict.pause
+            )
+        self._report(error, was, state, verdict)
+        self.source.close()
+        return verdict
+
+    def _report(self, error: Exception, was: str, state: str, verdict: Verdict) -> None:
+        # Once on loss and once on return, never in between: an outage of a night is two lines.
+        if not is_expected(error):
+            log.error("account.broke", account=self.account, exc_info=error)
+        elif was != state:
+            log.warning(
+                f"account.{state}", account=self.account, reason=verdict.reason, pause=round(verdict.pause.total_seconds())
+            )
+
+
+def next_try(now: datetime, retry_at: datetime | None) -> float:
+    """Seconds until an account may be tried again, at least 0."""
+    return max(0.0, (retry_at - now).total_seconds()) if retry_at else 0.0

@@ -1,0 +1,132 @@
+"""Which drafts and reminders a mail settles. Runs inside the transaction that records the mail.
+
+Three things can happen: the mail *is* a draft of ours that the rep sent; the customer wrote, so what we prepared is
+stale; or the team wrote, so nobody needs reminding. What was never laid into a mailbox is cancelled at once; what
+lies there is marked `withdrawing`, and `daemon.desks` takes it out after the commit.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from config.settings import Settings
+from connectors.model import Kind, Message
+from daemon.likeness import likeness
+from rules.decision import Decision, Direction
+from rules.ladder import is_public_domain
+from store import outbox, reminders
+from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
+
+CUSTOMER_WROTE = "customer_wrote"
+TEAM_WROTE = "team_wrote"
+
+LIKE_IN_THREAD = 0.3
+LIKE_ELSEWHERE = 0.7
+_UNSENT = (OutboxState.PLACED, OutboxState.PLACING, OutboxState.DECLINED, OutboxState.WITHDRAWING)
+
+
+def settle(session: Session, settings: Settings, message: Message, decision: Decision, now: datetime) -> list[str]:
+    """Settle what this newly recorded mail settles. Returns what was done, for the trace."""
+    if message.kind is not Kind.HUMAN or not decision.match.customers:
+        return []
+    customers = decision.match.customers
+    if decision.direction is Direction.OUT:
+        sent = _find_sent(session, message, customers)
+        done = [_mark_sent(session, sent, message, now)] if sent else []
+        return done + _close(session, settings, message, decision, TEAM_WROTE, now)
+    wrote = senders_customers(message, decision)
+    return _close(session, settings, message, decision, CUSTOMER_WROTE, now) if wrote else []
+
+
+def senders_customers(message: Message, decision: Decision) -> frozenset[int]:
+    """The customers whose side wrote this mail: by the sender's address or domain, or because it answers our thread."""
+    if message.sender is None:
+        return frozenset()
+    key, domain = message.sender.key, message.sender.domain
+    found: set[int] = set()
+    for answer in decision.match.answers:
+        by_thread = answer.rung in ("token", "plus_address", "thread") and answer.used
+        by_domain = answer.rung == "domain" and (domain == answer.seen or domain.endswith("." + answer.seen))
+        if by_thread or by_domain or (answer.rung in ("address", "alias") and answer.seen == key):
+            found.update(answer.customers)
+    return frozenset(found)
+
+
+def _find_sent(session: Session, message: Message, customers: tuple[int, ...]) -> OutboxMail | None:
+    """The draft of ours that this mail from Sent is, if any."""
+    recipients = {address.key for address in (*message.to, *message.cc, *message.bcc)}
+    for draft in outbox.of_customers(session, customers, states=_UNSENT):
+        if draft.message_id == message.message_id and draft.message_id:
+            return draft
+        if draft.recipient.lower() not in recipients:
+            continue
+        answered = {*draft.references, draft.in_reply_to, draft.message_id} - {""}
+        in_thread = bool(answered & {*message.references, message.in_reply_to})
+        if likeness(draft.text, message.text) >= (LIKE_IN_THREAD if in_thread else LIKE_ELSEWHERE):
+            return draft
+    return None
+
+
+def _mark_sent(session: Session, draft: OutboxMail, message: Message, now: datetime) -> str:
+    assert draft.id is not None
+    fields = {"settled_at": message.sent_at or message.received_at, "sent_message_id": message.message_id}
+    outbox.move(session, draft.id, _UNSENT, OutboxState.SENT, reason="the rep sent it", **fields)
+    return f"draft {draft.id} was sent"
+
+
+def _close(
+    session: Session, settings: Settings, message: Message, decision: Decision, what: str, now: datetime
+) -> list[str]:
+    done = []
+    customers = tuple(senders_customers(message, decision)) if what == CUSTOMER_WROTE else decision.match.customers
+    states = (OutboxState.PLANNED, OutboxState.HELD, OutboxState.PLACING, OutboxState.PLACED)
+    for draft in outbox.of_customers(session, customers, states=states):
+        if _settles(settings, message, decision, draft, what) and _close_draft(session, draft, what, now):
+            done.append(f"draft {draft.id}: {_words(what)}")
+    for reminder in reminders.of_customers(session, customers, states=tuple(ReminderState(s) for s in states)):
+        if _settles(settings, message, decision, reminder, what) and _close_reminder(session, reminder, what, now):
+            done.append(f"reminder {reminder.id}: {_words(what)}")
+    return done
+
+
+def _settles(
+    settings: Settings, message: Message, decision: Decision, promise: OutboxMail | Reminder, what: str
+) -> bool:
+    if what not in promise.unless.split(",") or message.received_at <= promise.event_at:
+        return False
+    contact = decision.match.contact
+    if promise.contact_id is None or (contact is not None and contact.id == promise.contact_id):
+        return True
+    if what == TEAM_WROTE:
+        return promise.contact_id in _written_to(message, decision)
+    return message.sender is not None and not is_public_domain(message.sender.domain, settings)
+
+
+def _written_to(message: Message, decision: Decision) -> set[int]:
+    contact = decision.match.contact
+    recipients = {address.key for address in (*message.to, *message.cc, *message.bcc)}
+    return {contact.id} if contact is not None and recipients & set(contact.emails) else set()
+
+
+def _words(what: str) -> str:
+    return "the customer wrote" if what == CUSTOMER_WROTE else "the team wrote"
+
+
+def _close_draft(session: Session, draft: OutboxMail, what: str, now: datetime) -> bool:
+    assert draft.id is not None
+    early, placed = (OutboxState.PLANNED, OutboxState.HELD), (OutboxState.PLACING, OutboxState.PLACED)
+    reason = _words(what)
+    return outbox.move(session, draft.id, early, OutboxState.CANCELLED, settled_at=now, reason=reason) or outbox.move(
+        session, draft.id, placed, OutboxState.WITHDRAWING, reason=reason
+    )
+
+
+def _close_reminder(session: Session, reminder: Reminder, what: str, now: datetime) -> bool:
+    assert reminder.id is not None
+    early, placed = (ReminderState.PLANNED, ReminderState.HELD), (ReminderState.PLACING, ReminderState.PLACED)
+    reason = _words(what)
+    return reminders.move(
+        session, reminder.id, early, ReminderState.CANCELLED, settled_at=now, reason=reason
+    ) or reminders.move(session, reminder.id, placed, ReminderState.WITHDRAWING, reason=reason)
