@@ -64,7 +64,7 @@ _serial = itertools.count(1)
 @pytest.fixture
 def imap_user(dovecot: DovecotServer) -> ImapUser:
     """An empty mailbox that no other test uses."""
-    user = ImapUser(dovecot, f"rep{next(_serial)}", "secret")
+    user = ImapUser(dovecot, f"user{next(_serial)}", "secret")
     dovecot.add_user(user.name, user.password)
     return user
 

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from servers.certificates import make_certificates
+from servers.folders import maildir_path
 from servers.process import (
     as_user,
     await_port,
@@ -125,10 +126,7 @@ class DovecotServer:
 
     def maildir(self, name: str, folder: str = "INBOX") -> Path:
         """Where a folder of a user lies. `folder` is the decoded name with `/` between its levels."""
-        root = self.folder / "mail" / name / "Maildir"
-        if folder == "INBOX":
-            return root
-        return root / ("." + ".".join(encode_utf7(level) for level in folder.split("/")))
+        return maildir_path(self.folder / "mail" / name / "Maildir", folder)
 
     def make_mailbox(self, name: str, folder: str) -> Path:
         """Create a folder on disk, as the mail store would; harmless if it exists."""
@@ -169,6 +167,11 @@ class DovecotServer:
         path.write_bytes(content)
         os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
+    def own(self, tree: Path) -> None:
+        """Give a folder that a test wrote, with all in it, to the server's user."""
+        for path in (tree, *tree.rglob("*")):
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+
     def doveadm(self, *arguments: str) -> str:
         """Run doveadm on this server as the server's user; its standard output. Raises with what it said."""
         command = [*as_user(self.user), find_program("doveadm"), "-c", str(self._config), *arguments]
@@ -206,17 +209,6 @@ class DovecotServer:
         if not self.options.special_use:
             return ""
         return "\n".join(f"  mailbox {name} {{\n    special_use = {use}\n  }}" for name, use in SPECIAL_USE.items())
-
-
-def encode_utf7(name: str) -> str:
-    """One level of a folder name in modified UTF-7 (RFC 3501, 5.1.3), as it stands on disk and on the wire."""
-
-    def encode(run: re.Match[str]) -> str:
-        if run[0] == "&":
-            return "&-"
-        return run[0].encode("utf-7").decode("ascii").replace("/", ",").replace("+", "&").rstrip("-") + "-"
-
-    return re.sub(r"&|[^\x20-\x7e]+", encode, name)
 
 
 _COMMON = """\
