@@ -47,7 +47,7 @@ bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured on this 
 servers: ## the real servers that the tests talk to: Dovecot and PostgreSQL from Debian
 	@tests/servers/install.sh
 
-chroot-test: ## `make test` in a fresh Debian of its own (root and debootstrap; SUITE=bookworm)
+chroot-test: ## `make test` in a fresh Debian of its own (root and debootstrap; SUITE=trixie for another)
 	@tests/servers/chroot.sh $(SUITE)
 
 clean: ## forget the environments and caches (not the Debian packages)
