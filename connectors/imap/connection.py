@@ -1,0 +1,299 @@
+"""One logged-in IMAP connection: connect, log in, list, look, examine. Opens mailboxes read-only, never SELECT."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imapclient import IMAPClient, SocketTimeout
+
+from connectors.errors import AuthRejected, Misconfigured, Unavailable
+from connectors.folders import Folder, decode_name, folder_of, give_purposes
+from connectors.imap.settings import ImapSettings
+from connectors.imap.trouble import BUSY_CODES, translated
+from connectors.imap.wire import Answer, Node, Refused, Wire, compact, expand, parse_internal_date, quote, tokens
+
+__all__ = ["Connection", "Standing", "connect"]
+
+_STATUS = "UIDNEXT UIDVALIDITY MESSAGES"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a folder stands. 0 means the server did not say. `identity` is a name of the mailbox itself, "" if none."""
+
+    uidnext: int = 0
+    uidvalidity: int = 0
+    messages: int = 0
+    modseq: int = 0
+    identity: str = ""
+
+
+def connect(settings: ImapSettings) -> Connection:
+    """Open a connection and log in. Raises ConnectorError; AuthRejected only for a tagged NO to the login."""
+    where = f"{settings.host}:{settings.port}"
+    _refuse_open_password(settings)
+    context = _tls_context(settings)
+    with translated(settings.account, where):
+        timeout = SocketTimeout(connect=settings.connect_timeout, read=settings.read_timeout)
+        tls = settings.security == "tls"
+        client = IMAPClient(settings.host, settings.port, ssl=tls, ssl_context=context, timeout=timeout)
+        client.normalise_times = False
+    try:
+        with translated(settings.account, where):
+            if settings.security == "starttls":
+                _start_tls(client, settings, context)
+            _keep_alive(client.socket(), settings)
+            return Connection(client, settings, _log_in(client, settings))
+    except BaseException:
+        _drop(client)
+        raise
+
+
+def _refuse_open_password(settings: ImapSettings) -> None:
+    if settings.security != "none" or settings.host == "localhost":
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(settings.host).is_loopback:
+            return
+    raise Misconfigured(
+        settings.account,
+        f"the password would travel to {settings.host} unprotected",
+        hint="set `security: tls` or `security: starttls`",
+    )
+
+
+def _tls_context(settings: ImapSettings) -> ssl.SSLContext | None:
+    if settings.security == "none":
+        return None
+    if settings.ca and not Path(settings.ca).is_file():
+        raise Misconfigured(settings.account, f"there is no file {settings.ca}", hint="correct `ca:` in quietcrm.yaml")
+    try:
+        return ssl.create_default_context(cafile=settings.ca or None)
+    except ssl.SSLError as error:
+        raise Misconfigured(
+            settings.account, f"{settings.ca} holds no usable certificate", hint="`ca:` needs a PEM file"
+        ) from error
+
+
+def _start_tls(client: IMAPClient, settings: ImapSettings, context: ssl.SSLContext | None) -> None:
+    if not client.has_capability("STARTTLS"):
+        raise Misconfigured(
+            settings.account,
+            f"{settings.host}:{settings.port} does not offer STARTTLS",
+            hint="try `security: tls` with port 993, or ask the server's admin",
+        )
+    client.starttls(context)
+
+
+def _keep_alive(link: socket.socket, settings: ImapSettings) -> None:
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_USER_TIMEOUT", 120_000)):
+        if option := getattr(socket, name, None):  # Linux only; polling covers the rest
+            with contextlib.suppress(OSError):
+                link.setsockopt(socket.IPPROTO_TCP, option, value)
+    link.settimeout(settings.read_timeout)
+
+
+def _drop(client: IMAPClient) -> None:
+    with contextlib.suppress(Exception):
+        client.shutdown()
+
+
+def _log_in(client: IMAPClient, settings: ImapSettings) -> frozenset[str]:
+    """Log in and return the capabilities that hold from now on."""
+    wire = Wire(client)
+    before = frozenset(bytes(name).decode("ascii", "replace").upper() for name in client.capabilities())
+    answer = wire.run(_login_command(before, settings))[0]
+    if answer.status != "OK":
+        raise _login_error(settings, answer)
+    if answer.code == "CAPABILITY":
+        return _words(answer.argument)
+    for pieces in wire.say(b"CAPABILITY").untagged:
+        if pieces[0][2:13].upper() == b"CAPABILITY ":
+            return _words(pieces[0][13:])
+    return before
+
+
+def _words(text: bytes) -> frozenset[str]:
+    return frozenset(text.decode("ascii", "replace").upper().split())
+
+
+def _login_command(capabilities: frozenset[str], settings: ImapSettings) -> bytes:
+    if {"SASL-IR", "AUTH=PLAIN"} <= capabilities:  # RFC 4616 in one round trip; any charset
+        secret = base64.b64encode(f"\0{settings.login}\0{settings.password}".encode())
+        return b"AUTHENTICATE PLAIN " + secret
+    if "LOGINDISABLED" in capabilities:
+        raise Misconfigured(
+            settings.account,
+            f"{settings.host}:{settings.port} takes no password on this connection",
+            hint="set `security: starttls` or `security: tls`",
+        )
+    return b"LOGIN %s %s" % (quote(settings.login), quote(settings.password))
+
+
+def _login_error(settings: ImapSettings, answer: Answer) -> Exception:
+    where = f"{settings.host}:{settings.port}"
+    text = answer.text.lower()
+    if answer.code in BUSY_CODES or "too many" in text or "temporar" in text or "try again" in text:
+        return Unavailable(settings.account, f"{where} takes no login now: {answer.text}", hint="nothing to do")
+    if answer.status == "BAD":
+        return Refused(answer.status, answer.code, answer.text)
+    if answer.code == "PRIVACYREQUIRED":
+        return Misconfigured(settings.account, f"{where} wants an encrypted connection", hint="set `security: tls`")
+    return AuthRejected(
+        settings.account,
+        f"{where} refused the login of {settings.login}: {answer.text}",
+        hint="check `login:` and the password; many providers want an app password",
+    )
+
+
+class Connection:
+    """A logged-in connection and what it knows: capabilities and the open folder. Errors come untranslated."""
+
+    def __init__(self, client: IMAPClient, settings: ImapSettings, capabilities: frozenset[str]) -> None:
+        self.client = client
+        self.wire = Wire(client)
+        self.capabilities = capabilities
+        self.open_key = ""
+        self.exists = 0
+        self._settings = settings
+
+    def close(self) -> None:
+        """Say goodbye if the line is up; never raises."""
+        with contextlib.suppress(Exception):
+            self.client.socket().settimeout(2.0)
+            self.wire.run(b"LOGOUT")
+        _drop(self.client)
+
+    def abandon(self) -> None:
+        """Close without a word; never raises."""
+        _drop(self.client)
+
+    def list_folders(self) -> tuple[list[Folder], dict[str, Standing]]:
+        """All folders with their purposes and, by LIST-STATUS (RFC 5819) or one STATUS each, where they stand."""
+        together = "LIST-STATUS" in self.capabilities
+        command = b'LIST "" "*"' + (b" RETURN (SPECIAL-USE STATUS (%s))" % self._status_items() if together else b"")
+        try:
+            lines = self.wire.say(command).untagged
+        except Refused:
+            together, lines = False, self.wire.say(b'LIST "" "*"').untagged
+        folders, standings = [], {}
+        for line in map(tokens, lines):
+            if folder := _listed(line):
+                folders.append(folder)
+            elif found := _standing(line):
+                standings[found[0]] = found[1]
+        purposed = give_purposes(list({folder.key: folder for folder in folders}.values()))
+        if not together:
+            standings = self.standings([folder.key for folder in purposed if folder.selectable])
+        return purposed, standings
+
+    def _status_items(self) -> bytes:
+        # Believe CAPABILITY: some servers show HIGHESTMODSEQ in SELECT and know nothing of CONDSTORE.
+        extra = " HIGHESTMODSEQ" if self.capabilities & {"CONDSTORE", "QRESYNC"} else ""
+        extra += " MAILBOXID" if "OBJECTID" in self.capabilities else ""
+        return (_STATUS + extra).encode()
+
+    def standings(self, keys: Sequence[str]) -> dict[str, Standing]:
+        """STATUS of each folder in one round trip; a folder that refuses is left out."""
+        items = self._status_items()
+        commands = [b"STATUS %s (%s)" % (_mailbox(key), items) for key in keys]
+        answers = self.wire.run(*commands) if commands else []
+        lines = [tokens(pieces) for answer in answers for pieces in answer.untagged]
+        # The answer may spell the name otherwise than the question (quoted, literal, INBOX in any case).
+        return dict(found for line in lines if (found := _standing(line)))
+
+    def examine(self, key: str) -> Standing:
+        """Open a folder read-only (EXAMINE). Raises Refused if it cannot be opened."""
+        self.open_key = ""
+        answer = self.wire.say(b"EXAMINE " + _mailbox(key))
+        self.open_key = key
+        values = {b"EXISTS": 0}
+        for line in (tokens(pieces) for pieces in answer.untagged):
+            if len(line) >= 2 and line[1] == b"EXISTS":
+                values[b"EXISTS"] = int(line[0])
+            elif len(line) >= 3 and line[0] == b"OK" and isinstance(line[1], bytes):
+                values[line[1].strip(b"[]").upper()] = _number(line[2])
+        self.exists = values[b"EXISTS"]
+        return Standing(values.get(b"UIDNEXT", 0), values.get(b"UIDVALIDITY", 0), self.exists)
+
+    def noop(self) -> bool:
+        """Ask for news of the open folder in one round trip. True if mails may have come."""
+        grown = False
+        for pieces in self.wire.say(b"NOOP").untagged:
+            line = pieces[0].split()
+            if line[-1:] == [b"EXISTS"] and line[1].isdigit():
+                self.exists, grown = int(line[1]), True
+        return grown
+
+    def uids(self, low: int, high: int = 0, criteria: bytes = b"") -> list[int]:
+        """UIDs from `low` to `high` (0: the end) in the open folder, ascending. `n:*` always names the last mail, so
+        what lies below `low` is dropped (RFC 3501 6.4.8)."""
+        span = b"UID %d:%s" % (low, b"%d" % high if high else b"*")
+        esearch = "ESEARCH" in self.capabilities
+        command = b"UID SEARCH %s%s%s" % (b"RETURN (ALL) " if esearch else b"", span, criteria and b" " + criteria)
+        found: set[int] = set()
+        for pieces in self.wire.say(command).untagged:
+            found.update(_search_result(tokens(pieces)))
+        return sorted(uid for uid in found if uid >= low and (not high or uid <= high))
+
+    def arrivals(self, uids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """(INTERNALDATE in seconds since 1970, RFC822.SIZE) of those of these UIDs that exist in the open folder."""
+        found = {}
+        answer = self.wire.say(b"UID FETCH %s (UID INTERNALDATE RFC822.SIZE)" % compact(uids)) if uids else Answer()
+        for line in map(tokens, answer.untagged):
+            if len(line) > 2 and isinstance(line[2], list):
+                pairs = dict(zip(line[2][::2], line[2][1::2], strict=False))
+                at = int(parse_internal_date(pairs.get(b"INTERNALDATE")).timestamp())
+                found[_number(pairs.get(b"UID"))] = (at, _number(pairs.get(b"RFC822.SIZE")))
+        return found
+
+
+def _mailbox(key: str) -> bytes:
+    return b'"%s"' % key.replace("\\", "\\\\").replace('"', '\\"').encode("latin-1")
+
+
+def _number(token: Node) -> int:
+    digits = token.rstrip(b"]") if isinstance(token, bytes) else b""
+    return int(digits) if digits.isdigit() else 0
+
+
+def _listed(line: list[Node]) -> Folder | None:
+    if len(line) < 4 or line[0].upper() not in (b"LIST", b"LSUB") or not isinstance(line[1], list):
+        return None
+    key = bytes(line[3] if line[3] is not None else b"NIL").decode("latin-1")
+    delimiter = line[2].decode("latin-1") if isinstance(line[2], bytes) else ""
+    attributes = [bytes(flag).decode("latin-1") for flag in line[1] if isinstance(flag, bytes)]
+    return folder_of(key, decode_name(key), delimiter, attributes)
+
+
+def _standing(line: list[Node]) -> tuple[str, Standing] | None:
+    if len(line) < 3 or not isinstance(line[0], bytes) or line[0].upper() != b"STATUS" or not isinstance(line[2], list):
+        return None
+    pairs = dict(zip((bytes(key or b"").upper() for key in line[2][::2]), line[2][1::2], strict=False))
+    identity = pairs.get(b"MAILBOXID")
+    return bytes(line[1] or b"NIL").decode("latin-1"), Standing(
+        _number(pairs.get(b"UIDNEXT")),
+        _number(pairs.get(b"UIDVALIDITY")),
+        _number(pairs.get(b"MESSAGES")),
+        _number(pairs.get(b"HIGHESTMODSEQ")),
+        identity[0].decode("latin-1") if isinstance(identity, list) and identity else "",
+    )
+
+
+def _search_result(line: list[Node]) -> list[int]:
+    if not line or not isinstance(line[0], bytes):
+        return []
+    if line[0].upper() == b"SEARCH":
+        return [int(token) for token in line[1:] if isinstance(token, bytes) and token.isdigit()]
+    if line[0].upper() == b"ESEARCH":
+        upper = [token.upper() if isinstance(token, bytes) else token for token in line]
+        return list(expand(line[upper.index(b"ALL") + 1])) if b"ALL" in upper[:-1] else []
+    return []

@@ -1,0 +1,358 @@
+"""Reads one IMAP account: what is new first, then the past, newest first. Never changes anything there."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from connectors.errors import OtherMailbox, Unavailable
+from connectors.folders import Folder, Purpose, choose_folders, missing_names
+from connectors.imap.connection import Connection, Standing
+from connectors.imap.cursor import Mark, Place, Position
+from connectors.imap.idle import IdleLine
+from connectors.imap.link import Link
+from connectors.imap.reader import Harvest, Reader
+from connectors.imap.settings import ImapSettings
+from connectors.imap.trouble import translated
+from connectors.imap.wire import Refused
+from connectors.model import Batch, Cursor, FolderRole
+from connectors.protocols import Parser
+
+__all__ = ["ImapSource"]
+
+_DAY = 86_400
+_FEW_FOLDERS = 30
+
+
+@dataclass(slots=True)
+class _Past:
+    """UIDs of a folder's back-fill, ascending, complete below `bound`."""
+
+    uidvalidity: int
+    bound: int
+    uids: array[int]
+
+
+class ImapSource:
+    """A `Source` and `Wakeable` on one IMAP account; see `connectors.protocols` for the promises."""
+
+    def __init__(
+        self, settings: ImapSettings, parser: Parser, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._link = Link(settings)
+        self._reader = Reader(self._link, parser)
+        self._idle = IdleLine(settings)
+        self._monotonic = monotonic
+        self._folders: list[Folder] = []
+        self._standings: dict[str, Standing] = {}
+        self._looked_at = 0.0
+        self._swept_at = 0.0
+        self._past: dict[str, _Past] = {}
+
+    @property
+    def account(self) -> str:
+        """The account's name in quietcrm.yaml."""
+        return self._settings.account
+
+    @property
+    def connections_opened(self) -> int:
+        """How many working connections there have been."""
+        return self._link.opened
+
+    def check(self) -> tuple[str, ...]:
+        """Log in and list the folders; says what is read and what of the settings fits nothing."""
+        with translated(self.account, self._link.where):
+            folders, standings = self._link.connection().list_folders()
+        chosen = self._choose(folders)
+        count = sum(standings[folder.key].messages for folder in chosen if folder.key in standings)
+        findings = [f"reads {len(chosen)} of {len(folders)} folders, {count} messages"]
+        for name in missing_names(folders, (*self._settings.only, *self._settings.skip)):
+            findings.append(f"no folder is called {name!r}")
+        if not any(folder.role is FolderRole.SENT for folder in chosen):
+            findings.append("no folder of sent mail was found: replies from the mail program are not seen")
+        if not any(folder.purpose is Purpose.DRAFTS for folder in folders):
+            findings.append("no Drafts folder was found: drafts cannot be laid there")
+        if "IDLE" not in self._link.connection().capabilities:
+            findings.append("the server does not tell of new mail (no IDLE): it is asked at each interval")
+        return tuple(findings)
+
+    def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
+        """Read up to `limit` messages: new ones of every folder first, else the next older ones."""
+        position = Position.load(cursor, self.account)
+        try:
+            with translated(self.account, self._link.where):
+                return self._fetch(position, max(1, limit))
+        except BaseException:
+            self._link.abandon()  # what is on the line now belongs to no question
+            raise
+
+    def close(self) -> None:
+        """Close both connections. The source connects again when asked."""
+        self._link.drop()
+        self._idle.close()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait on a second connection until the Inbox changes. False after `timeout` seconds, or without IDLE."""
+        with translated(self.account, self._link.where):
+            return self._idle.wait(timeout)
+
+    def interrupt(self) -> None:
+        """Make a running `wait` return now. From any thread."""
+        self._idle.interrupt()
+
+    # -- one look and one window
+
+    def _fetch(self, position: Position, limit: int) -> Batch:
+        self._look(position)
+        self._settle(position)
+        names = tuple(folder.name for folder in self._folders)
+        harvest = Harvest()
+        for folder in self._folders:
+            harvest = self._read_live(folder, position, limit)
+            if harvest.reached:
+                break
+        backfill = not harvest.reached
+        if backfill:
+            harvest = self._read_past(position, limit)
+        position.remember(harvest.marks)
+        return Batch(
+            items=tuple(harvest.items),
+            unreadable=tuple(harvest.unreadable),
+            cursor=position.save(),
+            more=self._has_more(position),
+            backfill=backfill and bool(harvest.reached),
+            folders=names,
+            progress=position.progress(),
+        )
+
+    def _has_more(self, position: Position) -> bool:
+        return any(
+            place.low > 1 or self._has_news(key, place)
+            for key, place in position.places.items()
+            if key in self._standings
+        )
+
+    def _has_news(self, key: str, place: Place) -> bool:
+        standing = self._standings.get(key)
+        return standing is not None and standing.uidvalidity == place.uidvalidity and standing.uidnext > place.live
+
+    def _look(self, position: Position) -> None:
+        """Where do the folders stand? A NOOP while the Inbox is open and still, else a STATUS of each."""
+        fresh = not self._link.is_up
+        connection = self._link.connection()
+        now = self._monotonic()
+        due = fresh or not self._folders or now - self._looked_at >= self._settings.folders_every
+        busy = any(place.low > 1 for place in position.places.values())
+        if not due and not busy and not self._glance(connection):
+            return
+        if due:
+            folders, standings = connection.list_folders()
+            self._folders, self._standings = self._choose(folders), {}
+            self._looked_at = now
+        else:
+            standings = connection.standings(self._worth_a_look(now))
+        watched = {folder.key for folder in self._folders}
+        self._standings |= {
+            key: self._completed(connection, key, standing) for key, standing in standings.items() if key in watched
+        }
+        if fresh or self._is_shaken(position):
+            self._recognise(connection, position)
+
+    def _worth_a_look(self, now: float) -> list[str]:
+        """All folders, but of very many only the first few each time and all of them every ten seconds."""
+        keys = [folder.key for folder in self._folders]
+        if len(keys) <= _FEW_FOLDERS or now - self._swept_at >= 10.0:
+            self._swept_at = now
+            return keys
+        return keys[:_FEW_FOLDERS]
+
+    def _completed(self, connection: Connection, key: str, standing: Standing) -> Standing:
+        """With UIDNEXT, where the server keeps it to itself (RFC 3501 lets it)."""
+        if standing.uidnext or not standing.uidvalidity:
+            return standing
+        opened = connection.examine(key)
+        last = connection.uids(1)[-1:] if opened.messages and not opened.uidnext else []
+        return replace(standing, uidnext=opened.uidnext or (last[0] + 1 if last else 1), messages=opened.messages)
+
+    def _is_shaken(self, position: Position) -> bool:
+        """Whether a folder with marks was numbered anew."""
+        pairs = [(position.places.get(mark.folder), self._standings.get(mark.folder)) for mark in position.marks]
+        return any(place and standing and _is_renumbered(place, standing) for place, standing in pairs)
+
+    def _choose(self, folders: list[Folder]) -> list[Folder]:
+        return choose_folders(folders, self._settings.only, self._settings.skip)
+
+    def _glance(self, connection: Connection) -> bool:
+        """True if the first folder has changed or has to be opened anew, so all are worth a look."""
+        first = self._folders[0].key
+        if connection.open_key != first:
+            known = self._standings.get(first)
+            standing = connection.examine(first)
+            return not (known and (standing.uidnext, standing.uidvalidity) == (known.uidnext, known.uidvalidity))
+        return connection.noop()
+
+    # -- which mailbox is this
+
+    def _recognise(self, connection: Connection, position: Position) -> None:
+        """On a new connection: is this the mailbox of the saved position? Raises OtherMailbox."""
+        inbox = next((folder.key for folder in self._folders if folder.purpose is Purpose.INBOX), "")
+        identity = self._standings[inbox].identity if inbox in self._standings else ""
+        same = bool(identity) and identity == position.identity
+        if position.marks and not same and self._looks_strange(connection, position):
+            if not any(self._finds(connection, mark) for mark in position.marks):
+                raise OtherMailbox(
+                    self.account,
+                    f"the login {self._settings.login} now opens another mailbox than before",
+                    hint="correct `login:`; if the mailbox was replaced on purpose, give the account a new name",
+                )
+            self._forget_renumbered(position)
+        position.identity = identity or position.identity
+
+    def _looks_strange(self, connection: Connection, position: Position) -> bool:
+        """No marked folder is as it was: numbered anew, shrunk, or other mails under the marked UIDs."""
+        marked = {mark.folder for mark in position.marks}
+        keys = [folder.key for folder in self._folders if folder.key in marked]
+        return not any(self._is_as_marked(connection, position, key) for key in keys)
+
+    def _is_as_marked(self, connection: Connection, position: Position, key: str) -> bool:
+        place, standing = position.places.get(key), self._standings.get(key)
+        if place is None or standing is None or _is_renumbered(place, standing):
+            return False
+        marks = {mark.uid: mark for mark in position.marks if mark.folder == key}
+        found = self._arrivals(connection, key, sorted(marks))
+        return all((at, size) == (marks[uid].at, marks[uid].size) for uid, (at, size) in found.items() if uid in marks)
+
+    def _arrivals(self, connection: Connection, key: str, uids: list[int]) -> dict[int, tuple[int, int]]:
+        """(arrival, size) of those of the UIDs that exist."""
+        if connection.open_key != key:
+            connection.examine(key)
+        return connection.arrivals(uids)
+
+    def _finds(self, connection: Connection, mark: Mark) -> bool:
+        """Whether a marked mail is anywhere in its folder, whatever its UID."""
+        if mark.folder not in self._standings:
+            return False
+        if connection.open_key != mark.folder:
+            connection.examine(mark.folder)
+        before, after = _day(mark.at - _DAY), _day(mark.at + 2 * _DAY)
+        sizes = b"LARGER %d SMALLER %d" % (max(0, mark.size - 1), mark.size + 1)
+        uids = connection.uids(1, criteria=b"SINCE %s BEFORE %s %s" % (before, after, sizes))
+        return (mark.at, mark.size) in connection.arrivals(uids[:500]).values()
+
+    def _forget_renumbered(self, position: Position) -> None:
+        """The mails are ours and the numbers are not: scan those folders again from the newest."""
+        for key in {mark.folder for mark in position.marks}:
+            if key in position.places and key in self._standings:
+                position.places[key] = _new_place(self._standings[key])
+        position.marks.clear()
+
+    def _settle(self, position: Position) -> None:
+        """Give every watched folder its place: new ones a baseline, renumbered ones a new scan. Others keep theirs."""
+        for folder in self._folders:
+            standing = self._standings.get(folder.key)
+            if standing is None or not standing.uidvalidity:
+                continue
+            place = position.places.get(folder.key)
+            if place is None or _is_renumbered(place, standing):
+                position.places[folder.key] = _new_place(standing)
+                position.marks = [mark for mark in position.marks if mark.folder != folder.key]
+        gone = position.places.keys() - {folder.key for folder in self._folders}
+        for key in gone:
+            del position.places[key]
+        if not self._folders or not position.places:
+            raise Unavailable(self.account, "no folder can be read", hint="look at `folders:` of this account")
+
+    # -- reading
+
+    def _open(self, folder: Folder, place: Place) -> bool:
+        """Open a folder read-only. False if it refuses or was numbered anew this moment; the next look settles that."""
+        connection = self._link.connection()
+        if connection.open_key == folder.key:
+            return True
+        try:
+            standing = connection.examine(folder.key)
+        except Refused:
+            self._standings.pop(folder.key, None)
+            return False
+        return standing.uidvalidity == place.uidvalidity
+
+    def _read_live(self, folder: Folder, position: Position, limit: int) -> Harvest:
+        place = position.places.get(folder.key)
+        if place is None or not self._has_news(folder.key, place) or not self._open(folder, place):
+            return Harvest()
+        standing = self._standings[folder.key]
+        uids = self._link.connection().uids(place.live, standing.uidnext - 1)
+        window = uids[:limit]
+        harvest = self._reader.read(folder, place.uidvalidity, window) if window else Harvest()
+        if len(harvest.reached) == len(uids):
+            place.live, place.modseq = max(standing.uidnext, place.live), standing.modseq
+        else:
+            place.live = harvest.reached[-1] + 1
+        return harvest
+
+    def _read_past(self, position: Position, limit: int) -> Harvest:
+        """The next older mails of the folder whose turn it is: the one read least far back."""
+        waiting = [folder for folder in self._folders if self._is_unread(position, folder)]
+        waiting.sort(key=lambda folder: -(position.places[folder.key].low_at or 1 << 40))
+        for folder in waiting:
+            place = position.places[folder.key]
+            if not self._open(folder, place):
+                continue
+            uids = self._past_uids(folder, place)
+            end = bisect_left(uids, place.low)
+            window = list(reversed(uids[max(0, end - limit) : end]))
+            if not window:
+                place.low = 0
+                continue
+            harvest = self._reader.read(folder, place.uidvalidity, window)
+            place.done += len(harvest.reached)
+            place.low = harvest.reached[-1] if end > len(harvest.reached) else 0
+            place.low_at = min(harvest.oldest, place.low_at or harvest.oldest)
+            return harvest
+        return Harvest()
+
+    def _is_unread(self, position: Position, folder: Folder) -> bool:
+        place = position.places.get(folder.key)
+        return place is not None and place.low > 1 and folder.key in self._standings
+
+    def _past_uids(self, folder: Folder, place: Place) -> array[int]:
+        past = self._past.get(folder.key)
+        if past is None or past.uidvalidity != place.uidvalidity or past.bound < place.low:
+            since = self._settings.since
+            # A day of slack: servers read SINCE by their own zone. The exact check is on INTERNALDATE.
+            criteria = b"SINCE " + _day(_seconds(since.toordinal()) - _DAY) if since else b""
+            uids = self._link.connection().uids(1, place.low - 1, criteria)
+            past = self._past[folder.key] = _Past(place.uidvalidity, place.low, array("Q", uids))
+            place.total = place.done + len(uids)
+        return past.uids
+
+
+def _is_renumbered(place: Place, standing: Standing) -> bool:
+    """UIDVALIDITY changed, or UIDNEXT went back, which it never may (RFC 3501 2.3.1.1)."""
+    return standing.uidvalidity != place.uidvalidity or 0 < standing.uidnext < place.live
+
+
+def _new_place(standing: Standing) -> Place:
+    """The baseline: what comes from now on is new, everything there is old."""
+    return Place(
+        uidvalidity=standing.uidvalidity,
+        live=standing.uidnext,
+        low=standing.uidnext if standing.messages else 0,
+        total=standing.messages,
+        modseq=standing.modseq,
+    )
+
+
+def _seconds(ordinal: int) -> int:
+    return (ordinal - 719_163) * _DAY
+
+
+def _day(seconds: int) -> bytes:
+    """A date of SEARCH, e.g. 1-Feb-2026, whatever the locale."""
+    moment = time.gmtime(max(0, seconds))
+    month = "JanFebMarAprMayJunJulAugSepOctNovDec"[moment.tm_mon * 3 - 3 : moment.tm_mon * 3]
+    return f"{moment.tm_mday}-{month}-{moment.tm_year}".encode()

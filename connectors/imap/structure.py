@@ -1,0 +1,175 @@
+"""Reads a BODYSTRUCTURE answer (RFC 3501 7.4.2): which sections hold text worth fetching, and what is attached.
+
+Nothing here downloads: attachments are named from the structure alone. A structure that cannot be read raises
+Garbled, and the reader falls back to the raw mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from connectors.imap.wire import Garbled, Node
+from connectors.mail.parameters import parse_parameters
+from connectors.model import Attachment
+
+__all__ = ["Plan", "Section", "plan_mail"]
+
+_DEPTH = 60
+_MOST_PARTS = 500
+_MOST_TEXTS = 6
+_TINY = 12
+"""A text/plain alternative of fewer bytes is a placeholder: the HTML is read with it."""
+
+_REPORTS = frozenset({"message/delivery-status", "message/feedback-report", "text/rfc822-headers"})
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One thing to fetch: `name` as in BODY.PEEK[name]."""
+
+    name: str
+    content_type: str
+    parameters: tuple[tuple[str, str], ...]
+    encoding: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to fetch of a mail, its top type, and its attachments by name."""
+
+    content_type: str
+    sections: tuple[Section, ...]
+    attachments: tuple[Attachment, ...]
+
+
+@dataclass(slots=True)
+class _Leaf:
+    section: str
+    content_type: str
+    parameters: dict[str, str]
+    encoding: str
+    size: int
+    attached: bool
+    name: str
+    alternative: str
+    title: str = ""
+
+
+def plan_mail(structure: Node, *, returned: bool = False) -> Plan:
+    """Choose from a BODYSTRUCTURE. `returned`: the mail may be a bounce, so headers of enclosed mails are wanted too.
+
+    Raises Garbled if the structure is none.
+    """
+    try:
+        leaves = list(_leaves(structure, "", "", 0))[:_MOST_PARTS]
+        top = _type_of(structure)
+    except (IndexError, TypeError, AttributeError, ValueError) as error:
+        raise Garbled(f"a BODYSTRUCTURE that is none: {error}") from error
+    returned = returned or top == "multipart/report"
+    texts = [leaf for leaf in leaves if leaf.content_type in ("text/plain", "text/html") and not leaf.attached]
+    bodies = _bodies(texts)
+    reports = [leaf for leaf in leaves if _is_report(leaf, returned)]
+    shown = {id(leaf) for leaf in (*texts, *reports)}
+    wanted = {id(leaf) for leaf in (*bodies, *reports)}
+    attached = tuple(_attachment(leaf) for leaf in leaves if leaf.attached or id(leaf) not in shown)
+    return Plan(top, tuple(_section(leaf) for leaf in leaves if id(leaf) in wanted), attached)
+
+
+def _bodies(texts: Sequence[_Leaf]) -> list[_Leaf]:
+    """Plain text where there is some, HTML only where there is none (per multipart/alternative)."""
+    plain = {leaf.alternative for leaf in texts if leaf.content_type == "text/plain" and leaf.size > _TINY}
+    html = {leaf.alternative for leaf in texts if leaf.content_type == "text/html"}
+    chosen = []
+    for leaf in texts:
+        spare = leaf.content_type == "text/html" and leaf.alternative and leaf.alternative in plain
+        hollow = leaf.content_type == "text/plain" and leaf.size == 0 and leaf.alternative in html
+        if not spare and not hollow:
+            chosen.append(leaf)
+    return chosen[:_MOST_TEXTS]
+
+
+def _is_report(leaf: _Leaf, returned: bool) -> bool:
+    if leaf.content_type == "text/calendar" or leaf.content_type in _REPORTS:
+        return True
+    return returned and leaf.content_type == "message/rfc822"
+
+
+def _section(leaf: _Leaf) -> Section:
+    name = f"{leaf.section}.HEADER" if leaf.content_type == "message/rfc822" else leaf.section
+    encoding = "" if leaf.content_type == "message/rfc822" else leaf.encoding
+    return Section(name, leaf.content_type, tuple(leaf.parameters.items()), encoding, leaf.size)
+
+
+def _attachment(leaf: _Leaf) -> Attachment:
+    return Attachment(name=leaf.name or leaf.title, content_type=leaf.content_type, size=leaf.size)
+
+
+def _leaves(node: Node, prefix: str, alternative: str, depth: int) -> Iterator[_Leaf]:
+    if depth > _DEPTH:
+        raise Garbled("parts nested too deep")
+    if not isinstance(node[0], list):
+        yield _leaf(node, f"{prefix}1" if not prefix or prefix.endswith(".") else prefix, alternative)
+        return
+    dotted = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
+    kind = _type_of(node)
+    inner = alternative or (f"a{dotted}" if kind == "multipart/alternative" else "")
+    for number, child in enumerate((child for child in node if isinstance(child, list) and _is_body(child)), 1):
+        yield from _leaves(child, f"{dotted}{number}", inner, depth + 1)
+
+
+def _is_body(node: list[Node]) -> bool:
+    """Tells a child of a multipart from the multipart's own parameter lists behind it."""
+    if not node:
+        return False
+    return isinstance(node[0], list) or (len(node) >= 7 and isinstance(node[0], bytes) and isinstance(node[1], bytes))
+
+
+def _type_of(node: Node) -> str:
+    if not isinstance(node[0], list):
+        return f"{_text(node[0])}/{_text(node[1])}".lower()
+    subtype = next(child for child in node if not isinstance(child, list))
+    return f"multipart/{_text(subtype)}".lower()
+
+
+def _leaf(node: list[Node], section: str, alternative: str) -> _Leaf:
+    content_type = f"{_text(node[0])}/{_text(node[1])}".lower()
+    parameters = _parameters(node[2])
+    envelope = content_type == "message/rfc822" and len(node) > 7 and isinstance(node[7], list)
+    at = 10 if envelope else 8 if content_type.startswith("text/") else 7
+    disposition, its = "", {}
+    if len(node) > at + 1 and isinstance(node[at + 1], list) and node[at + 1]:
+        disposition = _text(node[at + 1][0]).lower()
+        its = _parameters(node[at + 1][1]) if len(node[at + 1]) > 1 else {}
+    name = its.get("filename") or parameters.get("name", "")
+    title = _words(node[7][1]) if envelope and len(node[7]) > 1 else ""
+    attached = disposition == "attachment" or (bool(name) and disposition != "inline" and not alternative)
+    size = int(node[6]) if isinstance(node[6], bytes) and node[6].isdigit() else 0
+    encoding = _text(node[5]).lower()
+    return _Leaf(section, content_type, parameters, encoding, size, attached, name, alternative, title)
+
+
+def _parameters(node: Node) -> dict[str, str]:
+    """Parameters by lower-case name, RFC 2231 pieces joined and encoded words decoded."""
+    if not isinstance(node, list) or not node:
+        return {}
+    pairs = list(zip(node[::2], node[1::2], strict=False))
+    if len(pairs) == 1 and pairs[0][0] in (b"charset", b"CHARSET") and isinstance(pairs[0][1], bytes):
+        return {"charset": _text(pairs[0][1])}
+    fields = [
+        b'%s="%s"' % (key, value.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
+        if b"*" not in key
+        else key + b"=" + value
+        for key, value in pairs
+        if isinstance(key, bytes) and isinstance(value, bytes)
+    ]
+    return dict(parse_parameters(b"x/x; " + b"; ".join(fields))[1])
+
+
+def _words(value: Node) -> str:
+    return parse_parameters(b'x/x; name="%s"' % value.replace(b'"', b"'"))[1].get("name", "") if value else ""
+
+
+def _text(value: Node) -> str:
+    return value.decode("latin-1").replace("\0", "") if isinstance(value, bytes) else ""

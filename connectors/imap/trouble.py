@@ -1,0 +1,63 @@
+"""Turns what imapclient, imaplib, ssl and sockets raise into the errors of the connector boundary.
+
+A broken or slow connection is never a bad password: only a tagged NO to the login itself is (see `connection.log_in`).
+"""
+
+from __future__ import annotations
+
+import imaplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Throttled, Unavailable
+from connectors.imap.wire import Garbled, Refused
+
+__all__ = ["BUSY_CODES", "refused", "translated"]
+
+BUSY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "THROTTLED", "OVERQUOTA"})
+"""Response codes (RFC 5530) that speak of the server's state and not of one mail or one password."""
+
+_LATER = "quietcrm tries again by itself; if it lasts, look at the server and the network"
+
+
+@contextmanager
+def translated(account: str, where: str) -> Iterator[None]:
+    """Re-raise library and network errors as ConnectorError. `where` is "host:port"."""
+    try:
+        yield
+    except ConnectorError:
+        raise
+    except Refused as error:
+        raise refused(account, where, error) from error
+    except Garbled as error:
+        raise ProtocolViolation(
+            account, f"{where} answered something that is not IMAP: {error}", hint=_LATER
+        ) from error
+    except ssl.SSLCertVerificationError as error:
+        raise Misconfigured(
+            account,
+            f"the certificate of {where} cannot be verified: {error.verify_message}",
+            hint="set `ca:` to the file with the certificate authority, or use the name that is in the certificate",
+        ) from error
+    except TimeoutError as error:
+        raise Unavailable(account, f"{where} did not answer in time", hint=_LATER) from error
+    except OSError as error:
+        raise Unavailable(account, f"the connection to {where} failed: {error}", hint=_LATER) from error
+    except imaplib.IMAP4.abort as error:
+        raise Unavailable(account, f"the connection to {where} broke: {_short(error)}", hint=_LATER) from error
+    except imaplib.IMAP4.error as error:
+        raise ProtocolViolation(account, f"{where} answered unexpectedly: {_short(error)}", hint=_LATER) from error
+
+
+def refused(account: str, where: str, error: Refused) -> ConnectorError:
+    """The boundary error for a NO or BAD to a command that ought to succeed."""
+    if error.code == "THROTTLED":
+        return Throttled(account, f"{where} asks for a pause: {error.text}", retry_after=60.0, hint=_LATER)
+    if error.status == "BAD":
+        return ProtocolViolation(account, f"{where} did not understand a command: {error.text}", hint=_LATER)
+    return Unavailable(account, f"{where} refused a command: {error.text}", hint=_LATER)
+
+
+def _short(error: Exception) -> str:
+    return str(error)[:200]
