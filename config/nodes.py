@@ -59,3 +59,13 @@ def plain(node: Node) -> object:
     if isinstance(node, ListNode):
         return [plain(item) for item in node.items]
     return {key.text: plain(value) for key, value in node.entries}
+
+
+def last_line(node: Node) -> int:
+    """The last line that a node surely reaches."""
+    while not isinstance(node, Scalar):
+        children = node.items if isinstance(node, ListNode) else tuple(value for _, value in node.entries)
+        if not children:
+            return node.place.line
+        node = children[-1]
+    return node.place.line + (node.text.count("\n") if node.quoted else 0)

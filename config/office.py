@@ -20,6 +20,7 @@ from config.values import (
     Mail,
     Mails,
     Name,
+    Since,
     Words,
     Zone,
     closest,
@@ -237,7 +238,7 @@ class Polling(Section):
     every: Duration = Field(
         Length(60, "second"), description="look for new mail at least this often", examples=["60 seconds"]
     )
-    since: str | None = Field(None, description="how far back mail is read", examples=["2 years"])
+    since: Since | None = Field(None, description="how far back mail is read", examples=["2 years"])
     idle: bool = Field(True, description="use IMAP IDLE where the server has it", examples=["yes"])
 
 

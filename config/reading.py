@@ -1,13 +1,323 @@
-"""Reads YAML into nodes with places."""
+"""Reads YAML into nodes with places. Every scalar stays text; what people do not need is refused with a remedy.
+
+Works on ruamel's events, so that `0351`, `no`, `12:30` and `2020-01-01` reach the schema as written, and so that
+aliases are refused before anything is expanded.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 from config.errors import Problem
-from config.nodes import Node
+from config.nodes import ListNode, MapNode, Node, Place, Scalar, last_line
+from config.remedy import mend, removal
+from config.text import LARGEST_FILE, read_text, strange_characters, too_large, without_strange
+from config.traps import Breakdown, Mark, suspects, value_at, without_remedy
+from config.traps import quoted as in_quotes
+
+DEEPEST = 32
+MOST_NODES = 50_000
+MOST_REPAIRS = 12
+BEYOND = 1 << 60
+REPAIR_BUDGET = 400_000  # characters read again while remedies are tried
+CUT = re.compile(r" #\S")
+
+
+class _Stop(Exception):
+    """The events cannot be followed any further; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class _Broken(Exception):
+    """YAML itself gave up, or met something that only makes sense in quotes."""
+
+    def __init__(self, breakdown: Breakdown) -> None:
+        super().__init__(breakdown.text)
+        self.breakdown = breakdown
 
 
 def read_yaml(path: Path, text: str | None, problems: list[Problem]) -> Node | None:
-    """Read `text` (or the file, if None) into nodes; faults are appended to `problems`. Never raises."""
-    raise NotImplementedError(path, text, problems, Node)
+    """Read `text` (or the file, if None) into nodes; faults are appended to `problems`. Never raises.
+
+    After a fault with a sure remedy the reading goes on as if it were mended, so one run names all of them. A node
+    may therefore come back together with problems: use it for further checks only. None if nothing could be read.
+    """
+    if text is None:
+        text = read_text(path, problems)
+        if text is None:
+            return None
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) > LARGEST_FILE:
+        problems.append(too_large(path))
+        return None
+    strange = strange_characters(path, text)
+    if strange:
+        problems.extend(strange)
+        text = without_strange(text)
+    return _read_repairing(path, text, problems)
+
+
+def _read_repairing(path: Path, text: str, problems: list[Problem]) -> Node | None:
+    budget = [REPAIR_BUDGET]
+    for _ in range(MOST_REPAIRS):
+        builder = _Builder(path, text)
+        try:
+            root = builder.build()
+        except _Stop as stop:
+            problems.extend((*builder.problems, stop.problem))
+            return None
+        except _Broken as broken:
+            problem, mended = _explain(broken.breakdown, text, budget)
+            problems.append(problem)
+            if mended is None or problem.code == "E020":  # a guess too vague to build on
+                problems.extend(builder.problems)
+                return None
+            text = mended
+        else:
+            problems.extend(builder.problems)
+            return root
+    return None
+
+
+def _explain(breakdown: Breakdown, text: str, budget: list[int]) -> tuple[Problem, str | None]:
+    """The first suspicion whose remedy lets YAML read on beyond the place of the breakdown, and the mended text."""
+    tried: set[str] = set()
+    for problem in suspects(breakdown):
+        mended = mend(text, problem)
+        if mended is None or mended in tried or budget[0] < 0:
+            continue
+        tried.add(mended)
+        budget[0] -= len(text)
+        if _first_break(breakdown.path, mended) > breakdown.at.line:
+            return problem, mended
+    return without_remedy(breakdown), None
+
+
+def _first_break(path: Path, text: str) -> int:
+    """The line where reading `text` breaks, or BEYOND."""
+    try:
+        _Builder(path, text).build()
+    except _Broken as broken:
+        return broken.breakdown.at.line
+    except _Stop:
+        return 0
+    return BEYOND
+
+
+@dataclass
+class _Open:
+    """A list or mapping whose end is still to come."""
+
+    place: Place
+    mapping: bool
+    children: list[Node] = field(default_factory=list)
+    keys: list[Scalar] = field(default_factory=list)
+
+
+class _Builder:
+    """Turns the events of one text into nodes. An explicit stack: depth costs no recursion."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.text = text
+        self.lines = text.split("\n")
+        self.problems: list[Problem] = []
+        self.stack: list[_Open] = []
+        self.root: Node | None = None
+        self.documents = 0
+        self.count = 0
+        self.last: tuple[Mark, Mark, str | None] | None = None
+
+    def build(self) -> Node | None:
+        """The root node; None for an empty file (with a problem). Raises _Stop or _Broken."""
+        for event in self._events():
+            kind = type(event).__name__.removesuffix("Event")
+            if kind == "DocumentStart":
+                self._open_document(event)
+            elif kind in ("MappingStart", "SequenceStart"):
+                self._open(event, mapping=kind == "MappingStart")
+            elif kind in ("MappingEnd", "SequenceEnd"):
+                self._close(event)
+            elif kind == "Scalar":
+                self._scalar(event)
+            elif kind == "Alias":
+                self._refuse_alias(event)
+        if self.root is None or (isinstance(self.root, Scalar) and not self.root.text):
+            problem = self._problem("E023", f"{self.path.name} is empty", Mark(1, 1), 1, "write it with: quietcrm init")
+            raise _Stop(problem)
+        return self.root
+
+    def _events(self) -> Iterator[Any]:
+        try:
+            yield from YAML(typ="safe", pure=True).parse(StringIO(self.text))
+        except MarkedYAMLError as error:
+            raise _Broken(self._breakdown(error)) from None
+        except (_Stop, _Broken):
+            raise
+        except Exception as error:
+            # ruamel's scanner lets ValueError, IndexError and the like escape on some broken input.
+            text = f"{type(error).__name__} in the YAML reader"
+            raise _Broken(self._plain_breakdown(self.last[1] if self.last else Mark(1, 1), text)) from None
+
+    def _breakdown(self, error: MarkedYAMLError) -> Breakdown:
+        since = _mark(error.context_mark) if error.context_mark is not None else None
+        at = _mark(error.problem_mark) if error.problem_mark is not None else since or Mark(1, 1)
+        text = " ".join(str(error.problem or error.context or "unknown fault").split())
+        context = " ".join(str(error.context or "").split())
+        return Breakdown(self.path, self.lines, at, text, since, context, self.last)
+
+    def _plain_breakdown(self, at: Mark, text: str) -> Breakdown:
+        return Breakdown(self.path, self.lines, at, text, at, "", self.last)
+
+    def _open_document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            mark = _mark(event.start_mark)
+            help = "remove this line, and keep one document in the file"
+            raise _Stop(self._problem("E014", "a second document begins here", mark, 3, help))
+
+    def _open(self, event: Any, *, mapping: bool) -> None:
+        mark = _mark(event.start_mark)
+        self._count(mark)
+        self._refuse_marks(event)
+        if self._source(mark).startswith("{{"):
+            raise _Broken(self._plain_breakdown(mark, "a mapping as a key"))
+        if len(self.stack) >= DEEPEST:
+            help = "write it flatter; nothing needs so many levels"
+            raise _Stop(self._problem("E016", f"nested more than {DEEPEST} levels deep", mark, 1, help))
+        self.stack.append(_Open(self._place(mark, event.end_mark), mapping))
+
+    def _close(self, event: Any) -> None:
+        done = self.stack.pop()
+        begun = Mark(done.place.line, done.place.column)
+        if self._source(begun)[:1] in ("[", "{"):
+            done.place = self._place(begun, event.end_mark)
+        if done.mapping:
+            self._add(MapNode(self._entries(done), done.place))
+        else:
+            self._add(ListNode(tuple(done.children), done.place))
+
+    def _scalar(self, event: Any) -> None:
+        mark, end = _mark(event.start_mark), _mark(event.end_mark)
+        self._count(mark)
+        self._refuse_marks(event)
+        self.last = (mark, end, event.style)
+        place = self._place(mark, event.end_mark)
+        if event.style is None and not event.value:
+            end = self._after_key(mark)
+            place = Place(self.path, end.line, end.column)
+        scalar = Scalar(event.value, place, event.style is not None)
+        if event.style is None:
+            self._check_cut(scalar, end)
+        self._add(scalar)
+
+    def _after_key(self, mark: Mark) -> Mark:
+        """Where an empty value stands: behind its key's colon (YAML gives the place of whatever follows)."""
+        top = self.stack[-1] if self.stack else None
+        if top is None or not top.mapping or len(top.keys) == len(top.children):
+            return mark
+        key = top.keys[-1].place
+        colon = self.lines[key.line - 1].find(":", key.column + key.span - 2)
+        return Mark(key.line, colon + 2) if colon >= 0 else mark
+
+    def _add(self, node: Node) -> None:
+        if not self.stack:
+            self.root = node
+            return
+        top = self.stack[-1]
+        if top.mapping and len(top.keys) == len(top.children):
+            top.keys.append(self._key(node))
+        else:
+            top.children.append(node)
+
+    def _key(self, node: Node) -> Scalar:
+        if isinstance(node, Scalar):
+            if node.text == "<<" and not node.quoted:
+                self._fault("E012", "merge keys are not used here", node.place, "remove this line")
+            elif not node.text:
+                self._fault("E019", "a key is empty", node.place, "remove this line, or write a name before the colon")
+            return node
+        help = "write a plain name before the colon, or quotes around the text"
+        self._fault("E019", "a list or mapping cannot be a key", node.place, help)
+        return Scalar("", node.place)
+
+    def _entries(self, done: _Open) -> tuple[tuple[Scalar, Node], ...]:
+        """The entries with the first of equal keys; every later one is a problem."""
+        seen: dict[str, Scalar] = {}
+        entries = []
+        for key, value in zip(done.keys, done.children, strict=True):
+            first = seen.setdefault(key.text, key)
+            if first is key:
+                entries.append((key, value))
+            else:
+                self._duplicate(first, key, value)
+        return tuple(entries)
+
+    def _duplicate(self, first: Scalar, key: Scalar, value: Node) -> None:
+        help = f"{removal(self.lines, key, last_line(value))}, or join it with line {first.place.line}"
+        self._fault("E007", f'"{key.text}" stands here twice, first on line {first.place.line}', key.place, help)
+
+    def _check_cut(self, scalar: Scalar, end: Mark) -> None:
+        line = self.lines[end.line - 1]
+        match = CUT.match(line, end.column - 1)
+        if match is None or line[end.column - 2 : end.column - 1].isspace():
+            return
+        start = scalar.place.column - 1 if scalar.place.line == end.line and scalar.text else end.column
+        whole = line[start:].rstrip()
+        place = Place(self.path, end.line, start + 1, len(whole))
+        message = 'the text is cut off by " #": put quotes around it, or a second space before # for a comment'
+        self._fault("E008", message, place, f"write: {in_quotes(whole)}")
+
+    def _refuse_alias(self, event: Any) -> None:
+        mark = _mark(event.start_mark)
+        raise _Broken(self._plain_breakdown(mark, "an alias (*name)"))
+
+    def _refuse_marks(self, event: Any) -> None:
+        if event.anchor is None and not _has_tag(event):
+            return
+        mark = _mark(event.start_mark)
+        scalar = type(event).__name__ == "ScalarEvent"
+        if scalar and any(value[0] in "&!" for _, value in value_at(self.lines[mark.line - 1], mark.column)):
+            raise _Broken(self._plain_breakdown(mark, "an anchor or a tag"))
+        code, what = ("E012", "an anchor (&name)") if event.anchor is not None else ("E013", "a tag (!name)")
+        raise _Stop(self._problem(code, f"{what} is not used here", mark, 1, "write the values out, without it"))
+
+    def _count(self, mark: Mark) -> None:
+        self.count += 1
+        if self.count > MOST_NODES:
+            help = "split the file; long word lists belong into lists/"
+            raise _Stop(self._problem("E017", f"more than {MOST_NODES} values in one file", mark, 1, help))
+
+    def _source(self, mark: Mark) -> str:
+        return self.lines[mark.line - 1][mark.column - 1 :]
+
+    def _place(self, mark: Mark, end: Any) -> Place:
+        span = end.column + 1 - mark.column if end.line + 1 == mark.line else 1
+        return Place(self.path, mark.line, mark.column, max(span, 1))
+
+    def _fault(self, code: str, message: str, place: Place, help: str) -> None:
+        self.problems.append(self._problem(code, message, Mark(place.line, place.column), place.span, help))
+
+    def _problem(self, code: str, message: str, mark: Mark, span: int, help: str) -> Problem:
+        return Problem(
+            code=code, message=message, path=self.path, line=mark.line, column=mark.column, span=span, help=help
+        )
+
+
+def _mark(mark: Any) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1)
+
+
+def _has_tag(event: Any) -> bool:
+    return getattr(event, "tag", None) is not None or getattr(event, "ctag", None) is not None

@@ -2,14 +2,93 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
+
 from config.errors import Problem
+
+TAB_WIDTH = 4
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems by file, line and column, each once."""
+    return sorted(dict.fromkeys(problems), key=lambda one: (str(one.path), one.line, one.column, one.code))
 
 
 def render_problem(problem: Problem, *, source: str | None) -> str:
-    """The problem as text with its source line and a caret line."""
-    raise NotImplementedError(problem, source)
+    """The problem as text: headline, place, the source line with a caret line, remedy.
+
+    `source` is the text of the file, None if it cannot be shown. Columns of the caret line count terminal cells.
+    """
+    word = "warning" if problem.warning else "error"
+    parts = [f"{word}[{problem.code}]: {visible(problem.message)}", f"  --> {visible(_where(problem))}"]
+    line = _source_line(problem, source)
+    if line is not None:
+        parts.extend(_underlined(problem, line))
+    if problem.help:
+        parts.append(f"  = help: {visible(problem.help)}")
+    return "\n".join(parts)
 
 
 def problem_json(problem: Problem) -> dict[str, object]:
-    """The problem as a JSON object."""
-    raise NotImplementedError(problem)
+    """The problem as a JSON object; `line` and `column` are null for the file as a whole."""
+    return {
+        "code": problem.code,
+        "severity": "warning" if problem.warning else "error",
+        "message": problem.message,
+        "file": str(problem.path),
+        "line": problem.line or None,
+        "column": problem.column or None,
+        "span": problem.span,
+        "help": problem.help,
+    }
+
+
+def cells(text: str) -> int:
+    """How many terminal cells `text` takes: combining marks none, wide characters two."""
+    return sum(_cell(char) for char in text)
+
+
+def _cell(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Cf", "Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _where(problem: Problem) -> str:
+    return f"{problem.path}:{problem.line}:{problem.column}" if problem.line else str(problem.path)
+
+
+def _source_line(problem: Problem, source: str | None) -> str | None:
+    if source is None or not problem.line:
+        return None
+    lines = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[problem.line - 1] if problem.line <= len(lines) else None
+
+
+def _underlined(problem: Problem, line: str) -> list[str]:
+    number = str(problem.line)
+    start = max(problem.column - 1, 0)
+    before, under = _printable(line[:start]), _printable(line[start : start + problem.span])
+    carets = "^" * max(cells(under), 1)
+    return [
+        f"{number} | {_printable(line)}".rstrip(),
+        f"{' ' * len(number)} | {' ' * cells(before)}{carets}",
+    ]
+
+
+def _printable(text: str) -> str:
+    """Tabs as spaces, controls as a visible sign, so that a broken file cannot steer the terminal."""
+    return visible(text.replace("\t", " " * TAB_WIDTH))
+
+
+def visible(text: str) -> str:
+    """`text` with control characters and bidirectional overrides replaced."""
+    return "".join("\ufffd" if _unseen(char) else char for char in text)
+
+
+def _unseen(char: str) -> bool:
+    return (
+        unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+        or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )

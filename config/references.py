@@ -1,0 +1,148 @@
+"""Checks across the settings: names that must exist, addresses that must be unique, lines that must be protected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from config.accounts import is_loopback
+from config.errors import Problem
+from config.nodes import ListNode, MapNode, Node, Scalar
+from config.secrets import loose_mode
+from config.values import did_you_mean
+
+# The providers whose domain in `internal` would hide most customers; the full list lives with the matching.
+MAIL_PROVIDERS = (
+    "gmail.com",
+    "outlook.com",
+    "hotmail.com",
+    "yahoo.com",
+    "icloud.com",
+    "mail.ru",
+    "yandex.ru",
+    "gmx.de",
+)
+
+
+def check_references(root: MapNode, directory: Path) -> list[Problem]:
+    """Every fault that only shows across settings. Works on nodes, so it speaks even where a type is wrong."""
+    return [
+        *_unknown_people(root),
+        *_shared_addresses(root),
+        *_open_lines(root),
+        *_written_password(root),
+        *_secret_files(root, directory),
+        *_hidden_customers(root),
+    ]
+
+
+def _unknown_people(root: MapNode) -> Iterator[Problem]:
+    team = root.get("team")
+    if not isinstance(team, MapNode):
+        return
+    people = [key.text for key, _ in team.entries]
+    for scalar in _people_named(root):
+        if scalar.text not in people and scalar.text and people:
+            help = did_you_mean(scalar.text, people, f"write: {people[0]}")
+            yield _at(scalar, "E206", f'"{scalar.text}" is nobody of the team', help)
+
+
+def _people_named(root: MapNode) -> Iterator[Scalar]:
+    yield from _scalars(root.get("admin"))
+    for section in ("accounts", "senders"):
+        for _, entry in _entries(root.get(section)):
+            if isinstance(entry, MapNode):
+                yield from _scalars(entry.get("rep"))
+                yield from _scalars(entry.get("shared"))
+
+
+def _shared_addresses(root: MapNode) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for key, person in _entries(root.get("team")):
+        if not isinstance(person, MapNode):
+            continue
+        for scalar in (*_scalars(person.get("mail")), *_scalars(person.get("aliases"))):
+            owner = seen.setdefault(scalar.text.lower(), key.text)
+            if owner != key.text:
+                help = f"leave it with {owner} or with {key.text}; a mailbox both read is an account with `shared`"
+                yield _at(scalar, "E211", f"{scalar.text} already belongs to {owner}", help)
+
+
+def _open_lines(root: MapNode) -> Iterator[Problem]:
+    for section in ("accounts", "senders"):
+        for _, entry in _entries(root.get(section)):
+            if not isinstance(entry, MapNode):
+                continue
+            security, host = entry.get("security"), entry.get("host")
+            if not (isinstance(security, Scalar) and security.text == "none" and isinstance(host, Scalar)):
+                continue
+            if (section == "accounts" or entry.get("login")) and not is_loopback(host.text):
+                message = f"the password would travel to {host.text} unprotected"
+                yield _at(security, "E301", message, "write: tls")
+
+
+def _written_password(root: MapNode) -> Iterator[Problem]:
+    store = root.get("store")
+    if not isinstance(store, Scalar):
+        return
+    try:
+        password = urlsplit(store.text).password
+    except ValueError:
+        return
+    if password:
+        help = "take it out and write: store_password: {env: STORE_PASSWORD}"
+        yield _at(store, "W303", "the store's password stands in this file", help, warning=True)
+
+
+def _secret_files(root: MapNode, directory: Path) -> Iterator[Problem]:
+    for scalar in _file_secrets(root):
+        path = directory / scalar.text
+        mode = loose_mode(path)
+        if mode is not None:
+            message = f"others may read {scalar.text} (mode {mode:04o})"
+            yield _at(scalar, "W301", message, f"run: chmod 600 {path}", warning=True)
+        elif not path.exists():
+            help = "create it with the password on one line, readable by quietcrm only"
+            yield _at(scalar, "W302", f"{scalar.text} does not exist", help, warning=True)
+
+
+def _file_secrets(root: MapNode) -> Iterator[Scalar]:
+    holders = [entry for section in ("accounts", "senders") for _, entry in _entries(root.get(section))]
+    secrets = [holder.get("password") for holder in holders if isinstance(holder, MapNode)]
+    for secret in (*secrets, root.get("store_password")):
+        if isinstance(secret, MapNode):
+            yield from _scalars(secret.get("file"))
+
+
+def _hidden_customers(root: MapNode) -> Iterator[Problem]:
+    for scalar in _scalars(root.get("internal")):
+        if scalar.text.lower().removeprefix("@") in MAIL_PROVIDERS:
+            message = f"every customer at {scalar.text.removeprefix('@')} would count as a colleague"
+            help = "name the team's addresses one by one instead (they are internal already)"
+            yield _at(scalar, "W101", message, help, warning=True)
+
+
+def _scalars(node: Node | None) -> Iterator[Scalar]:
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, ListNode):
+        yield from (item for item in node.items if isinstance(item, Scalar))
+
+
+def _entries(node: Node | None) -> tuple[tuple[Scalar, Node], ...]:
+    return node.entries if isinstance(node, MapNode) else ()
+
+
+def _at(scalar: Scalar, code: str, message: str, help: str, *, warning: bool = False) -> Problem:
+    place = scalar.place
+    return Problem(
+        code=code,
+        message=message,
+        path=place.path,
+        line=place.line,
+        column=place.column,
+        span=place.span,
+        help=help,
+        warning=warning,
+    )
