@@ -31,6 +31,8 @@ else
   tar -C "$root" -xf "$base"
 fi
 
+chmod 755 "$root"   # what mktemp made is closed to the servers' users
+
 echo "deb $mirror $suite main" >"$root/etc/apt/sources.list"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 pass=(HOME=/root "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" LANG=C.UTF-8 CI=true)
