@@ -337,6 +337,7 @@ class OutboxMail(SQLModel, table=True):
 
     event        identity of the mail (or later: event) that caused it
     unless       what settles it by itself, comma-separated: customer_wrote, team_wrote
+    gone_at      our copy is no longer in Drafts: the rep sent it (its copy in Sent will tell) or deleted it
     late         it was found only after `late_after`; the notice says so
     text, html   rendered when it comes due, not before: the record may have changed
     content_hash of what we laid into Drafts; tells whether the rep edited it
@@ -376,6 +377,7 @@ class OutboxMail(SQLModel, table=True):
     folder: str = ""
     ref: str = ""
     content_hash: str = ""
+    gone_at: datetime | None = _time()
     sent_message_id: str = ""
     attempts: int = 0
     late: bool = False

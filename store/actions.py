@@ -1,0 +1,82 @@
+"""Effects that rules had: each once, keyed (event, rule, slot). When rules were first loaded, how often they hit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from store.statements import among, insert_new, table
+from store.tables import ActionDone, RuleLoaded
+
+_DONE = table(ActionDone)
+_LOADED = table(RuleLoaded)
+Claim = tuple[str, str, str]
+"""(event, rule, slot)"""
+
+
+def claim(session: Session, claims: Sequence[Claim], now: datetime) -> set[Claim]:
+    """Take effects for our own; those that nobody had taken before. Only these may be carried out."""
+    wanted = list(dict.fromkeys(claims))
+    if not wanted:
+        return set()
+    events = {event for event, _, _ in wanted}
+    rows = session.execute(
+        select(_DONE.c.event, _DONE.c.rule, _DONE.c.slot).where(among(session, _DONE.c.event, events))
+    )
+    taken = {(row[0], row[1], row[2]) for row in rows}
+    # Row by row on purpose: only the count of one insert tells whether another writer was faster with it.
+    return {one for one in wanted if one not in taken and _take(session, one, now)}
+
+
+def _take(session: Session, claim: Claim, now: datetime) -> bool:
+    event, rule, slot = claim
+    row = {"event": event, "rule": rule, "slot": slot, "done_at": now, "detail": ""}
+    return bool(insert_new(session, _DONE, [row], key=("event", "rule", "slot")))
+
+
+def describe(session: Session, claim: Claim, detail: str) -> None:
+    """Say what came of a claimed effect ("draft 17")."""
+    event, rule, slot = claim
+    where = (_DONE.c.event == event, _DONE.c.rule == rule, _DONE.c.slot == slot)
+    session.execute(update(_DONE).where(*where).values(detail=detail))
+
+
+def done_for(session: Session, event: str) -> list[tuple[str, str, str]]:
+    """What was done because of an event: (rule, slot, detail)."""
+    statement = select(_DONE.c.rule, _DONE.c.slot, _DONE.c.detail).where(_DONE.c.event == event)
+    return [(row[0], row[1], row[2]) for row in session.execute(statement.order_by(_DONE.c.rule, _DONE.c.slot))]
+
+
+def release(session: Session, claims: Iterable[Claim]) -> None:
+    """Give claims back whose effect did not happen after all."""
+    for event, rule, slot in claims:
+        session.execute(delete(_DONE).where(_DONE.c.event == event, _DONE.c.rule == rule, _DONE.c.slot == slot))
+
+
+def load_rules(session: Session, names: Collection[str], now: datetime) -> dict[str, datetime]:
+    """Note that these rules are loaded; name -> when each was first loaded (now for a new one)."""
+    rows = [{"name": name, "first_at": now, "hits": 0} for name in dict.fromkeys(names)]
+    insert_new(session, _LOADED, rows, key=("name",))
+    return loaded_rules(session)
+
+
+def loaded_rules(session: Session) -> dict[str, datetime]:
+    """Rule -> when it was first loaded; rules that are gone from the files included."""
+    return {row[0]: row[1] for row in session.execute(select(_LOADED.c.name, _LOADED.c.first_at))}
+
+
+def hit(session: Session, rules: Iterable[str], now: datetime) -> None:
+    """Count that rules acted: one hit for each time a name is given."""
+    for name, times in sorted(Counter(rules).items()):
+        session.execute(
+            update(_LOADED).where(_LOADED.c.name == name).values(hits=_LOADED.c.hits + times, last_hit_at=now)
+        )
+
+
+def hits(session: Session) -> dict[str, RuleLoaded]:
+    """Rule -> first loading, hits, last hit."""
+    return {row["name"]: RuleLoaded(**row) for row in session.execute(select(_LOADED)).mappings()}

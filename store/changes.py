@@ -1,0 +1,140 @@
+"""The numbered list of changes to records, each with what was before, so that it can be reversed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Date, Table, delete, insert, select, update
+from sqlalchemy.orm import Session
+from sqlmodel import SQLModel
+
+from store.columns import UtcTime
+from store.errors import Conflict, NotFound
+from store.statements import among, table
+from store.tables import Change
+
+_CHANGE = table(Change)
+
+
+def note(
+    session: Session,
+    *,
+    at: datetime,
+    actor: str,
+    what: str,
+    row: tuple[str, int],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> int:
+    """Write down a change of `row` (table name, id); its number.
+
+    what: "create" (undo deletes), "set" (undo writes `before` back), "rows" (`before` and `after` hold the rows of
+    other tables: {table: [row, ...]}; undo deletes `after` and puts `before` back), "merge".
+    """
+    values = {
+        "at": at,
+        "actor": actor,
+        "what": what,
+        "table_name": row[0],
+        "row_id": row[1],
+        "before": plain(before),
+        "after": plain(after),
+    }
+    return int(session.execute(insert(_CHANGE).values(values).returning(_CHANGE.c.id)).scalar_one())
+
+
+def get(session: Session, number: int) -> Change:
+    """One change; NotFound."""
+    found = session.execute(select(_CHANGE).where(_CHANGE.c.id == number)).mappings().first()
+    if found is None:
+        raise NotFound(f"there is no change {number}", hint="look at: quietcrm customer show")
+    return Change(**found)
+
+
+def of_row(session: Session, table_name: str, row_id: int, limit: int = 50) -> list[Change]:
+    """The changes of one record, newest first."""
+    statement = (
+        select(_CHANGE)
+        .where(_CHANGE.c.table_name == table_name, _CHANGE.c.row_id == row_id)
+        .order_by(_CHANGE.c.id.desc())
+        .limit(limit)
+    )
+    return [Change(**row) for row in session.execute(statement).mappings()]
+
+
+def recent(session: Session, since: datetime, limit: int = 100) -> list[Change]:
+    """The newest changes of all records."""
+    statement = select(_CHANGE).where(_CHANGE.c.at >= since).order_by(_CHANGE.c.id.desc()).limit(limit)
+    return [Change(**row) for row in session.execute(statement).mappings()]
+
+
+def undo(session: Session, number: int, now: datetime) -> Change:
+    """Reverse a change; Conflict if it was reversed already or the record was changed again since."""
+    change = get(session, number)
+    if change.undone_at is not None:
+        raise Conflict(f"change {number} is undone already", hint="nothing to do")
+    target = SQLModel.metadata.tables[change.table_name]
+    if change.what == "create":
+        session.execute(delete(target).where(target.c.id == change.row_id))
+    elif change.what == "set":
+        _put_back(session, target, change)
+    else:
+        _exchange(session, change)
+    session.execute(update(_CHANGE).where(_CHANGE.c.id == number).values(undone_at=now))
+    return change
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as JSON data: times and dates in ISO 8601."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one) for one in value]
+    return value
+
+
+def typed(target: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON data as column values of `target` again."""
+    return {name: _typed(target, name, value) for name, value in values.items()}
+
+
+def _typed(target: Table, name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        if isinstance(target.c[name].type, UtcTime):
+            return datetime.fromisoformat(value)
+        if isinstance(target.c[name].type, Date):
+            return date.fromisoformat(value)
+    return value
+
+
+def _put_back(session: Session, target: Table, change: Change) -> None:
+    now_there = session.execute(select(target).where(target.c.id == change.row_id)).mappings().first()
+    if now_there is None:
+        raise Conflict("the record is gone", hint="nothing can be undone")
+    for name, value in change.after.items():
+        if _plain(now_there[name]) != value:
+            raise Conflict(f"{name} was changed again since", hint="undo the later change first")
+    session.execute(update(target).where(target.c.id == change.row_id).values(typed(target, change.before)))
+
+
+def _exchange(session: Session, change: Change) -> None:
+    """Undo "rows" and "merge": moved references go back, deleted rows return, added rows go."""
+    for name, column, numbers, old in change.before.get("moved", ()):
+        moved = SQLModel.metadata.tables[name]
+        key = moved.c.id if "id" in moved.c else moved.c.interaction_id
+        session.execute(update(moved).where(among(session, key, numbers)).values({column: old}))
+    for name, rows in change.after.get("rows", {}).items():
+        added = SQLModel.metadata.tables[name]
+        for row in rows:
+            session.execute(delete(added).where(*(added.c[key.name] == row[key.name] for key in added.primary_key)))
+    for name, rows in change.before.get("rows", {}).items():
+        lost = SQLModel.metadata.tables[name]
+        session.execute(insert(lost), [typed(lost, row) for row in rows])
