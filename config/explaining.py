@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Scalar, last_line
 from config.remedy import removal
-from config.schema import example_at, model_at, settings_of, words_at
+from config.schema import example_at, model_at, required_at, settings_of, words_at
 from config.values import closest, did_you_mean
 
 CODE = re.compile(r"[EW]\d{3}")
@@ -58,7 +58,19 @@ class Fault:
 def explain_errors(error: ValidationError, root: Node, lines: list[str]) -> list[Problem]:
     """One problem for each fault in the settings; faults of values filled in from `poll` are told there only."""
     faults = [_find(dict(one), root, lines) for one in error.errors(include_url=False)]
-    return [_explain(fault) for fault in faults if fault.reached or fault.error["type"] in AT_THE_HOLDER]
+    misspelt = {_meant(fault) for fault in faults if fault.error["type"] == "extra_forbidden"}
+    return [
+        _explain(fault)
+        for fault in faults
+        if (fault.reached or fault.error["type"] in AT_THE_HOLDER)
+        and not (fault.error["type"] == "missing" and fault.loc in misspelt)
+    ]
+
+
+def _meant(fault: Fault) -> Location:
+    """The location an unknown setting was probably meant for: told as a misspelling, not as missing too."""
+    model = model_at(fault.loc[:-1])
+    return (*fault.loc[:-1], closest(fault.name, settings_of(model)) if model else "")
 
 
 AT_THE_HOLDER = ("missing", "union_tag_not_found")
@@ -96,7 +108,9 @@ def _explain(fault: Fault) -> Problem:
     kind = str(fault.error["type"])
     if CODE.fullmatch(kind) and not _empty(fault):
         context = fault.error.get("ctx", {})
-        return fault.problem(kind, str(context.get("message", "")), str(context.get("help", "")))
+        vague = kind in ("E202", "E203") and not any(char.isdigit() for char in fault.written)
+        help = _write_example(fault) if vague else str(context.get("help", ""))
+        return fault.problem(kind, str(context.get("message", "")), help)
     if kind == "extra_forbidden":
         return _unknown(fault)
     if _empty(fault):
@@ -112,20 +126,14 @@ def _empty(fault: Fault) -> bool:
 
 
 def _nothing_written(fault: Fault) -> Problem:
-    example = example_at(fault.loc)
-    key = fault.key
+    example, key = example_at(fault.loc), fault.key
     if key is None or not example:
         return fault.problem("E106", "a value is missing here", "remove this line")
-    place = key.place
-    return Problem(
-        code="E106",
-        message=f"{key.text} has no value",
-        path=place.path,
-        line=place.line,
-        column=place.column,
-        span=place.span + 1,
-        help=f"write: {key.text}: {example}",
-    )
+    problem = fault.problem("E106", f"{key.text} has no value", f"write: {key.text}: {example}", at=key)
+    if not required_at(fault.loc) and last_line(fault.node) == key.place.line:
+        advice = removal(fault.lines, key, key.place.line)
+        return replace(problem, help=f"{advice}, or give it a value like {example}")
+    return replace(problem, span=problem.span + 1)
 
 
 def _unknown(fault: Fault) -> Problem:
@@ -137,7 +145,7 @@ def _unknown(fault: Fault) -> Problem:
     help = f'did you mean "{near}"?' if near and not taken else ""
     if not help and key is not None:
         help = removal(fault.lines, key, last_line(fault.node))
-        help += f"; known here: {', '.join(known)}" if known else ""
+        help += f"; known here: {', '.join(known)}" if 0 < len(known) <= 14 else ""
     return fault.problem("E101", f'unknown setting "{fault.name}"', help, at=key)
 
 
@@ -150,7 +158,9 @@ def _missing(fault: Fault) -> Problem:
 
 
 def _first_tag(fault: Fault) -> str:
-    return "smtp" if fault.loc[:1] == ("senders",) else "imap"
+    if fault.loc[:1] == ("senders",):
+        return "smtp"
+    return "maildir" if isinstance(fault.node, MapNode) and fault.node.key("path") else "imap"
 
 
 def _not_a_number(fault: Fault) -> Problem:
@@ -180,7 +190,7 @@ def _out_of_range(fault: Fault) -> Problem:
     context = fault.error.get("ctx", {})
     limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     bound = next((f"{words} {context[key]}" for key, words in limits.items() if key in context), "in range")
-    return fault.problem("E201", f"{fault.name}: {fault.written} is not {bound}", _write_example(fault))
+    return fault.problem("E201", f"{fault.name} must be {bound}, not {fault.written}", _write_example(fault))
 
 
 def _wants_mapping(fault: Fault) -> Problem:

@@ -56,7 +56,7 @@ def _entry(path: Path, number: int, line: str, problems: list[Problem]) -> str:
     habit = YAML_HABIT.fullmatch(entry)
     column = len(line) - len(line.lstrip()) + 1
     if habit:
-        plainer = next(group for group in habit.groups() if group is not None).strip()
+        plainer = next(group for group in habit.groups() if group is not None).strip().strip("\"'")
         message = "an entry of a list is written without dash or quotes"
         problems.append(_fault(path, number, column, len(entry), message, f"write: {plainer}"))
         return plainer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from ruamel.yaml.error import MarkedYAMLError
 from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Place, Scalar, last_line
 from config.remedy import mend, removal
-from config.text import LARGEST_FILE, read_text, strange_characters, too_large, without_strange
-from config.traps import Breakdown, Mark, suspects, value_at, without_remedy
+from config.text import LARGEST_FILE, SECRET_VALUE, STRANGE, read_text, strange_characters, too_large, without_strange
+from config.traps import Breakdown, Mark, backslash, suspects, value_at, without_remedy
 from config.traps import quoted as in_quotes
 
 DEEPEST = 32
@@ -65,7 +65,21 @@ def read_yaml(path: Path, text: str | None, problems: list[Problem]) -> Node | N
     if strange:
         problems.extend(strange)
         text = without_strange(text)
-    return _read_repairing(path, text, problems)
+    found: list[Problem] = []
+    node = _read_repairing(path, text, found)
+    lines = text.split("\n")
+    problems.extend(_hide_secret(problem, lines) for problem in found)
+    return node
+
+
+def _hide_secret(problem: Problem, lines: list[str]) -> Problem:
+    """A remedy that would repeat a password says where to put it instead."""
+    secret = SECRET_VALUE.search(lines[problem.line - 1]) if problem.line <= len(lines) else None
+    if secret is None or not problem.help.startswith("write: ") or problem.column > secret.end():
+        return problem
+    if problem.column - 1 >= secret.start("value") - 1:
+        return replace(problem, help="write: {env: MAIL_PASSWORD}")
+    return replace(problem, help="put a space after the colon and write {env: MAIL_PASSWORD} there")
 
 
 def _read_repairing(path: Path, text: str, problems: list[Problem]) -> Node | None:
@@ -220,6 +234,8 @@ class _Builder:
         scalar = Scalar(event.value, place, event.style is not None)
         if event.style is None:
             self._check_cut(scalar, end)
+        elif STRANGE.search(event.value):
+            self.problems.extend(backslash(self._plain_breakdown(mark, "an escape"), mark))
         self._add(scalar)
 
     def _after_key(self, mark: Mark) -> Mark:

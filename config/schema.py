@@ -38,12 +38,26 @@ def model_at(loc: Sequence[str | int]) -> type[BaseModel] | None:
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
+def field_at(loc: Sequence[str | int]) -> FieldInfo | None:
+    """The setting at `loc`; for an item of a list, the list."""
+    named = list(loc)
+    while named and (isinstance(named[-1], int) or named[-1] == "[key]"):
+        named.pop()
+    # A union tag stands between a name and its fields, never last.
+    model = model_at(named[:-1]) if named else None
+    return settings_of(model).get(str(named[-1])) if model else None
+
+
 def example_at(loc: Sequence[str | int]) -> str:
     """How the setting at `loc` might be written, from its field; "" if it has no example."""
-    model = model_at(loc[:-1]) if loc else None
-    # A union tag stands between a name and its fields, never last.
-    field = settings_of(model).get(str(loc[-1])) if model else None
+    field = field_at(loc)
     return str(field.examples[0]) if field and field.examples else ""
+
+
+def required_at(loc: Sequence[str | int]) -> bool:
+    """True if the setting at `loc` has no default."""
+    field = field_at(loc)
+    return field is not None and field.is_required()
 
 
 def words_at(loc: Sequence[str | int]) -> tuple[str, ...]:

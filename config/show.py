@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from config.errors import Problem
+from config.text import read_text, without_secrets
 
 TAB_WIDTH = 4
+SECRET_CODES = ("E302",)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -15,19 +18,31 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=lambda one: (str(one.path), one.line, one.column, one.code))
 
 
-def render_problem(problem: Problem, *, source: str | None) -> str:
+def render_problem(problem: Problem, *, source: str | None, base: Path | None = None) -> str:
     """The problem as text: headline, place, the source line with a caret line, remedy.
 
-    `source` is the text of the file, None if it cannot be shown. Columns of the caret line count terminal cells.
+    `source` is the text of the file, None if it cannot be shown; paths below `base` are shown relative to it.
+    The caret line counts terminal cells. Passwords in the source line are starred.
     """
     word = "warning" if problem.warning else "error"
-    parts = [f"{word}[{problem.code}]: {visible(problem.message)}", f"  --> {visible(_where(problem))}"]
+    parts = [f"{word}[{problem.code}]: {visible(problem.message)}", f"  --> {visible(_where(problem, base))}"]
     line = _source_line(problem, source)
     if line is not None:
         parts.extend(_underlined(problem, line))
     if problem.help:
         parts.append(f"  = help: {visible(problem.help)}")
     return "\n".join(parts)
+
+
+def render_problems(problems: Iterable[Problem], *, base: Path | None = None) -> str:
+    """All problems in order, a blank line between them; source lines are read from the files."""
+    sources: dict[Path, str | None] = {}
+    parts = []
+    for problem in in_order(problems):
+        if problem.path not in sources:
+            sources[problem.path] = read_text(problem.path, [])
+        parts.append(render_problem(problem, source=sources[problem.path], base=base))
+    return "\n\n".join(parts)
 
 
 def problem_json(problem: Problem) -> dict[str, object]:
@@ -55,8 +70,11 @@ def _cell(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _where(problem: Problem) -> str:
-    return f"{problem.path}:{problem.line}:{problem.column}" if problem.line else str(problem.path)
+def _where(problem: Problem, base: Path | None) -> str:
+    path = problem.path
+    if base is not None and path.is_relative_to(base):
+        path = path.relative_to(base)
+    return f"{path}:{problem.line}:{problem.column}" if problem.line else str(path)
 
 
 def _source_line(problem: Problem, source: str | None) -> str | None:
@@ -69,6 +87,9 @@ def _source_line(problem: Problem, source: str | None) -> str | None:
 def _underlined(problem: Problem, line: str) -> list[str]:
     number = str(problem.line)
     start = max(problem.column - 1, 0)
+    line = without_secrets(line)
+    if problem.code in SECRET_CODES:
+        line = line[:start] + "*" * len(line[start : start + problem.span]) + line[start + problem.span :]
     before, under = _printable(line[:start]), _printable(line[start : start + problem.span])
     carets = "^" * max(cells(under), 1)
     return [

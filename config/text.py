@@ -12,6 +12,10 @@ LARGEST_FILE = 1024 * 1024
 # A space that is none (U+00A0) at the start of a line looks like indentation and is text to YAML.
 FALSE_INDENT = re.compile("^[ \t]*\u00a0[ \t\u00a0]*", re.MULTILINE)
 STRANGE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+SECRET_VALUE = re.compile(
+    r"""\b\w*(?:password|secret|token|passwd)["']?[ \t]*:[ \t]*(?P<value>[^\s{][^,}]*)""", re.IGNORECASE
+)
+LOGIN_IN_URL = re.compile(r"://[^\s:/@]*:(?P<value>[^\s@]+)@")
 WIDE_MARKS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
 
@@ -60,6 +64,18 @@ def strange_characters(path: Path, text: str) -> list[Problem]:
 def without_strange(text: str) -> str:
     """`text` as it reads once those problems are mended."""
     return FALSE_INDENT.sub(lambda match: " " * len(match[0]), STRANGE.sub("", text))
+
+
+def without_secrets(line: str) -> str:
+    """`line` with every literal password replaced by as many asterisks; references to secrets stay readable."""
+    for pattern in (SECRET_VALUE, LOGIN_IN_URL):
+        line = pattern.sub(_starred, line)
+    return line
+
+
+def _starred(match: re.Match[str]) -> str:
+    start, end = (at - match.start() for at in match.span("value"))
+    return match[0][:start] + "*" * (end - start) + match[0][end:]
 
 
 def _position(text: str, at: int) -> tuple[int, int]:

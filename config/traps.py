@@ -98,7 +98,7 @@ def _tabs(broken: Breakdown) -> Iterator[Problem]:
     if "\t" not in lead:
         return
     mark = Mark(broken.at.line, lead.index("\t") + 1)
-    for width in _indents(broken, broken.at.line, first=len(lead.expandtabs(2))):
+    for width in (*_indents(broken, broken.at.line), len(lead.expandtabs(2))):
         help = f"indent with {width} spaces"
         yield broken.problem("E001", "a Tab in the indentation; YAML wants spaces", mark, lead.count("\t"), help)
 
@@ -167,18 +167,19 @@ def _quotes(broken: Breakdown) -> Iterator[Problem]:
         help = f"add {quote} at the end of line {since.line}"
         yield broken.problem("E009", f"a quote is not closed ({quote})", since, len(line) - since.column + 1, help)
     if "escape character" in broken.text and broken.since:
-        yield from _backslash(broken, broken.since)
+        yield from backslash(broken, broken.since)
 
 
 def _quote_in_quotes(broken: Breakdown, start: Mark, quote: str) -> Iterator[Problem]:
-    value = re.sub(r"\s+#\s.*$|\s+$", "", broken.source(start.line)[start.column - 1 :])
-    inner = value[1:-1] if len(value) > 2 and value.endswith(quote) else value
-    other = f'"{inner}"' if quote == "'" and '"' not in inner and "\\" not in inner else quoted(inner)
-    message = f"the text goes on after its closing quote ({quote})"
-    yield broken.problem("E026", message, start, len(value), f"write: {other}")
+    rest = broken.source(start.line)[start.column - 1 :]
+    item = re.match(rf"{quote}.*?{quote}(?=\s*(?:[,}}\]]|$))", rest)
+    for value in (item[0] if item else "", re.sub(r"\s+#\s.*$|\s+$", "", rest)):
+        inner = value[1:-1] if len(value) > 2 and value.endswith(quote) else value
+        message = f"the text goes on after its closing quote ({quote})"
+        yield broken.problem("E026", message, start, len(value), f"write: {quoted(inner)}")
 
 
-def _backslash(broken: Breakdown, since: Mark) -> Iterator[Problem]:
+def backslash(broken: Breakdown, since: Mark) -> Iterator[Problem]:
     line = broken.source(since.line)
     closing = re.match(r'"((?:\\.|[^"\\])*)"', line[since.column - 1 :])
     if closing:
@@ -200,8 +201,8 @@ def _indentation(broken: Breakdown) -> Iterator[Problem]:
         lead = len(line) - len(line.lstrip(" "))
         before = next((n for n in range(number - 1, 0, -1) if broken.source(n).strip()), number)
         above = broken.source(before)
-        deepest = len(above) - len(above.lstrip(" ")) + (2 if above.rstrip().endswith(":") else 0)
-        for width in _indents(broken, number, first=-1):
+        deepest = len(line) if above.rstrip().endswith(":") else _indent(above)
+        for width in _indents(broken, number):
             if width != lead and width <= deepest:
                 help = f"indent with {width} spaces, like the lines around it (line {before} may be the wrong one)"
                 yield broken.problem("E010", "the indentation fits nowhere", Mark(number, 1), max(lead, 1), help)
@@ -233,15 +234,20 @@ def _near(broken: Breakdown) -> list[int]:
     return list(dict.fromkeys((since, broken.at.line, before)))
 
 
-def _indents(broken: Breakdown, number: int, *, first: int) -> list[int]:
-    found = [first] if first >= 0 else []
-    for line in reversed(broken.lines[: number - 1]):
-        if line.strip() and "\t" not in line[: len(line) - len(line.lstrip())]:
-            found.append(len(line) - len(line.lstrip(" ")))
-        if len(found) > 8:
-            break
-    steps = [width + 2 for width in found[:1]]
-    return list(dict.fromkeys((*found, *steps)))
+def _indents(broken: Breakdown, number: int) -> list[int]:
+    """Indentations line `number` may be meant to have, the likeliest first: as its neighbours, or below an open key."""
+    before = [_indent(line) for line in broken.lines[: number - 1] if line.strip() and "\t" not in line]
+    above = next((line for line in reversed(broken.lines[: number - 1]) if line.strip()), "")
+    below = next((line for line in broken.lines[number:] if line.strip() and "\t" not in line), "")
+    if above.rstrip().endswith(":"):
+        nearest = [width for width in (_indent(below), _indent(above) + 2) if width > _indent(above)]
+    else:
+        nearest = []
+    return list(dict.fromkeys((*nearest, *reversed(before[-12:]))))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 TRAPS = (
