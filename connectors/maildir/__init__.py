@@ -1,1 +1,1 @@
-
+"""Mail in files: Maildir, mbox and folders of .eml."""

@@ -1,0 +1,309 @@
+"""The common half of sources that read mail from files or memory: what is new first, then the past, newest first.
+
+A `Shelf` lists entries and loads one; `ShelfSource` does the rest. The saved position holds, per folder, a short hash
+of every entry that was there at the last look, so that an old mail copied in later (with an old time) is found as
+well; an entry that goes leaves the set at the next look, so it never outgrows the mailbox.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+from connectors.errors import CursorExpired, Misconfigured
+from connectors.folders import Folder, choose_folders, missing_names
+from connectors.model import Batch, Cursor, Message, Progress, RawMail, Unreadable
+from connectors.protocols import Parser
+
+__all__ = ["Content", "Entry", "Shelf", "ShelfSource"]
+
+_VERSION = 1
+_HASH_BYTES = 6
+_CHUNK = 100
+_BATCH_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One mail as listed. `at` is its arrival in nanoseconds since 1970, `ref` names it in its folder for ever."""
+
+    at: int
+    ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One mail as loaded: `whole`, or only its `header` where the mail is too large to be read."""
+
+    whole: bytes = b""
+    header: bytes = b""
+    size: int
+    flags: tuple[str, ...] = ()
+
+
+class Shelf(Protocol):
+    """Where mails lie. Reading never changes anything there."""
+
+    def folders(self) -> Sequence[Folder]:
+        """All folders. Raises Misconfigured or Unavailable if there is nothing to list."""
+        ...
+
+    def entries(self, folder: Folder) -> Sequence[Entry]:
+        """The mails in a folder, in any order. Raises OSError."""
+        ...
+
+    def load(self, folder: Folder, entry: Entry) -> Content | None:
+        """One mail; None if it has gone. Raises OSError or ValueError if it cannot be read."""
+        ...
+
+
+@dataclass(slots=True)
+class _Shelved:
+    """One folder of the position. `low` is the oldest entry of the back-fill that was read, None when finished;
+    `late` are entries below it that came while it ran and were read at once."""
+
+    known: set[bytes] = field(default_factory=set)
+    low: Entry | None = None
+    done: int = 0
+    total: int = 0
+    late: set[bytes] = field(default_factory=set)
+
+
+_TOP = Entry(1 << 62, "")
+
+
+class ShelfSource:
+    """A `Source` over a shelf; see `connectors.protocols` for the promises."""
+
+    def __init__(
+        self,
+        account: str,
+        shelf: Shelf,
+        parser: Parser,
+        *,
+        since: date | None = None,
+        only: Sequence[str] = (),
+        skip: Sequence[str] = (),
+    ) -> None:
+        self._account = account
+        self._shelf = shelf
+        self._parser = parser
+        self._since = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) * 10**9 if since else 0
+        self._only = tuple(only)
+        self._skip = tuple(skip)
+
+    @property
+    def account(self) -> str:
+        """The account's name in quietcrm.yaml."""
+        return self._account
+
+    def check(self) -> tuple[str, ...]:
+        """List the folders; says what is read and which names of the settings fit nothing."""
+        folders = list(self._shelf.folders())
+        chosen = choose_folders(folders, self._only, self._skip)
+        count = sum(len(self._shelf.entries(folder)) for folder in chosen)
+        findings = [f"reads {len(chosen)} of {len(folders)} folders, {count} messages"]
+        names = missing_names(folders, (*self._only, *self._skip))
+        return (*findings, *(f"no folder is called {name!r}" for name in names))
+
+    def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
+        """Read up to `limit` messages: new ones of every folder first, else the next older ones."""
+        position = _load(cursor, self._account)
+        folders = choose_folders(list(self._shelf.folders()), self._only, self._skip)
+        listed = {folder.key: (folder, self._list(folder)) for folder in folders}
+        _settle(position, listed)
+        work = list(_live(position, listed))
+        backfill = not work
+        if backfill:
+            work = list(_past(position, listed, self._since))
+        window = work[: max(1, limit)]
+        read, items, unreadable = self._read(window)
+        _advance(position, window[:read], backfill)
+        if backfill:
+            _finish(position, {folder.key for folder, _ in work[read:]})
+        more = len(work) > read or (not backfill and any(_past(position, listed, self._since)))
+        return Batch(
+            items=tuple(items),
+            unreadable=tuple(unreadable),
+            cursor=_save(position),
+            more=more,
+            backfill=backfill and bool(window),
+            folders=tuple(folder.name for folder in folders),
+            progress=_progress(position),
+        )
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _list(self, folder: Folder) -> list[Entry]:
+        try:
+            return list(self._shelf.entries(folder))
+        except OSError as error:
+            raise Misconfigured(
+                self._account, f"folder {folder.name} cannot be listed: {error.strerror}", hint="check its permissions"
+            ) from error
+
+    def _read(self, window: list[tuple[Folder, Entry]]) -> tuple[int, list[Message], list[Unreadable]]:
+        """Load and parse; stops early after 32 MB. How many entries were dealt with, and what they gave."""
+        futures: list[Future[list[Message | Unreadable]]] = []
+        unreadable: list[Unreadable] = []
+        count = size = 0
+        for start in range(0, len(window), _CHUNK):
+            raws = []
+            for folder, entry in window[start : start + _CHUNK]:
+                count += 1
+                loaded = self._open(folder, entry)
+                if isinstance(loaded, RawMail):
+                    raws.append(loaded)
+                    size += len(loaded.whole)
+                elif loaded:
+                    unreadable.append(loaded)
+                if size > _BATCH_BYTES:
+                    break
+            if raws:
+                futures.append(self._parser.submit(raws))
+            if size > _BATCH_BYTES:
+                break
+        results = [item for future in futures for item in future.result()]
+        unreadable += [item for item in results if isinstance(item, Unreadable)]
+        return count, [item for item in results if isinstance(item, Message)], unreadable
+
+    def _open(self, folder: Folder, entry: Entry) -> RawMail | Unreadable | None:
+        received_at = datetime.fromtimestamp(min(entry.at, 1 << 62) // 10**9, UTC)
+        try:
+            content = self._shelf.load(folder, entry)
+        except (OSError, ValueError) as error:
+            return Unreadable(
+                account=self._account,
+                folder=folder.name,
+                ref=entry.ref,
+                stage="fetch",
+                reason=f"it cannot be read: {error}",
+                received_at=received_at,
+            )
+        if content is None:
+            return None
+        return RawMail(
+            account=self._account,
+            folder=folder.name,
+            folder_role=folder.role,
+            ref=entry.ref,
+            received_at=received_at,
+            size=content.size,
+            flags=content.flags,
+            whole=content.whole,
+            header=content.header,
+            notes=("header only",) if content.header else (),
+        )
+
+
+_Listed = dict[str, tuple[Folder, list[Entry]]]
+_Places = dict[str, _Shelved]
+
+
+def _hash(ref: str) -> bytes:
+    return hashlib.blake2b(ref.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).digest()
+
+
+def _settle(position: _Places, listed: _Listed) -> None:
+    """New folders get their baseline, vanished folders and entries leave."""
+    for key in position.keys() - listed.keys():
+        del position[key]
+    for key, (_, entries) in listed.items():
+        present = {_hash(entry.ref) for entry in entries}
+        if key in position:
+            position[key].known &= present
+        else:
+            position[key] = _Shelved(present, _TOP if entries else None, 0, len(entries))
+
+
+def _live(position: _Places, listed: _Listed) -> Iterator[tuple[Folder, Entry]]:
+    """Entries that were not there at the last look, oldest first."""
+    for key, (folder, entries) in listed.items():
+        known = position[key].known
+        yield from ((folder, entry) for entry in sorted(entries) if _hash(entry.ref) not in known)
+
+
+def _past(position: _Places, listed: _Listed, since: int) -> Iterator[tuple[Folder, Entry]]:
+    """What is left of the back-fill, newest first over all folders."""
+    waiting = []
+    for key, (folder, entries) in listed.items():
+        low = position[key].low
+        if low is not None:
+            due = position[key].known - position[key].late
+            waiting += [
+                (folder, entry) for entry in entries if since <= entry.at and entry < low and _hash(entry.ref) in due
+            ]
+    yield from sorted(waiting, key=lambda pair: pair[1], reverse=True)
+
+
+def _advance(position: _Places, dealt_with: list[tuple[Folder, Entry]], backfill: bool) -> None:
+    for folder, entry in dealt_with:
+        place = position[folder.key]
+        if backfill:
+            place.low = entry
+            place.done += 1
+        else:
+            place.known.add(_hash(entry.ref))
+            if place.low is not None and entry < place.low:
+                place.late.add(_hash(entry.ref))
+
+
+def _finish(position: _Places, waiting: set[str]) -> None:
+    for key, place in position.items():
+        if place.low is not None and key not in waiting:
+            place.low, place.total = None, place.done
+            place.late.clear()
+
+
+def _progress(position: _Places) -> Progress:
+    done = sum(place.done for place in position.values())
+    return Progress(done=done, total=max(done, sum(place.total for place in position.values())))
+
+
+def _load(cursor: Cursor | None, account: str) -> _Places:
+    if cursor is None:
+        return {}
+    try:
+        data = json.loads(cursor)
+        if data["v"] != _VERSION or data["kind"] != "shelf":
+            raise ValueError("another version")
+        return {key: _place(*values) for key, values in data["folders"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CursorExpired(
+            account, "the saved position cannot be read", hint="nothing to do: the account is read again"
+        ) from error
+
+
+def _place(known: str, low: list[object] | None, done: int, total: int, late: str) -> _Shelved:
+    entry = Entry(int(str(low[0])), str(low[1])) if low else None
+    return _Shelved(_unpack(known), entry, done, total, _unpack(late))
+
+
+def _unpack(text: str) -> set[bytes]:
+    packed = base64.b64decode(text, validate=True)
+    return {packed[at : at + _HASH_BYTES] for at in range(0, len(packed), _HASH_BYTES)}
+
+
+def _pack(hashes: set[bytes]) -> str:
+    return base64.b64encode(b"".join(sorted(hashes))).decode("ascii")
+
+
+def _save(position: _Places) -> Cursor:
+    folders = {
+        key: [
+            _pack(place.known),
+            [place.low.at, place.low.ref] if place.low else None,
+            place.done,
+            place.total,
+            _pack(place.late),
+        ]
+        for key, place in sorted(position.items())
+    }
+    return Cursor(json.dumps({"v": _VERSION, "kind": "shelf", "folders": folders}, separators=(",", ":")))
