@@ -2,42 +2,103 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 
 from sqlmodel import Session
 
 from config.settings import Settings
 from connectors.model import Message
 from rules.facts import ContactFacts, CustomerFacts, Directory, Thread
-from rules.ladder import domain_chain, tokens_of
+from rules.ladder import plus_tags, tokens_in
 from store import customers, interactions, reminders, suppressions
+from store.customers import ContactRow, CustomerRow
 from store.hashing import HashKey
-from store.identity import subject_key
 
 
 def directory_for(session: Session, key: HashKey, settings: Settings, messages: Sequence[Message]) -> Directory:
-    """Everything the rules may ask about these messages."""
-    people = {person.key: person for message in messages for person in message.people()}
-    outside = [address for address in people if not settings.is_internal(address)]
-    domains = {part for address in outside for part in domain_chain(address.rpartition("@")[2])}
-    ids = {reference for message in messages for reference in message.references}
-    tokens = {token for message in messages for token in tokens_of(message, settings)}
-
-    contacts = _contacts(session, outside)
+    """Everything the rules may ask about these messages. Its mappings are dicts that the pipeline keeps up to date."""
+    outside = _outside(settings, messages)
+    domains = {part for address in outside for part in _chain(address.rpartition("@")[2])}
+    contacts = customers.lookup_addresses(session, outside)
     claimed = customers.lookup_domains(session, domains)
-    threads = interactions.by_message_ids(session, ids)
-    by_token = reminders.customers_by_token(session, tokens)
+    threads = interactions.by_message_ids(session, {one for message in messages for one in message.references})
+    tokens = {one for message in messages for one in (*tokens_in(message.subject), *plus_tags(message, settings))}
+    named = reminders.customers_by_token(session, {token.upper() for token in tokens})
     wanted = {contact.customer_id for found in contacts.values() for contact in found}
-    wanted.update(one for found in claimed.values() for one in found)
-    wanted.update(one for thread in threads.values() for one in thread.customers)
-    wanted.update(one for found in by_token.values() for one in found)
+    for several in (*claimed.values(), *named.values(), *(thread.customers for thread in threads.values())):
+        wanted.update(several)
     return Directory(
-        contacts=contacts,
-        domains=claimed,
-        threads={name: Thread(customers=row.customers, subject_key=subject_key(row.subject)) for name, row in threads.items()},
-        tokens=by_token,
-        customers=_customers(session, wanted),
+        contacts={address: tuple(contact_facts(one) for one in found) for address, found in contacts.items()},
+        domains=dict(claimed),
+        threads={one: Thread(customers=row.customers, subject_key=row.subject) for one, row in threads.items()},
+        tokens=dict(named),
+        customers={number: customer_facts(row) for number, row in customers.facts(session, wanted).items()},
         never_log=_never_log(session, key, outside, domains),
     )
+
+
+def contact_ids(directory: Directory, message: Message) -> dict[str, int]:
+    """Address key -> contact id, for the participants who are known and not ambiguous."""
+    found: dict[str, int] = {}
+    for person in message.people():
+        contacts = directory.contacts.get(person.key, ())
+        if len(contacts) == 1:
+            found[person.key] = contacts[0].id
+    return found
+
+
+def contact_facts(row: ContactRow) -> ContactFacts:
+    """A stored contact as rules see it."""
+    return ContactFacts(
+        id=row.id,
+        customer_id=row.customer_id,
+        name=row.name,
+        emails=row.emails,
+        aliases=row.aliases,
+        title=row.title,
+        phone=row.phone,
+        language=row.language,
+        country=row.country,
+        zone=row.zone,
+        fields=row.fields,
+        last_in_at=row.last_in_at,
+        last_out_at=row.last_out_at,
+    )
+
+
+def customer_facts(row: CustomerRow) -> CustomerFacts:
+    """A stored customer as rules see it."""
+    return CustomerFacts(
+        id=row.id,
+        name=row.name,
+        stage=row.stage,
+        segment=row.segment,
+        owner=row.owner,
+        language=row.language,
+        country=row.country,
+        zone=row.zone,
+        source=row.source,
+        tags=row.tags,
+        fields=row.fields,
+        open=row.open,
+        last_in_at=row.last_in_at,
+        last_out_at=row.last_out_at,
+        created_at=row.created_at,
+    )
+
+
+def _outside(settings: Settings, messages: Sequence[Message]) -> set[str]:
+    people = {person.key for message in messages for person in message.people()}
+    people.update(one.lower() for message in messages if message.bounce for one in message.bounce.recipients)
+    return {address for address in people if not settings.is_internal(address)}
+
+
+def _chain(domain: str) -> list[str]:
+    """A domain and everything it lies below: "mail.acme.example" -> itself and "acme.example"."""
+    parts = domain.split(".")
+    return [".".join(parts[start:]) for start in range(max(1, len(parts) - 1))]
+
+
+def _never_log(session: Session, key: HashKey, people: Collection[str], domains: Collection[str]) -> frozenset[str]:
+    hashes = {key.address(one): one for one in people} | {key.domain(one): one for one in domains}
+    return frozenset(hashes[one] for one in suppressions.which(session, hashes, "log"))

@@ -4,8 +4,8 @@ restart, a rescan or a second mailbox never repeats one; every change to a recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,18 +13,29 @@ import structlog
 from sqlmodel import Session
 
 from connectors.model import Address, Message
+from daemon.letters import new_token
 from daemon.office import Office
 from daemon.settling import CUSTOMER_WROTE, TEAM_WROTE
+from daemon.ways import DESKS
 from rules.decision import Action, Decision, Direction
+from rules.office import office_of
 from store import actions, customers, outbox, records, reminders, unmatched
+from store.customers import Actor
 from store.hashing import HashKey
+from store.tables import OutboxMail, Reminder
 
 log = structlog.get_logger()
 
+_FIRST = ("file_under", "create")
+_PEOPLE = ("customer", "contact", "lead")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Cause:
-    """One mail and what was decided about it. `event` keys its effects."""
+    """One mail and what was decided about it, and whose it turns out to be. `event` keys its effects.
+
+    customers   id -> rung of the ladder, the main one first; contacts: address key -> contact id
+    """
 
     session: Session
     office: Office
@@ -34,6 +45,14 @@ class Cause:
     event: str
     account: str
     now: datetime
+    customers: dict[int, str]
+    contacts: dict[str, int]
+    contact_id: int | None = None
+
+    @property
+    def main(self) -> int | None:
+        """The customer that created things go to."""
+        return next(iter(self.customers), None)
 
     @property
     def rep(self) -> str:
@@ -41,29 +60,253 @@ class Cause:
         setting = self.office.settings.accounts.get(self.account)
         return (setting.rep or "") if setting else ""
 
+    def actor(self, rule: str) -> Actor:
+        """The rule as the author of a change."""
+        return Actor(name=f"rule {rule}", now=self.now)
 
-@dataclass(slots=True)
-class People:
-    """Who the mail belongs to, after rules had their say. `customers`: id -> rung, the main one first."""
-
-    customers: dict[int, str]
-    contacts: dict[str, int]
-    contact_id: int | None = None
-    interaction_id: int | None = None
-    _created: list[str] = field(default_factory=list)
-
-    @property
-    def main(self) -> int | None:
-        """The customer that created things go to."""
-        return next(iter(self.customers), None)
+    def claim(self, wanted: Iterable[Action]) -> list[Action]:
+        """Those of the actions that nobody carried out before."""
+        several = list(wanted)
+        fresh = actions.claim(self.session, [(self.event, one.rule, one.slot) for one in several], self.now)
+        return [one for one in several if (self.event, one.rule, one.slot) in fresh]
 
 
-def file_under(cause: Cause) -> People:
-    """First half: settle whose mail this is. Makes customers and contacts where rules ask for them."""
-    match = cause.decision.match
-    people = People(
-        customers={number: match.rungs.get(number, "") for number in match.customers},
-        contacts={},
-        contact_id=match.contact.id if match.contact else None,
+def file_under(cause: Cause) -> None:
+    """First half, before the mail has a row: settle whose mail it is; make customers and contacts rules ask for."""
+    people = [one for one in cause.decision.actions if one.verb in _FIRST and one.args.get("what") in (None, *_PEOPLE)]
+    for action in cause.claim(people):
+        if action.verb == "file_under":
+            _file_under(cause, action)
+        elif cause.main is None or action.args["what"] == "customer":
+            _create_customer(cause, action)
+        elif action.args["what"] == "contact":
+            _create_contact(cause, cause.main, action)
+
+
+def perform(cause: Cause, interaction_id: int) -> None:
+    """Second half: everything else, with the mail's row at hand. Counts a hit for each rule that acted."""
+    rest = [one for one in cause.decision.actions if one.verb not in _FIRST or one.args.get("what") not in (None, *_PEOPLE)]
+    leads = [one for one in cause.decision.actions if one.verb == "create" and one.args["what"] == "lead"]
+    for action in leads:
+        _create_record(cause, action, interaction_id)
+    for action in cause.claim(rest):
+        _VERBS[action.verb](cause, action, interaction_id)
+    actions.hit(cause.session, {one.rule for one in cause.decision.actions}, cause.now)
+
+
+# --- whose mail ----------------------------------------------------------------------------------------------------
+
+
+def _file_under(cause: Cause, action: Action) -> None:
+    number = action.args.get("customer_id")
+    wanted = str(action.args.get("customer", ""))
+    found = [int(number)] if number is not None else customers.resolve(cause.session, wanted)
+    if len(found) != 1:
+        log.warning("customer.unclear", rule=action.rule, found=len(found))
+        return
+    cause.customers = {found[0]: "file_under", **cause.customers}
+
+
+def _create_customer(cause: Cause, action: Action) -> None:
+    """A customer for the person at the other end, in the first stage, with contact, address and (not public) domain."""
+    end = cause.decision.match.other_end
+    if end is None or not end.email:
+        return
+    fields = dict(action.args.get("fields", {})) if action.args["what"] != "lead" else {}
+    domain = "" if office_of(cause.office.settings).is_public(end.domain) else end.domain
+    name = str(fields.pop("name", "") or _company_name(domain) or end.name or end.email)
+    by = cause.actor(action.rule)
+    first = {"stage": cause.office.settings.stages.open[0], "source": "email", "owner": cause.rep, **fields}
+    number = customers.add(cause.session, name, by, first)
+    if domain:
+        customers.add_domain(cause.session, number, domain, by)
+        unmatched.make_due(cause.session, [cause.key.domain(domain)])
+    cause.customers = {number: "created", **cause.customers}
+    _add_person(cause, number, end, by)
+
+
+def _company_name(domain: str) -> str:
+    return domain.partition(".")[0].replace("-", " ").title() if domain else ""
+
+
+def _create_contact(cause: Cause, customer: int, action: Action) -> None:
+    end = cause.decision.match.other_end
+    if end is not None and cause.contact_id is None:
+        _add_person(cause, customer, end, cause.actor(action.rule), action.args.get("fields", {}))
+
+
+def _add_person(cause: Cause, customer: int, end: Address, by: Actor, fields: Any = None) -> None:
+    values = {"name": end.name, **dict(fields or {})}
+    cause.contact_id = customers.add_contact(cause.session, customer, by, values)
+    customers.add_address(cause.session, cause.contact_id, end.email, by)
+    unmatched.make_due(cause.session, [cause.key.address(end.key)])
+    cause.contacts = {**cause.contacts, end.key: cause.contact_id}
+
+
+# --- what is done to the customer ------------------------------------------------------------------------------------
+
+
+def _create_record(cause: Cause, action: Action, interaction_id: int) -> None:
+    fields = dict(action.args.get("fields", {}))
+    fields.setdefault("title", cause.message.subject)
+    known = {
+        "customer_id": cause.main,
+        "contact_id": cause.contact_id,
+        "interaction_id": interaction_id,
+        "created_at": cause.now,
+    }
+    owner = {"lead": "owner", "case": "owner", "task": "rep", "note": "author"}.get(action.args["what"])
+    if owner:
+        fields.setdefault(owner, _owner(cause))
+    row = records.make(action.args["what"], fields, **known)
+    number = records.add(cause.session, row)
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"{action.args['what']} {number}")
+
+
+def _owner(cause: Cause) -> str:
+    """Decision 13: the customer's owner, else whose mailbox this is, else the admin."""
+    owner = customers.get(cause.session, cause.main).owner if cause.main is not None else ""
+    return owner or cause.rep or cause.office.settings.admin
+
+
+def _set(cause: Cause, action: Action, _interaction_id: int) -> None:
+    values = {str(action.args["field"]): action.args["value"]}
+    if action.args.get("target") == "contact":
+        if cause.contact_id is not None:
+            customers.edit_contact(cause.session, cause.contact_id, values, cause.actor(action.rule))
+    elif cause.main is not None:
+        customers.edit(cause.session, cause.main, values, cause.actor(action.rule))
+
+
+def _segment(cause: Cause, action: Action, _interaction_id: int) -> None:
+    if cause.main is not None:
+        customers.edit(cause.session, cause.main, {"segment": action.args["segment"]}, cause.actor(action.rule))
+
+
+def _tag(cause: Cause, action: Action, _interaction_id: int) -> None:
+    if cause.main is not None:
+        change = customers.tag if action.verb == "tag" else customers.untag
+        change(cause.session, cause.main, str(action.args["tag"]), cause.actor(action.rule))
+
+
+def _stage(cause: Cause, action: Action, _interaction_id: int) -> None:
+    """Forward only, unless the rule says back; lost never applies to a won customer (decision 15)."""
+    if cause.main is None:
+        return
+    stages = cause.office.settings.stages
+    order = list(stages.order)
+    now = customers.get(cause.session, cause.main).stage
+    to = str(action.args["to"])
+    forward = now not in order or order.index(to) > order.index(now)
+    if (forward or action.args.get("back")) and not (now == stages.won and to == stages.lost):
+        customers.edit(cause.session, cause.main, {"stage": to}, cause.actor(action.rule))
+
+
+def _owner_action(cause: Cause, action: Action, _interaction_id: int) -> None:
+    if cause.main is None:
+        return
+    rep = str(action.args.get("rep") or "")
+    if not rep:
+        reps = [str(one) for one in action.args["round_robin"]]
+        rep = reps[actions.turns(cause.session, action.rule, action.slot) % len(reps)]
+    customers.edit(cause.session, cause.main, {"owner": rep}, cause.actor(action.rule))
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), rep)
+
+
+# --- what is promised ------------------------------------------------------------------------------------------------
+
+
+def _remind(cause: Cause, action: Action, interaction_id: int) -> None:
+    rep = str(action.args["rep"])
+    token = new_token()
+    while reminders.token_taken(cause.session, token):
+        token = new_token()
+    reminders.plan(
+        cause.session,
+        Reminder(
+            event=cause.event,
+            event_at=cause.message.received_at,
+            rule=action.rule,
+            slot=action.slot,
+            rep=rep,
+            account=_desk_of(cause, rep),
+            customer_id=cause.main,
+            contact_id=cause.contact_id,
+            interaction_id=interaction_id,
+            text=str(action.args["text"]),
+            unless=_reminder_ends(cause.decision.direction, str(action.args.get("unless") or "")),
+            token=token,
+            due_at=action.args["due_at"],
+            late_after=action.args.get("late_after"),
+            created_at=cause.now,
+        ),
     )
-    return people
+
+
+def _reminder_ends(direction: Direction, unless: str) -> str:
+    """Decision 22: after a mail that came, `replied` means the team wrote; after one we sent, that the customer did."""
+    if unless == "replied":
+        return TEAM_WROTE if direction is Direction.IN else CUSTOMER_WROTE
+    return TEAM_WROTE if unless == "mail sent" else ""
+
+
+def _draft(cause: Cause, action: Action, interaction_id: int) -> None:
+    recipient = str(action.args.get("to") or "")
+    if not recipient and cause.decision.match.other_end is not None:
+        recipient = cause.decision.match.other_end.email
+    if not recipient or office_of(cause.office.settings).is_internal(recipient.lower()):
+        log.warning("draft.without_recipient", rule=action.rule)
+        return
+    rep = cause.rep or _owner(cause)
+    reply = bool(action.args.get("reply"))
+    number = outbox.plan(
+        cause.session,
+        OutboxMail(
+            event=cause.event,
+            event_at=cause.message.received_at,
+            rule=action.rule,
+            slot=action.slot,
+            account=_desk_of(cause, rep),
+            rep=rep,
+            customer_id=cause.main,
+            contact_id=cause.contact_id,
+            interaction_id=interaction_id,
+            recipient=recipient,
+            template=str(action.args["template"]),
+            language=str(action.args.get("language") or ""),
+            values=dict(action.args.get("values") or {}),
+            reply=reply,
+            unless=_draft_ends(cause.decision.direction),
+            in_reply_to=cause.message.message_id if reply else "",
+            references=[*cause.message.references, cause.message.message_id] if reply else [],
+            due_at=action.args["due_at"],
+            late_after=action.args.get("late_after"),
+            created_at=cause.now,
+        ),
+    )
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"draft {number}")
+
+
+def _draft_ends(direction: Direction) -> str:
+    """A draft is stale when the customer wrote (decision 27); one that answers a mail also when the team answered."""
+    return f"{CUSTOMER_WROTE},{TEAM_WROTE}" if direction is Direction.IN else CUSTOMER_WROTE
+
+
+def _desk_of(cause: Cause, rep: str) -> str:
+    """The account whose mailbox serves a rep: the one the mail lies in if it is theirs, else their first."""
+    accounts = cause.office.settings.accounts
+    theirs = [name for name, one in accounts.items() if one.rep == rep and one.type in DESKS]
+    return cause.account if cause.account in theirs else next(iter(theirs), "")
+
+
+_VERBS: dict[str, Callable[[Cause, Action, int], None]] = {
+    "create": _create_record,
+    "set": _set,
+    "segment": _segment,
+    "tag": _tag,
+    "untag": _tag,
+    "stage": _stage,
+    "owner": _owner_action,
+    "remind": _remind,
+    "draft": _draft,
+}

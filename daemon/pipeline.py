@@ -10,14 +10,14 @@ that its rules and effects see the store as it is then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlmodel import Session
 
-from connectors.model import Batch, Cursor, Message, Unreadable
+from connectors.model import Batch, Cursor, Kind, Message, Unreadable
 from daemon import effects
 from daemon.clock import Clock
 from daemon.counts import Counts
@@ -27,7 +27,7 @@ from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
 from rules.decision import Decision, Direction, Outcome
 from rules.engine import evaluate
-from rules.facts import Directory, Moment, Thread
+from rules.facts import CustomerFacts, Directory, Moment, Thread
 from rules.office import office_of
 from store import accounts, actions, interactions, quarantine, suppressions, unmatched
 from store.engine import Store
@@ -76,8 +76,8 @@ class Pipeline:
     def start(self, account: str, now: datetime) -> Cursor | None:
         """Begin a pass: the account's row exists afterwards (its baseline is `now` at first contact); its cursor."""
         with self._store.writing() as session:
-            row = accounts.begin(session, account, now)
-            return Cursor(row.cursor) if row.cursor is not None else None
+            accounts.begin(session, account, now)
+            return accounts.load_cursor(session, account)
 
     def handle(self, account: str, batch: Batch, *, since: datetime, dry_run: bool = False) -> Counts:
         """Write one batch. `since` = when this pass began: the baseline of folders that are new now."""
@@ -88,12 +88,15 @@ class Pipeline:
             for failed in batch.unreadable:
                 self._unreadable(work, failed)
             self._flush(work)
-            accounts.advance(session, account, batch, work.now)
+            accounts.save_cursor(session, account, batch.cursor)
+            accounts.save_progress(session, account, batch.progress)
+            if batch.items:
+                accounts.saw_mail(session, account, max(item.received_at for item in batch.items))
             if dry_run:
                 session.rollback()
         return work.counts
 
-    def log_late(self, account: str, messages: Sequence[Message], gone: Iterable[int]) -> Counts:
+    def log_late(self, account: str, messages: Sequence[Message], gone: Collection[int]) -> Counts:
         """Log mails that matched nobody when they came (their customer is known now). Fires no actions."""
         with self._store.writing() as session:
             unmatched.forget(session, gone)
@@ -115,7 +118,7 @@ class Pipeline:
         session: Session,
         account: str,
         items: Sequence[Message],
-        baselines: dict[str, datetime],
+        baselines: Mapping[str, datetime],
         *,
         backfill: bool,
     ) -> Work:
@@ -194,41 +197,46 @@ class Pipeline:
     def _act(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
         self._flush(work)
         with work.session.begin_nested():
-            cause = Cause(
-                session=work.session,
-                office=work.office,
-                key=self._key,
-                message=message,
-                decision=decision,
-                event=who.key,
-                account=work.account,
-                now=work.now,
-            )
-            people = effects.file_under(cause)
-            row = _row(work, message, who, decision, tuple(people.customers), people.contacts, people.customers)
+            cause = self._cause(work, message, who, decision)
+            effects.file_under(cause)
+            row = _row(work, message, who, decision, tuple(cause.customers), cause.contacts, cause.customers)
             (number,) = interactions.record(work.session, [row])
-            effects.perform(cause, people, number)
-            self._remember(work, message, decision, tuple(people.customers))
+            effects.perform(cause, number)
             settle(work.session, work.office.settings, message, decision, work.now)
+        self._remember(work, message, decision, tuple(cause.customers))
         self._flush(work)
         work.promised = customers_with_promises(work.session)
         work.directory = directory_for(work.session, self._key, work.office.settings, work.items)
 
+    def _cause(self, work: Work, message: Message, who: Identity, decision: Decision) -> Cause:
+        match = decision.match
+        return Cause(
+            session=work.session,
+            office=work.office,
+            key=self._key,
+            message=message,
+            decision=decision,
+            event=who.key,
+            account=work.account,
+            now=work.now,
+            customers={number: match.rungs.get(number, "") for number in match.customers},
+            contacts=contact_ids(work.directory, message),
+            contact_id=match.contact.id if match.contact else None,
+        )
+
     def _remember(self, work: Work, message: Message, decision: Decision, customers: tuple[int, ...]) -> None:
         """Let later mails of the batch see this one: as part of their thread, and as the customer's last mail."""
-        contact = decision.match.contact
-        work.touches.append(
-            Touch(
-                at=message.received_at,
-                direction=decision.direction.value,
-                customer_ids=customers,
-                contact_ids=(contact.id,) if contact else (),
+        if message.kind is Kind.HUMAN:
+            contact = decision.match.contact
+            people = (contact.id,) if contact else ()
+            direction = decision.direction.value
+            work.touches.append(
+                Touch(at=message.received_at, direction=direction, customer_ids=customers, contact_ids=people)
             )
-        )
         if message.message_id and isinstance(work.directory.threads, dict):
             thread = Thread(customers=customers, subject_key=subject_key(message.subject))
             work.directory.threads.setdefault(message.message_id, thread)
-        if not work.backfill and isinstance(work.directory.customers, dict):
+        if message.kind is Kind.HUMAN and isinstance(work.directory.customers, dict):
             for number in customers:
                 _touch_facts(work.directory.customers, number, message.received_at, decision.direction)
 
@@ -237,7 +245,7 @@ class Pipeline:
         public = office_of(self.office.settings).is_public
         hashes = {self._key.address(person.key) for person in outside}
         hashes |= {self._key.domain(person.domain) for person in outside if not public(person.domain)}
-        hashes |= {self._key.message_id(reference) for reference in message.references[-10:]}
+        hashes |= {self._key.message(reference) for reference in message.references[-10:]}
         return NewUnmatched(
             identity=self._key.identity(who.key),
             account=message.account,
@@ -258,8 +266,8 @@ class Pipeline:
         work.strangers = []
         if rows:
             unmatched.forget_identities(work.session, [self._key.identity(row.identity.key) for row in rows])
-            answered = [self._key.message_id(row.message.message_id) for row in rows if row.message.message_id]
-            unmatched.mark_due(work.session, answered)
+            answered = [self._key.message(row.message.message_id) for row in rows if row.message.message_id]
+            unmatched.make_due(work.session, answered)
 
     # --- what could not be read or written --------------------------------------------------------------------------
 
@@ -279,7 +287,7 @@ class Pipeline:
         if people and all(settings.is_internal(person) for person in people):
             return Outcome.INTERNAL.value
         hashes = [self._key.address(person) for person in people if not settings.is_internal(person)]
-        if any(settings.is_never_log(person) for person in people) or suppressions.holds(work.session, hashes, "log"):
+        if any(settings.is_never_log(person) for person in people) or suppressions.which(work.session, hashes, "log"):
             return Outcome.NEVER_LOG.value
         return ""
 
@@ -327,11 +335,14 @@ def _row(
     )
 
 
-def _touch_facts(customers: dict[int, object], number: int, at: datetime, direction: Direction) -> None:
+def _touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, direction: Direction) -> None:
     facts = customers.get(number)
-    if facts is not None:
-        name = "last_in_at" if direction is Direction.IN else "last_out_at"
-        customers[number] = replace(facts, **{name: at})  # type: ignore[type-var]
+    if facts is None:
+        return
+    if direction is Direction.IN:
+        customers[number] = replace(facts, last_in_at=max(at, facts.last_in_at or at))
+    else:
+        customers[number] = replace(facts, last_out_at=max(at, facts.last_out_at or at))
 
 
 def _is_own(message: Message, office: Office) -> bool:

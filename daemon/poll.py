@@ -10,6 +10,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -68,6 +69,12 @@ class Poller:
         """The account's name."""
         return self.source.account
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Use the source alone: waits until a running poll is over."""
+        with self._turn:
+            yield
+
     def is_due(self) -> bool:
         """False while a pause after a failure lasts."""
         with self._store.session() as session:
@@ -75,7 +82,7 @@ class Poller:
         return row is None or row.retry_at is None or row.retry_at <= self._clock.now()
 
     def poll(self, *, progress: Callable[[Batch, Counts], None] | None = None, once: bool = True) -> Counts:
-        """One pass over what is there now. With `once` False only until the live mail is read and one back-fill batch."""
+        """One pass over what is there now. `once` False: the live mail and one batch of the back-fill."""
         total = Counts()
         if not self._turn.acquire(blocking=False):
             return total
@@ -133,12 +140,13 @@ class Poller:
     def _failed(self, error: Exception) -> Verdict:
         now = self._clock.now()
         with self._store.writing() as session:
-            row = accounts.load(session, self.account)
-            was, failures = (row.state, row.failures + 1) if row else ("new", 1)
+            row = accounts.begin(session, self.account, now)
+            was, failures = row.state, row.failures + 1
             verdict = judge(error, failures, self._jitter)
             state = "parked" if verdict.parked else "failing"
+            retry_at = now + verdict.pause
             accounts.failed(
-                session, self.account, now, state=state, reason=verdict.reason, hint=verdict.hint, retry_at=now + verdict.pause
+                session, self.account, now, state=state, reason=verdict.reason, hint=verdict.hint, retry_at=retry_at
             )
         self._report(error, was, state, verdict)
         self.source.close()
@@ -150,7 +158,10 @@ class Poller:
             log.error("account.broke", account=self.account, exc_info=error)
         elif was != state:
             log.warning(
-                f"account.{state}", account=self.account, reason=verdict.reason, pause=round(verdict.pause.total_seconds())
+                f"account.{state}",
+                account=self.account,
+                reason=verdict.reason,
+                pause=round(verdict.pause.total_seconds()),
             )
 
 

@@ -15,8 +15,8 @@ from config.settings import Settings
 from connectors.model import Kind, Message
 from daemon.likeness import likeness
 from rules.decision import Decision, Direction
-from rules.ladder import is_public_domain
-from store import outbox, reminders
+from rules.office import office_of
+from store import exchanges, outbox, reminders
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
 
 CUSTOMER_WROTE = "customer_wrote"
@@ -24,6 +24,8 @@ TEAM_WROTE = "team_wrote"
 
 LIKE_IN_THREAD = 0.3
 LIKE_ELSEWHERE = 0.7
+_OPEN_DRAFTS = (OutboxState.PLANNED, OutboxState.HELD, OutboxState.PLACING, OutboxState.PLACED)
+_OPEN_REMINDERS = (ReminderState.PLANNED, ReminderState.HELD, ReminderState.PLACING, ReminderState.PLACED)
 _UNSENT = (OutboxState.PLACED, OutboxState.PLACING, OutboxState.DECLINED, OutboxState.WITHDRAWING)
 
 
@@ -34,7 +36,7 @@ def settle(session: Session, settings: Settings, message: Message, decision: Dec
     customers = decision.match.customers
     if decision.direction is Direction.OUT:
         sent = _find_sent(session, message, customers)
-        done = [_mark_sent(session, sent, message, now)] if sent else []
+        done = [_mark_sent(session, sent, message)] if sent else []
         return done + _close(session, settings, message, decision, TEAM_WROTE, now)
     wrote = senders_customers(message, decision)
     return _close(session, settings, message, decision, CUSTOMER_WROTE, now) if wrote else []
@@ -54,6 +56,28 @@ def senders_customers(message: Message, decision: Decision) -> frozenset[int]:
     return frozenset(found)
 
 
+def customers_with_promises(session: Session) -> set[int]:
+    """The customers for whom a draft or reminder is open; for the others a mail settles nothing."""
+    drafts = outbox.in_states(session, (*_UNSENT, OutboxState.PLANNED, OutboxState.HELD))
+    waiting = reminders.in_states(session, _OPEN_REMINDERS)
+    numbers = {row.customer_id for row in drafts} | {row.customer_id for row in waiting}
+    return {number for number in numbers if number is not None}
+
+
+def answered_since(session: Session, promise: OutboxMail | Reminder) -> str:
+    """Why a promise is settled already by what the history holds ("the customer wrote"), "" if it is not.
+
+    Catches answers that were recorded before the promise was made, found in another mailbox or out of order.
+    """
+    if promise.customer_id is None:
+        return ""
+    last = exchanges.last_words(session, promise.customer_id, promise.contact_id)
+    for what, at in ((CUSTOMER_WROTE, last.in_at), (TEAM_WROTE, last.out_at)):
+        if what in promise.unless.split(",") and at is not None and at > promise.event_at:
+            return _words(what)
+    return ""
+
+
 def _find_sent(session: Session, message: Message, customers: tuple[int, ...]) -> OutboxMail | None:
     """The draft of ours that this mail from Sent is, if any."""
     recipients = {address.key for address in (*message.to, *message.cc, *message.bcc)}
@@ -69,7 +93,7 @@ def _find_sent(session: Session, message: Message, customers: tuple[int, ...]) -
     return None
 
 
-def _mark_sent(session: Session, draft: OutboxMail, message: Message, now: datetime) -> str:
+def _mark_sent(session: Session, draft: OutboxMail, message: Message) -> str:
     assert draft.id is not None
     fields = {"settled_at": message.sent_at or message.received_at, "sent_message_id": message.message_id}
     outbox.move(session, draft.id, _UNSENT, OutboxState.SENT, reason="the rep sent it", **fields)
@@ -81,11 +105,10 @@ def _close(
 ) -> list[str]:
     done = []
     customers = tuple(senders_customers(message, decision)) if what == CUSTOMER_WROTE else decision.match.customers
-    states = (OutboxState.PLANNED, OutboxState.HELD, OutboxState.PLACING, OutboxState.PLACED)
-    for draft in outbox.of_customers(session, customers, states=states):
+    for draft in outbox.of_customers(session, customers, states=_OPEN_DRAFTS):
         if _settles(settings, message, decision, draft, what) and _close_draft(session, draft, what, now):
             done.append(f"draft {draft.id}: {_words(what)}")
-    for reminder in reminders.of_customers(session, customers, states=tuple(ReminderState(s) for s in states)):
+    for reminder in reminders.of_customers(session, customers, states=_OPEN_REMINDERS):
         if _settles(settings, message, decision, reminder, what) and _close_reminder(session, reminder, what, now):
             done.append(f"reminder {reminder.id}: {_words(what)}")
     return done
@@ -101,7 +124,7 @@ def _settles(
         return True
     if what == TEAM_WROTE:
         return promise.contact_id in _written_to(message, decision)
-    return message.sender is not None and not is_public_domain(message.sender.domain, settings)
+    return message.sender is not None and not office_of(settings).is_public(message.sender.domain)
 
 
 def _written_to(message: Message, decision: Decision) -> set[int]:

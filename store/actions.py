@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from store.statements import among, insert_new, table
@@ -49,6 +49,12 @@ def done_for(session: Session, event: str) -> list[tuple[str, str, str]]:
     """What was done because of an event: (rule, slot, detail)."""
     statement = select(_DONE.c.rule, _DONE.c.slot, _DONE.c.detail).where(_DONE.c.event == event)
     return [(row[0], row[1], row[2]) for row in session.execute(statement.order_by(_DONE.c.rule, _DONE.c.slot))]
+
+
+def turns(session: Session, rule: str, slot: str) -> int:
+    """How often a rule had taken a slot before this time: whose turn it is in a round."""
+    statement = select(func.count()).select_from(_DONE).where(_DONE.c.rule == rule, _DONE.c.slot == slot)
+    return max(0, int(session.execute(statement).scalar_one()) - 1)
 
 
 def release(session: Session, claims: Iterable[Claim]) -> None:

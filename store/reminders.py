@@ -58,6 +58,12 @@ def claim_notice(session: Session, recipient: str, day: date, message_id: str, n
     return bool(insert_new(session, _NOTICE, [row], key=("recipient", "day")))
 
 
+def notice_sent(session: Session, recipient: str, day: date) -> bool:
+    """Whether the daily notice of `day` went to a person (or there was nothing to say)."""
+    statement = select(_NOTICE.c.recipient).where(_NOTICE.c.recipient == recipient, _NOTICE.c.day == day)
+    return session.execute(statement).first() is not None
+
+
 def last_notice(session: Session, recipient: str) -> datetime | None:
     """When the newest notice to a person was made."""
     found: datetime | None = session.execute(
@@ -78,6 +84,7 @@ __all__: Sequence[str] = [
     "last_notice",
     "move",
     "next_due",
+    "notice_sent",
     "of_customers",
     "plan",
     "settled_since",

@@ -1,0 +1,146 @@
+"""Builds everything from a configuration. The only place that does; all else is handed what it needs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from config.accounts import ImapAccount
+from connectors import factory
+from connectors.parsing import ParserPool
+from connectors.protocols import Desk, Mailer, Source
+from daemon.clock import Clock, SystemClock
+from daemon.desks import Desks
+from daemon.notice import Notices
+from daemon.office import Office, load_office, state_directory
+from daemon.pipeline import Pipeline
+from daemon.poll import Poller, Stop
+from daemon.revisit import Revisit
+from daemon.ways import Ways
+from store import actions, schema
+from store.engine import Store, open_store
+from store.hashing import HashKey
+from store.lock import WriterLock
+
+log = structlog.get_logger()
+
+
+class App:
+    """The running parts of one office. Use `opened`; it takes the writer's lock and brings the schema up to date."""
+
+    def __init__(self, office: Office, store: Store, key: HashKey, clock: Clock) -> None:
+        self.office = office
+        self.store = store
+        self.key = key
+        self.clock = clock
+        self.stop = Stop()
+        self.parser = ParserPool()
+        self.pipeline = Pipeline(store, key, office, clock)
+        self.pollers: dict[str, Poller] = {}
+        self.assemble(office)
+
+    def assemble(self, office: Office) -> None:
+        """Make the parts fit a (new) configuration. Accounts whose settings did not change keep their connection."""
+        now = self.clock.now()
+        with self.store.writing() as session:
+            actions.load_rules(session, [rule.name for rule in office.rules.rules], now)
+        old, self.office, self.pipeline.office = self.office, office, office
+        self.ways = Ways(office.settings, self.clock, self._build_desk, self._build_mailer)
+        self.desks = Desks(self.store, office, self.ways, self.clock)
+        self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
+        for name in list(self.pollers):
+            if office.settings.accounts.get(name) != old.settings.accounts.get(name):
+                self.pollers.pop(name).source.close()
+        for name in office.settings.accounts:
+            if name not in self.pollers:
+                self.pollers[name] = self._build_poller(name)
+        self.revisit = Revisit(self.store, self.pipeline, self.pollers)
+
+    def _build_poller(self, name: str) -> Poller:
+        return Poller(
+            self.build_source(name),
+            store=self.store,
+            pipeline=self.pipeline,
+            clock=self.clock,
+            jitter=random.Random(),
+            stop=self.stop,
+            backfill_rate=self.office.settings.poll.backfill_per_second,
+        )
+
+    def build_source(self, name: str) -> Source:
+        """A source of its own for an account (for commands that look without polling)."""
+        setting = self.office.settings.accounts[name]
+        today = self.clock.now().astimezone(self.office.settings.zone).date()
+        return factory.build_source(name, setting, parser=self.parser, base=self.office.directory, today=today)
+
+    def _build_desk(self, name: str) -> Desk | None:
+        setting = self.office.settings.accounts[name]
+        return factory.build_desk(name, setting, base=self.office.directory)
+
+    def _build_mailer(self, name: str) -> Mailer:
+        return factory.build_mailer(name, self.office.settings.senders[name], base=self.office.directory)
+
+    def _reread(self, account: str) -> Source | None:
+        poller = self.pollers.get(account)
+        return poller.source if poller else None
+
+    @property
+    def idle_accounts(self) -> list[str]:
+        """Accounts whose server can tell of new mail at once."""
+        accounts = self.office.settings.accounts
+        return [name for name, one in accounts.items() if isinstance(one, ImapAccount) and one.idle]
+
+    def close(self) -> None:
+        """Let go of connections and children."""
+        for poller in self.pollers.values():
+            poller.source.close()
+        self.ways.close()
+        self.parser.close()
+
+
+@contextmanager
+def opened(directory: Path, clock: Clock | None = None) -> Iterator[App]:
+    """An App that may write: lock taken, schema up to date. Raises ConfigError, AlreadyRunning, StoreError."""
+    clock = clock or SystemClock()
+    office = load_office(directory)
+    url = office.settings.store_url(directory)
+    store = open_store(url, base=directory)
+    try:
+        with WriterLock(store):
+            bring_up_to_date(url, office)
+            key = hash_key(directory)
+            app = App(office, store, key, clock)
+            try:
+                yield app
+            finally:
+                app.close()
+    finally:
+        store.close()
+
+
+def bring_up_to_date(url: str, office: Office) -> None:
+    """Migrate the schema, with a backup before. Raises StoreNewer if a later release made it."""
+    report = schema.upgrade(url, office.directory, backup_to=office.state / "backups")
+    if report.before and report.before != report.after:
+        log.info("store.upgraded", before=report.before, after=report.after)
+
+
+def hash_key(directory: Path) -> HashKey:
+    """The key of the keyed hashes, made at the first start."""
+    path = state_directory(directory) / "hash.key"
+    return HashKey.load(path) if path.exists() else HashKey.create(path)
+
+
+@contextmanager
+def looking(directory: Path) -> Iterator[tuple[Office, Store]]:
+    """Office and store for commands that only read; beside a running daemon too."""
+    office = load_office(directory)
+    store = open_store(office.settings.store_url(directory), base=directory, read_only=True)
+    try:
+        yield office, store
+    finally:
+        store.close()

@@ -1,0 +1,293 @@
+"""Drafts and reminders in the reps' own mailboxes, from due to done. The only place that lays mail into a mailbox.
+
+Each step is: commit what we are about to do, do it on the wire, commit what came of it. A crash in between is healed
+by looking for our own Message-ID in the mailbox before laying a second copy. What a rep touched is never taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+
+from config.values import Length
+from connectors.errors import ConnectorError, Misconfigured, QuietcrmError
+from connectors.model import OutgoingMail, Placed
+from connectors.protocols import Desk
+from daemon.clock import Clock
+from daemon.letters import Held, draft_mail, reminder_mail
+from daemon.office import Office
+from daemon.settling import answered_since
+from daemon.ways import Ways
+from store import outbox, reminders
+from store.engine import Store
+from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
+
+log = structlog.get_logger()
+
+GRACE = timedelta(minutes=10)
+"""How long a vanished draft may wait for its copy in Sent before it counts as declined."""
+
+LOOK_EVERY = timedelta(minutes=5)
+AT_ONCE = 100
+EXPIRED = "nobody touched it in time"
+_OPEN_DRAFT = (OutboxState.PLANNED, OutboxState.PLACING)
+_OPEN_REMINDER = (ReminderState.PLANNED, ReminderState.PLACING)
+_Row = TypeVar("_Row", OutboxMail, Reminder)
+
+
+@dataclass(slots=True)
+class Desks:
+    """One pass over everything that is due at the reps' desks. Blocking; call from one thread."""
+
+    store: Store
+    office: Office
+    ways: Ways
+    clock: Clock
+    _looked_at: datetime | None = None
+
+    def tidy(self) -> int:
+        """Lay out what is due, take away what is settled, look after what lies there. How many things were done."""
+        done = self._drafts_due() + self._drafts_withdrawing() + self._reminders_due() + self._reminders_withdrawing()
+        now = self.clock.now()
+        if self._looked_at is None or now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            done += self._look_at_drafts() + self._look_at_reminders()
+        return done
+
+    # --- drafts ----------------------------------------------------------------------------------------------------
+
+    def _drafts_due(self) -> int:
+        now = self.clock.now()
+        with self.store.session() as session:
+            due = outbox.in_states(session, (OutboxState.PLACING,), limit=AT_ONCE)
+            due += outbox.due(session, now, AT_ONCE)
+        return sum(self._guard(draft.account, self._place_draft, draft) for draft in due)
+
+    def _place_draft(self, draft: OutboxMail) -> bool:
+        now = self.clock.now()
+        assert draft.id is not None
+        with self.store.writing() as session:
+            why = answered_since(session, draft)
+            if why and draft.state == OutboxState.PLANNED:
+                return outbox.move(
+                    session, draft.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, settled_at=now, reason=why
+                )
+            try:
+                mail, language = draft_mail(session, self.office, draft, now)
+            except Held as held:
+                return outbox.move(
+                    session, draft.id, (OutboxState.PLANNED, OutboxState.PLACING), OutboxState.HELD, reason=held.message
+                )
+            claimed = outbox.move(
+                session,
+                draft.id,
+                (OutboxState.PLANNED, OutboxState.PLACING),
+                OutboxState.PLACING,
+                message_id=mail.message_id,
+                subject=mail.subject,
+                text=mail.text,
+                html=mail.html,
+                language=language,
+                attempts=draft.attempts + 1,
+                late=draft.late_after is not None and now > draft.late_after,
+            )
+        if not claimed:
+            return False
+        placed = _lay(self.ways.desk(draft.account), mail, drafts=True, again=draft.attempts > 0)
+        with self.store.writing() as session:
+            moved = outbox.move(
+                session, draft.id, (OutboxState.PLACING,), OutboxState.PLACED, placed_at=now, **_where(placed)
+            )
+            if not moved:  # settled while we were on the wire: it has to go again
+                outbox.change(session, draft.id, placed_at=now, **_where(placed))
+        log.info("draft.placed", rule=draft.rule, account=draft.account)
+        return True
+
+    def _drafts_withdrawing(self) -> int:
+        with self.store.session() as session:
+            rows = outbox.in_states(session, (OutboxState.WITHDRAWING,), limit=AT_ONCE)
+        return sum(self._guard(row.account, self._withdraw_draft, row) for row in rows)
+
+    def _withdraw_draft(self, draft: OutboxMail) -> bool:
+        assert draft.id is not None
+        gone = _take_away(self.ways.desk(draft.account), draft, drafts=True)
+        end = OutboxState.KEPT if not gone else OutboxState.WITHDRAWN
+        if gone and draft.reason == EXPIRED:
+            end = OutboxState.EXPIRED
+        with self.store.writing() as session:
+            outbox.move(session, draft.id, (OutboxState.WITHDRAWING,), end, settled_at=self.clock.now())
+        log.info(f"draft.{end}", rule=draft.rule, account=draft.account)
+        return True
+
+    def _look_at_drafts(self) -> int:
+        with self.store.session() as session:
+            rows = outbox.in_states(session, (OutboxState.PLACED,), limit=10 * AT_ONCE)
+        return sum(self._guard(row.account, self._look_at_draft, row) for row in rows)
+
+    def _look_at_draft(self, draft: OutboxMail) -> bool:
+        now = self.clock.now()
+        assert draft.id is not None
+        assert draft.placed_at is not None
+        found = self.ways.desk(draft.account).find(draft.message_id, drafts=True)
+        with self.store.writing() as session:
+            if found:
+                untouched = all(copy.content_hash == draft.content_hash for copy in found)
+                if untouched and now >= self._expires(draft.placed_at):
+                    return outbox.move(
+                        session, draft.id, (OutboxState.PLACED,), OutboxState.WITHDRAWING, reason=EXPIRED
+                    )
+                return False
+            if draft.gone_at is None:
+                outbox.change(session, draft.id, gone_at=now)
+                return False
+            if now - draft.gone_at < GRACE:
+                return False
+            return outbox.move(
+                session,
+                draft.id,
+                (OutboxState.PLACED,),
+                OutboxState.DECLINED,
+                settled_at=now,
+                reason="the rep deleted the draft",
+            )
+
+    def _expires(self, placed_at: datetime) -> datetime:
+        return later(placed_at, self.office.settings.drafts.expire, self.office)
+
+    # --- reminders -------------------------------------------------------------------------------------------------
+
+    def _reminders_due(self) -> int:
+        with self.store.session() as session:
+            due = reminders.in_states(session, (ReminderState.PLACING,), limit=AT_ONCE)
+            due += reminders.due(session, self.clock.now(), AT_ONCE)
+        return sum(self._guard(reminder.account, self._place_reminder, reminder) for reminder in due)
+
+    def _place_reminder(self, reminder: Reminder) -> bool:
+        now = self.clock.now()
+        assert reminder.id is not None
+        with self.store.writing() as session:
+            why = answered_since(session, reminder)
+            if why and reminder.state == ReminderState.PLANNED:
+                return reminders.move(
+                    session, reminder.id, (ReminderState.PLANNED,), ReminderState.CANCELLED, settled_at=now, reason=why
+                )
+            mail = reminder_mail(session, self.office, reminder, now)
+            claimed = reminders.move(
+                session,
+                reminder.id,
+                (ReminderState.PLANNED, ReminderState.PLACING),
+                ReminderState.PLACING,
+                message_id=mail.message_id,
+                attempts=reminder.attempts + 1,
+            )
+        if not claimed:
+            return False
+        self._deliver(reminder, mail, now)
+        log.info("reminder.placed", rule=reminder.rule, account=reminder.account)
+        return True
+
+    def _deliver(self, reminder: Reminder, mail: OutgoingMail, now: datetime) -> None:
+        assert reminder.id is not None
+        if self.ways.by_smtp(reminder.rep):
+            self.ways.send(reminder.rep, mail)
+            placed, end = Placed(folder="", ref="", content_hash=""), ReminderState.DONE
+        else:
+            desk = self.ways.desk(reminder.account)
+            placed, end = _lay(desk, mail, drafts=False, again=reminder.attempts > 0), ReminderState.PLACED
+        with self.store.writing() as session:
+            moved = reminders.move(
+                session, reminder.id, (ReminderState.PLACING,), end, placed_at=now, **_where(placed)
+            )
+            if not moved:
+                reminders.change(session, reminder.id, placed_at=now, **_where(placed))
+
+    def _reminders_withdrawing(self) -> int:
+        with self.store.session() as session:
+            rows = reminders.in_states(session, (ReminderState.WITHDRAWING,), limit=AT_ONCE)
+        return sum(self._guard(row.account, self._withdraw_reminder, row) for row in rows)
+
+    def _withdraw_reminder(self, reminder: Reminder) -> bool:
+        assert reminder.id is not None
+        gone = _take_away(self.ways.desk(reminder.account), reminder, drafts=False)
+        end = ReminderState.WITHDRAWN if gone else ReminderState.KEPT
+        with self.store.writing() as session:
+            reminders.move(session, reminder.id, (ReminderState.WITHDRAWING,), end, settled_at=self.clock.now())
+        log.info(f"reminder.{end}", rule=reminder.rule, account=reminder.account)
+        return True
+
+    def _look_at_reminders(self) -> int:
+        with self.store.session() as session:
+            rows = reminders.in_states(session, (ReminderState.PLACED,), limit=10 * AT_ONCE)
+        return sum(self._guard(row.account, self._look_at_reminder, row) for row in rows)
+
+    def _look_at_reminder(self, reminder: Reminder) -> bool:
+        assert reminder.id is not None
+        if self.ways.desk(reminder.account).find(reminder.message_id, drafts=False):
+            return False
+        with self.store.writing() as session:
+            return reminders.move(
+                session,
+                reminder.id,
+                (ReminderState.PLACED,),
+                ReminderState.DONE,
+                settled_at=self.clock.now(),
+                reason="the rep moved or deleted it",
+            )
+
+    # --- one account's trouble is its own ---------------------------------------------------------------------------
+
+    def _guard(self, account: str, act: Callable[[_Row], bool], row: _Row) -> bool:
+        """Do one thing; a mailbox that does not answer leaves its row as it is, for the next pass."""
+        if self.ways.is_resting(account):
+            return False
+        try:
+            return act(row)
+        except Misconfigured as error:
+            self._hold(row, error)
+        except ConnectorError as error:
+            self.ways.rest(account, error)
+        except QuietcrmError as error:
+            log.error("desk.failed", account=account, reason=error.message)
+        return False
+
+    def _hold(self, row: OutboxMail | Reminder, error: Misconfigured) -> None:
+        assert row.id is not None
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
+        with self.store.writing() as session:
+            if isinstance(row, OutboxMail):
+                outbox.move(session, row.id, _OPEN_DRAFT, OutboxState.HELD, reason=reason)
+            else:
+                reminders.move(session, row.id, _OPEN_REMINDER, ReminderState.HELD, reason=reason)
+
+
+def later(start: datetime, length: Length, office: Office) -> datetime:
+    """`start` plus a length of the settings; business days are counted in office hours."""
+    if length.unit == "business day":
+        return office.hours.add_business_days(start, length.count)
+    return start + length.delta()
+
+
+def _lay(desk: Desk, mail: OutgoingMail, *, drafts: bool, again: bool) -> Placed:
+    """Lay a mail out once: after a crash the copy that is already there is the one."""
+    if again:
+        found = desk.find(mail.message_id, drafts=drafts)
+        if found:
+            return found[0]
+    return desk.place_draft(mail) if drafts else desk.place_mail(mail)
+
+
+def _take_away(desk: Desk, row: OutboxMail | Reminder, *, drafts: bool) -> bool:
+    """Remove our copies as far as nobody touched them. False if an edited one stays."""
+    copies = desk.find(row.message_id, drafts=drafts)
+    if any(copy.content_hash != row.content_hash for copy in copies):
+        return False
+    left = [copy for copy in copies if not desk.withdraw(copy, row.message_id)]
+    return not left
+
+
+def _where(placed: Placed) -> dict[str, str]:
+    return {"folder": placed.folder, "ref": placed.ref, "content_hash": placed.content_hash}

@@ -1,0 +1,97 @@
+"""Writes the mails we lay into mailboxes: drafts from templates, reminders. Pure but for reading the records."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+from sqlmodel import Session
+
+from config.errors import QuietcrmError
+from connectors.model import Address, OutgoingMail
+from connectors.outgoing import make_message_id
+from daemon.office import Office
+from daemon.page import Block, Line, as_html, as_text
+from daemon.phrases import day_words, phrase
+from daemon.values import template_values
+from rules.templates import choose_language
+from store import customers, exchanges
+from store.tables import OutboxMail, Reminder
+
+QUOTED = 1500
+"""Characters of the last exchange that a reminder shows."""
+
+
+class Held(QuietcrmError):
+    """The mail cannot be made now; `message` says why and what to do."""
+
+
+def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetime) -> tuple[OutgoingMail, str]:
+    """Render a draft from its template and today's records; the mail and its language. Raises Held."""
+    template = office.rules.templates.get(draft.template)
+    if template is None:
+        raise Held(f'the template "{draft.template}" is gone; write it again or: quietcrm outbox cancel {draft.id}')
+    if draft.rep not in office.settings.team:
+        raise Held(f'"{draft.rep}" is not of the team any more; quietcrm outbox cancel {draft.id}')
+    values, languages = template_values(session, office, draft, now)
+    language = choose_language(template, *languages)
+    try:
+        rendered = template.render(values, language, now=now, zone=office.settings.zone)
+    except QuietcrmError as error:
+        raise Held(f"{error.message}: fill it in and then: quietcrm outbox release {draft.id}") from error
+    member = office.settings.team[draft.rep]
+    mail = OutgoingMail(
+        message_id=draft.message_id or make_message_id(Address(member.mail).domain, secrets.token_hex(10)),
+        sender=Address(member.mail, member.name),
+        to=(Address(draft.recipient, str(values["contact"].get("name") or "")),),
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        date=now,
+        in_reply_to=draft.in_reply_to,
+        references=tuple(draft.references),
+    )
+    return mail, language
+
+
+def reminder_mail(session: Session, office: Office, reminder: Reminder, now: datetime) -> OutgoingMail:
+    """The mail that reminds a rep: what, who, the last exchange, and why it is here."""
+    settings = office.settings
+    member = settings.team[reminder.rep]
+    language = settings.language_for(reminder.rep)
+    name = customers.get(session, reminder.customer_id).name if reminder.customer_id else ""
+    late = reminder.late_after is not None and now > reminder.late_after
+    head = phrase("reminder", language) + (f" ({phrase('late', language)})" if late else "")
+    subject = f"{head}: {': '.join(part for part in (name, reminder.text) if part)} [CRM-{reminder.token}]"
+    last = exchanges.last_exchange(session, reminder.customer_id) if reminder.customer_id else None
+    lines = [Line(text=reminder.text, reason=f"{phrase('why', language)}: {phrase('rule', language)} {reminder.rule}")]
+    blocks = [Block(title="", lines=lines, tone="act")]
+    if last:
+        when = day_words(last.at.astimezone(settings.zone_for(reminder.rep)), language)
+        quote = Line(text=f"{when}  {last.sender}: {last.subject}", quote=last.text[:QUOTED])
+        blocks.append(Block(title=phrase("last_mail", language), lines=[quote]))
+    foot = phrase("leaves_by_itself", language) if reminder.unless else ""
+    return OutgoingMail(
+        message_id=reminder.message_id or make_message_id(Address(member.mail).domain, secrets.token_hex(10)),
+        sender=Address(member.mail, "quietcrm"),
+        to=(Address(member.mail, member.name),),
+        subject=subject,
+        text=as_text(name or head, blocks, foot),
+        html=as_html(name or head, blocks, foot),
+        date=now,
+        in_reply_to=last.message_id if last else "",
+        references=(last.message_id,) if last and last.message_id else (),
+        headers=own_headers("reminder"),
+    )
+
+
+def own_headers(kind: str) -> tuple[tuple[str, str], ...]:
+    """What marks mail of ours to reps, so that nobody's auto-responder answers it (RFC 3834) and we know it again."""
+    return (("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("X-Quietcrm", kind))
+
+
+def new_token() -> str:
+    """Four characters for a subject, without those that people confuse (0 O 1 I)."""
+    return "".join(secrets.choice("23456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(4))
+
+

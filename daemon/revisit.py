@@ -1,0 +1,63 @@
+"""Reads mails again that matched nobody when they came, now that one of their addresses, domains or threads is known."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import structlog
+
+from connectors.errors import ConnectorError
+from connectors.model import Message
+from connectors.protocols import Rereader
+from daemon.counts import Counts
+from daemon.pipeline import Pipeline
+from daemon.poll import Poller
+from store import unmatched
+from store.engine import Store
+from store.unmatched import UnmatchedRow
+
+log = structlog.get_logger()
+
+AT_ONCE = 200
+
+
+class Revisit:
+    """Works off the unmatched mails that are due. Nothing of them was stored, so the mailbox is asked again."""
+
+    def __init__(self, store: Store, pipeline: Pipeline, pollers: Mapping[str, Poller]) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._pollers = pollers
+
+    def run(self) -> dict[str, Counts]:
+        """Read again until nothing is due (logging one may make its answers due). Counts by account."""
+        total: dict[str, Counts] = defaultdict(Counts)
+        tried: set[int] = set()
+        while True:
+            with self._store.session() as session:
+                rows = [row for row in unmatched.due(session, limit=10 * AT_ONCE) if row.id not in tried]
+            if not rows:
+                return dict(total)
+            tried.update(row.id for row in rows)
+            by_account: dict[str, list[UnmatchedRow]] = defaultdict(list)
+            for row in rows:
+                by_account[row.account].append(row)
+            for account, some in by_account.items():
+                for start in range(0, len(some), AT_ONCE):
+                    total[account].add(self._read_again(account, some[start : start + AT_ONCE]))
+
+    def _read_again(self, account: str, rows: list[UnmatchedRow]) -> Counts:
+        poller = self._pollers.get(account)
+        source = poller.source if poller else None
+        if not isinstance(source, Rereader):
+            return Counts()  # the account is gone from the settings: its rows wait for its return
+        try:
+            assert poller is not None
+            with poller.turn():
+                found = source.reread([(row.folder, row.ref) for row in rows])
+        except ConnectorError as error:
+            log.warning("unmatched.unreachable", account=account, reason=error.message)
+            return Counts()
+        messages = [item for item in found if isinstance(item, Message)]
+        return self._pipeline.log_late(account, messages, [row.id for row in rows])
