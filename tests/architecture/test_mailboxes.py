@@ -69,9 +69,25 @@ def test_mailboxes_on_the_server_hold_every_copy(dovecot: DovecotServer) -> None
             folder, _, count = line.rpartition(" messages=")
             found[rep.login, folder] += int(count)
     assert +found == stated
+    assert Counter(key[0] for key in dovecot.flags("rep1")) == {
+        folder: count for (rep, folder), count in stated.items() if rep == "rep1"
+    }
     with imaplib.IMAP4(dovecot.host, dovecot.port) as client:
         client.login("rep1", "secret")
         client.select("INBOX", readonly=True)
         _, answer = client.search(None, "KEYWORD", "cliente-vip")
     inbox = [copy for each in office.messages for copy in each.copies if (copy.rep, copy.folder) == ("rep1", "INBOX")]
     assert len(answer[0].split()) == sum("b" in copy.flags for copy in inbox)
+
+
+def test_later_mail_arrives_in_a_renumbered_mailbox(dovecot: DovecotServer) -> None:
+    office = generate(seed=4, count=100, later=20)
+    office.write_maildirs(dovecot)
+    before = dovecot.flags("rep2")
+    assert len(before) == office.seen()["rep2"]
+    stated = dovecot.new_uidvalidity("rep2")
+    office.deliver_later(dovecot)
+    after = dovecot.flags("rep2")
+    assert len(after) - len(before) == sum(copy.rep == "rep2" for each in office.later for copy in each.copies)
+    assert f"uidvalidity={stated}" in dovecot.doveadm("mailbox", "status", "-u", "rep2", "uidvalidity", "INBOX")
+    assert len(office.truth) == 120

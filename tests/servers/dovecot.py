@@ -53,6 +53,7 @@ class DovecotServer:
 
     def __init__(self, options: DovecotOptions | None = None) -> None:
         self.options = options or DovecotOptions()
+        self._program = find_program("dovecot")
         self.user = server_user()
         self.folder = private_folder("dovecot", self.user)
         self.certificates = make_certificates(self.folder)
@@ -75,12 +76,11 @@ class DovecotServer:
 
     def start(self) -> None:
         """Start on two free ports and return when logins are answered; a second start keeps mail and ports."""
-        dovecot = find_program("dovecot")
         for _ in range(5):
             if not self.port:
                 self.port, self.tls_port = free_port(), free_port()
-            self._write_config(dovecot)
-            self._process = spawn([dovecot, "-F", "-c", str(self._config)], self.user, self.log)
+            self._write_config()
+            self._process = spawn([self._program, "-F", "-c", str(self._config)], self.user, self.log)
             if await_port(self._process, self.port, self.log):
                 return
             self.port = 0  # somebody else took it: try another pair
@@ -167,6 +167,19 @@ class DovecotServer:
         path.write_bytes(content)
         os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
+    def flags(self, name: str) -> dict[tuple[str, int], frozenset[str]]:
+        r"""Flags and keywords of every message by (folder, UID), without \Recent, which the server sets by itself."""
+        table = self.doveadm("-f", "tab", "fetch", "-u", name, "mailbox uid flags", "all").splitlines()[1:]
+        rows = [line.split("\t") for line in table]
+        return {(folder, int(uid)): frozenset(words.split()) - {r"\Recent"} for folder, uid, words in rows}
+
+    def new_uidvalidity(self, name: str, folder: str = "INBOX") -> int:
+        """Renumber a folder as a restored or moved mail store does; the new UIDVALIDITY."""
+        stated = self.doveadm("mailbox", "status", "-u", name, "uidvalidity", folder)
+        value = int(stated.rpartition("=")[2]) + 1000
+        self.doveadm("mailbox", "update", "-u", name, "--uid-validity", str(value), folder)
+        return value
+
     def own(self, tree: Path) -> None:
         """Give a folder that a test wrote, with all in it, to the server's user."""
         for path in (tree, *tree.rglob("*")):
@@ -187,8 +200,8 @@ class DovecotServer:
                 break
             os.chown(each, self.user.pw_uid, self.user.pw_gid)
 
-    def _write_config(self, dovecot: str) -> None:
-        stated = subprocess.run([dovecot, "--version"], check=True, capture_output=True, text=True).stdout
+    def _write_config(self) -> None:
+        stated = subprocess.run([self._program, "--version"], check=True, capture_output=True, text=True).stdout
         match = re.match(r"(\d+)\.(\d+)", stated)
         assert match, f"dovecot --version says {stated!r}"
         template = _CONFIG_2_4 if (int(match[1]), int(match[2])) >= (2, 4) else _CONFIG_2_3

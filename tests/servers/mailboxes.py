@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -92,13 +92,15 @@ class Office:
     seed: int
     customers: tuple[Customer, ...]
     messages: tuple[OfficeMessage, ...]
+    later: tuple[OfficeMessage, ...] = ()
+    """Mails of a later time: laid in by `deliver_later`, not by `write_maildirs`. `truth` knows them too."""
     reps: tuple[Rep, ...] = REPS
     public_domain: str = PUBLIC_DOMAIN
 
     @cached_property
     def truth(self) -> dict[str, Truth]:
         """The truth by Message-ID, or by subject for mail without one."""
-        return {each.truth.message_id or each.truth.subject: each.truth for each in self.messages}
+        return {each.truth.message_id or each.truth.subject: each.truth for each in (*self.messages, *self.later)}
 
     @property
     def shared(self) -> float:
@@ -143,19 +145,37 @@ class Office:
             self.write_maildir(rep, server.maildir(rep.login))
             server.own(server.maildir(rep.login))
 
+    def deliver_later(self, server: DovecotServer) -> None:
+        """Lay the later mails into the mailboxes that write_maildirs made."""
+        for rep in self.reps:
+            written = [_write_copy(server.maildir(rep.login), *each) for each in _copies(rep, self.later)]
+            for path in written:
+                server.own(path)
+
     def write_maildir(self, rep: Rep, root: Path) -> None:
         """Write one rep's mail as a Maildir++ tree at `root`."""
         for folder in ("INBOX", "Sent", *rep.folders):
             make_maildir(root, folder)
-        for number, copy in enumerate(self._copies(rep.login)):
-            place = maildir_path(root, copy.folder)
-            name = f"{int(copy.received_at.timestamp())}.M{number}P1.localhost"
-            path = place / "cur" / f"{name}:2,{copy.flags}" if copy.flags else place / "new" / name
-            path.write_bytes(copy.raw)
-            os.utime(path, (copy.received_at.timestamp(), copy.received_at.timestamp()))
+        for each in _copies(rep, self.messages):
+            _write_copy(root, *each)
 
-    def _copies(self, login: str) -> Iterator[Copy]:
-        return (copy for each in self.messages for copy in each.copies if copy.rep == login)
+
+def _copies(rep: Rep, messages: Sequence[OfficeMessage]) -> Iterator[tuple[str, Copy]]:
+    """The rep's copies, each with a name of its own."""
+    for each in messages:
+        for number, copy in enumerate(each.copies):
+            if copy.rep == rep.login:
+                yield f"M{each.truth.key}P{number}", copy
+
+
+def _write_copy(root: Path, unique: str, copy: Copy) -> Path:
+    folder = maildir_path(root, copy.folder)
+    received = copy.received_at.timestamp()
+    name = f"{int(received)}.{unique}.localhost"
+    path = folder / "cur" / f"{name}:2,{copy.flags}" if copy.flags else folder / "new" / name
+    path.write_bytes(copy.raw)
+    os.utime(path, (received, received))
+    return path
 
 
 def make_maildir(root: Path, folder: str) -> None:
@@ -168,19 +188,20 @@ def make_maildir(root: Path, folder: str) -> None:
     (path / "dovecot-keywords").write_text("".join(f"{n} {word}\n" for n, word in enumerate(KEYWORDS)))
 
 
-def generate(seed: int, count: int = 3000, *, start: datetime = START, thread_only: int = 0) -> Office:
-    """The office of `seed` with `count` mails, spread over SPAN from `start` on.
+def generate(seed: int, count: int = 3000, *, start: datetime = START, later: int = 0, thread_only: int = 0) -> Office:
+    """The office of `seed` with `count` mails, spread over SPAN from `start` on, and `later` more after them.
 
-    With `thread_only` that many mails come on top from unknown addresses into customers' threads: what becomes of
-    them depends on which mail is read first, so they carry the trait `thread_only` and tests judge them apart.
+    With `thread_only` the later mails end with that many more, from unknown addresses into customers' threads: what
+    becomes of them depends on which mail is read first, so they carry that trait and tests judge them apart.
     """
     rng = Random(f"{seed}/{count}")
-    teller = Teller(rng, start=start, step=SPAN / (count + thread_only), customers=max(24, count // 60))
+    teller = Teller(rng, start=start, step=SPAN / count, customers=max(24, count // 60))
     mails: list[Mail] = []
-    while len(mails) < count:
+    while len(mails) < count + later:
         mails += teller.story()
-    mails = mails[:count] + [teller.thread_only() for _ in range(thread_only)]
-    return Office(seed, teller.customers, tuple(_place(rng, key, mail) for key, mail in enumerate(mails)))
+    mails = mails[: count + later] + [teller.thread_only() for _ in range(thread_only)]
+    placed = tuple(_place(rng, key, mail) for key, mail in enumerate(mails))
+    return Office(seed, teller.customers, placed[:count], placed[count:])
 
 
 def _place(rng: Random, key: int, mail: Mail) -> OfficeMessage:
