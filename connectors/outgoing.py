@@ -26,6 +26,7 @@ from connectors.model import Address, OutgoingMail
 __all__ = ["HeaderMismatch", "content_hash", "make_message_id", "message_id_of", "render"]
 
 _LINE = 76
+_HEADER_CLIP = 128 << 10
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _BODY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}\Z")
@@ -248,7 +249,7 @@ def _part_text(part: StdMessage) -> str:
 def message_id_of(raw: bytes) -> str:
     """The Message-ID of a mail, without angle brackets; "" if it has none."""
     try:
-        value = str(email.message_from_bytes(raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n").get("Message-ID", ""))
+        value = str(email.message_from_bytes(raw[:_HEADER_CLIP]).get("Message-ID", ""))
     except (MessageError, ValueError, LookupError, IndexError):
         return ""
     return value.strip().strip("<>").strip()

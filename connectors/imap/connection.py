@@ -1,4 +1,4 @@
-"""One logged-in IMAP connection: connect, log in, list, look, examine. Opens mailboxes read-only, never SELECT."""
+"""One logged-in IMAP connection: connect, log in, list, look, examine. Sources open folders read-only."""
 
 from __future__ import annotations
 
@@ -212,8 +212,28 @@ class Connection:
 
     def examine(self, key: str) -> Standing:
         """Open a folder read-only (EXAMINE). Raises Refused if it cannot be opened."""
+        return self._opened(b"EXAMINE ", key)
+
+    def select(self, key: str) -> Standing:
+        """Open a folder for writing: only a desk does, only for a mail of ours. `leave` it at once."""
+        return self._opened(b"SELECT ", key)
+
+    def append(self, key: str, raw: bytes, flags: Sequence[str]) -> None:
+        """Lay a mail into a folder (RFC 3501 6.3.11). Raises Refused."""
+        command = b"APPEND %s (%s)" % (_mailbox(key), " ".join(flags).encode("ascii"))
+        self.wire.upload(command, raw, at_once="LITERAL+" in self.capabilities)
+
+    def leave(self) -> None:
+        """Leave the open folder without CLOSE, which would expunge (RFC 3691)."""
         self.open_key = ""
-        answer = self.wire.say(b"EXAMINE " + _mailbox(key))
+        if "UNSELECT" in self.capabilities:
+            self.wire.run(b"UNSELECT")
+        else:  # opening anything else, read-only, leaves this one
+            self.wire.run(b"EXAMINE INBOX")
+
+    def _opened(self, verb: bytes, key: str) -> Standing:
+        self.open_key = ""
+        answer = self.wire.say(verb + _mailbox(key))
         self.open_key = key
         values = {b"EXISTS": 0}
         for line in (tokens(pieces) for pieces in answer.untagged):

@@ -114,6 +114,18 @@ class Wire:
         """One command that has to succeed. Raises Refused beside what `run` raises."""
         return self.run(command, each=each)[0].ok()
 
+    def upload(self, command: bytes, data: bytes, *, at_once: bool) -> Answer:
+        """A command that ends in a literal. `at_once` where the server announced LITERAL+ (RFC 7888), else it is asked
+        first. Raises Refused."""
+        tag = b"q%d" % next(self._tags)
+        self._lines.send(b"%s %s {%d%s}\r\n" % (tag, command, len(data), b"+" if at_once else b""))
+        if not at_once:
+            while not (pieces := self._response())[0].startswith(b"+"):
+                if pieces[0].startswith(tag + b" "):
+                    return _tagged(Answer(), pieces[0][len(tag) + 1 :]).ok()
+        self._lines.send(data + b"\r\n")
+        return self._collect(tag, None).ok()
+
     def _collect(self, tag: bytes, each: Callable[[list[bytes]], None] | None) -> Answer:
         answer = Answer()
         keep = each or answer.untagged.append

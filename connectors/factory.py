@@ -1,0 +1,155 @@
+"""Builds sources, desks and mailers from the settings. A new connector is one line in these tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from config.accounts import (
+    Account,
+    EmlAccount,
+    ImapAccount,
+    MaildirAccount,
+    MboxAccount,
+    MemoryAccount,
+    MemorySender,
+    Sender,
+    SmtpSender,
+)
+from config.secrets import SecretRef, resolve
+from connectors.imap.desk import ImapDesk
+from connectors.imap.settings import ImapSettings
+from connectors.imap.source import ImapSource
+from connectors.maildir.desk import MaildirDesk
+from connectors.maildir.eml import EmlShelf
+from connectors.maildir.maildir import MaildirShelf
+from connectors.maildir.mbox import MboxShelf
+from connectors.memory import MemoryDesk, MemoryMailbox, MemoryMailer, MemorySource
+from connectors.protocols import Desk, Mailer, Parser, Source
+from connectors.shelf import Shelf, ShelfSource
+from connectors.smtp.mailer import SmtpMailer, SmtpSettings
+
+__all__ = ["DESKS", "MAILERS", "SOURCES", "Surroundings", "build_desk", "build_mailer", "build_source", "imap_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What building needs beside the settings: the folder of quietcrm.yaml (relative paths lie below it), today's
+    date (for `since: 2 years`), and the memory mailboxes that accounts of type memory share by name."""
+
+    base: Path
+    today: date
+    mailboxes: dict[str, MemoryMailbox] = field(default_factory=dict)
+
+    def path(self, path: Path) -> Path:
+        """A path of the settings as an absolute one."""
+        return self.base / path
+
+    def secret(self, ref: SecretRef | None) -> str:
+        """The secret a setting points to, "" for none. Raises SecretUnavailable."""
+        return resolve(ref, base=self.base).reveal() if ref else ""
+
+    def mailbox(self, name: str) -> MemoryMailbox:
+        """The memory mailbox of an account, the same one each time."""
+        return self.mailboxes.setdefault(name, MemoryMailbox())
+
+
+def imap_settings(name: str, account: ImapAccount, around: Surroundings) -> ImapSettings:
+    """What the IMAP connector, its desk and the idle hub need to know of an account."""
+    return ImapSettings(
+        account=name,
+        host=account.host,
+        port=account.port,
+        security=account.security,
+        ca=str(around.path(account.ca)) if account.ca else "",
+        login=account.login,
+        password=around.secret(account.password),
+        since=account.since_date(around.today),
+        only=tuple(account.folders.only),
+        skip=tuple(account.folders.not_),
+    )
+
+
+def _imap(name: str, account: ImapAccount, parser: Parser, around: Surroundings) -> Source:
+    return ImapSource(imap_settings(name, account, around), parser)
+
+
+def _shelf(make: Callable[[str, Path], Shelf]) -> Callable[..., Source]:
+    def build(
+        name: str, account: MaildirAccount | MboxAccount | EmlAccount, parser: Parser, around: Surroundings
+    ) -> Source:
+        return ShelfSource(
+            name,
+            make(name, around.path(account.path)),
+            parser,
+            since=account.since_date(around.today),
+            only=account.folders.only,
+            skip=account.folders.not_,
+        )
+
+    return build
+
+
+def _memory(name: str, account: MemoryAccount, parser: Parser, around: Surroundings) -> Source:
+    return MemorySource(
+        name,
+        around.mailbox(name),
+        parser,
+        since=account.since_date(around.today),
+        only=account.folders.only,
+        skip=account.folders.not_,
+    )
+
+
+def _smtp(name: str, sender: SmtpSender, around: Surroundings) -> Mailer:
+    return SmtpMailer(
+        SmtpSettings(
+            account=name,
+            host=sender.host,
+            port=sender.port,
+            security=sender.security,
+            ca=str(around.path(sender.ca)) if sender.ca else "",
+            login=sender.login or "",
+            password=around.secret(sender.password),
+            final_timeout=sender.timeout.delta().total_seconds(),
+        )
+    )
+
+
+SOURCES: Mapping[type[Any], Callable[..., Source]] = {
+    ImapAccount: _imap,
+    MaildirAccount: _shelf(MaildirShelf),
+    MboxAccount: _shelf(MboxShelf),
+    EmlAccount: _shelf(EmlShelf),
+    MemoryAccount: _memory,
+}
+
+DESKS: Mapping[type[Any], Callable[..., Desk]] = {
+    ImapAccount: lambda name, account, around: ImapDesk(imap_settings(name, account, around)),
+    MaildirAccount: lambda name, account, around: MaildirDesk(name, around.path(account.path)),
+    MemoryAccount: lambda name, _, around: MemoryDesk(around.mailbox(name)),
+}
+
+MAILERS: Mapping[type[Any], Callable[..., Mailer]] = {
+    SmtpSender: _smtp,
+    MemorySender: lambda name, _, __: MemoryMailer(name),
+}
+
+
+def build_source(name: str, account: Account, parser: Parser, around: Surroundings) -> Source:
+    """The source of an account. Connects to nothing yet. Raises SecretUnavailable."""
+    return SOURCES[type(account)](name, account, parser, around)
+
+
+def build_desk(name: str, account: Account, around: Surroundings) -> Desk | None:
+    """The desk in an account's mailbox; None where nothing can be laid (mbox, folders of .eml)."""
+    build = DESKS.get(type(account))
+    return build(name, account, around) if build else None
+
+
+def build_mailer(name: str, sender: Sender, around: Surroundings) -> Mailer:
+    """The mailer of a sender. Connects to nothing yet. Raises SecretUnavailable."""
+    return MAILERS[type(sender)](name, sender, around)

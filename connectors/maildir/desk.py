@@ -1,0 +1,116 @@
+"""Lays our drafts and notices into a local Maildir, as a delivery agent does: written to tmp, then renamed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from connectors.errors import Unavailable
+from connectors.folders import Purpose
+from connectors.maildir.files import require_folder
+from connectors.maildir.maildir import MaildirShelf, unique_name
+from connectors.model import OutgoingMail, Placed
+from connectors.outgoing import content_hash, message_id_of, render
+
+__all__ = ["MaildirDesk"]
+
+_LARGEST = 4 << 20
+_HEAD = 64 << 10
+
+
+class MaildirDesk:
+    """A `Desk` on a Maildir. Drafts lie in the folder that is named like one, else in `.Drafts`, which is made."""
+
+    def __init__(self, account: str, path: Path) -> None:
+        self._account = account
+        self._root = path
+        self._serial = itertools.count(1)
+
+    def place_draft(self, mail: OutgoingMail) -> Placed:
+        """Into Drafts, with the flags D and S."""
+        folder = self._drafts()
+        for name in ("cur", "new", "tmp"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        return self._place(mail, folder, "cur", ":2,DS")
+
+    def place_mail(self, mail: OutgoingMail) -> Placed:
+        """Into new/ of the Inbox, as if it had just arrived."""
+        return self._place(mail, self._root, "new", "")
+
+    def find(self, message_id: str, *, drafts: bool) -> tuple[Placed, ...]:
+        """Our mail in Drafts or in the Inbox; () if it is gone."""
+        folder = self._drafts() if drafts else self._root
+        return tuple(placed for placed, _ in self._copies(folder, message_id))
+
+    def withdraw(self, placed: Placed, message_id: str) -> bool:
+        """Remove our mail if its file holds what we wrote. True if none is left, False if it was edited."""
+        folder = self._root if placed.folder == "INBOX" else self._drafts()
+        copies = self._copies(folder, message_id)
+        if any(copy.content_hash != placed.content_hash for copy, _ in copies):
+            return False
+        for _, path in copies:
+            path.unlink(missing_ok=True)
+        return True
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _drafts(self) -> Path:
+        require_folder(self._account, self._root)
+        found = [
+            folder for folder in MaildirShelf(self._account, self._root).folders() if folder.purpose is Purpose.DRAFTS
+        ]
+        return self._root / (found[0].key if found else ".Drafts")
+
+    def _place(self, mail: OutgoingMail, folder: Path, place: str, flags: str) -> Placed:
+        require_folder(self._account, self._root)
+        raw = render(mail).replace(b"\r\n", b"\n")
+        name = (
+            f"{int(mail.date.timestamp())}.P{os.getpid()}Q{next(self._serial)}.{socket.gethostname().replace('/', '')}"
+        )
+        try:
+            with (folder / "tmp" / name).open("xb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            (folder / "tmp" / name).rename(folder / place / f"{name}{flags}")
+        except OSError as error:
+            raise Unavailable(
+                self._account,
+                f"{folder} cannot be written: {error.strerror}",
+                hint="check its permissions and the disk",
+            ) from error
+        return Placed(folder=self._name(folder), ref=unique_name(name), content_hash=content_hash(raw))
+
+    def _name(self, folder: Path) -> str:
+        if folder == self._root:
+            return "INBOX"
+        listed = MaildirShelf(self._account, self._root).folders()
+        return next((one.name for one in listed if self._root / one.key == folder), folder.name.lstrip("."))
+
+    def _copies(self, folder: Path, message_id: str) -> list[tuple[Placed, Path]]:
+        found = []
+        for path in _files(folder):
+            try:
+                with path.open("rb") as file:
+                    head = file.read(_HEAD)
+                    if message_id.encode() not in head:
+                        continue
+                    raw = head + file.read(_LARGEST)
+            except FileNotFoundError:
+                continue  # a mail program renamed it this moment
+            if message_id_of(raw) == message_id:
+                placed = Placed(folder=self._name(folder), ref=unique_name(path.name), content_hash=content_hash(raw))
+                found.append((placed, path))
+        return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place in ("new", "cur"):
+        if (folder / place).is_dir():
+            for path in sorted((folder / place).iterdir()):
+                if "T" not in path.name.partition(":2,")[2]:
+                    yield path
