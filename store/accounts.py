@@ -31,12 +31,6 @@ def load(session: Session, name: str) -> Account | None:
     return Account(**row) if row else None
 
 
-def find(session: Session, name: str) -> Account | None:
-    """One account, None if nothing was ever stored of it."""
-    row = session.execute(select(_ACCOUNT).where(_ACCOUNT.c.name == name)).mappings().first()
-    return Account(**row) if row else None
-
-
 def everything(session: Session) -> list[Account]:
     """All accounts by name."""
     return [Account(**row) for row in session.execute(select(_ACCOUNT).order_by(_ACCOUNT.c.name)).mappings()]
@@ -77,7 +71,7 @@ def succeeded(session: Session, name: str, now: datetime) -> None:
 def failed(
     session: Session, name: str, now: datetime, *, state: str, reason: str, hint: str, retry_at: datetime | None
 ) -> None:
-    """A pass failed: state "failing" (tried again at `retry_at`) or "parked" (a person must mend it). One more failure."""
+    """A pass failed: state "failing" (tried again at `retry_at`) or "parked" (a person must mend it). Counts up."""
     change(
         session,
         name,
@@ -115,7 +109,7 @@ def folder_baselines(
     Folders that are new now get `baseline_at`; at the account's very first pass that is its own baseline.
     """
     statement = select(_FOLDER.c.folder, _FOLDER.c.baseline_at).where(_FOLDER.c.account == account)
-    known = {folder: baseline for folder, baseline in session.execute(statement)}
+    known = {row[0]: row[1] for row in session.execute(statement)}
     fresh = [folder for folder in dict.fromkeys(folders) if folder not in known]
     rows = [{"account": account, "folder": folder, "baseline_at": baseline_at} for folder in fresh]
     insert_new(session, _FOLDER, rows, key=("account", "folder"))

@@ -127,10 +127,14 @@ def _put_back(session: Session, target: Table, change: Change) -> None:
 
 def _exchange(session: Session, change: Change) -> None:
     """Undo "rows" and "merge": moved references go back, deleted rows return, added rows go."""
-    for name, column, numbers, old in change.before.get("moved", ()):
+    if change.what == "merge":
+        customer = SQLModel.metadata.tables["customer"]
+        old = typed(customer, change.before["set"])
+        session.execute(update(customer).where(customer.c.id == change.row_id).values(old))
+        session.execute(update(customer).where(customer.c.id == change.before["gone"]).values(merged_into=None))
+    for name, column, numbers, owner in change.before.get("moved", ()):
         moved = SQLModel.metadata.tables[name]
-        key = moved.c.id if "id" in moved.c else moved.c.interaction_id
-        session.execute(update(moved).where(among(session, key, numbers)).values({column: old}))
+        session.execute(update(moved).where(among(session, moved.c.id, numbers)).values({column: owner}))
     for name, rows in change.after.get("rows", {}).items():
         added = SQLModel.metadata.tables[name]
         for row in rows:

@@ -30,6 +30,10 @@ class _SqliteTime(DATETIME):
         return process
 
 
+_untyped: Any = _SqliteTime  # SQLAlchemy has not typed its constructor
+_SQLITE_TIME: TypeEngine[Any] = _untyped()
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An aware UTC datetime. SQLite stores it naive (it has no zones), PostgreSQL as timestamptz.
 
@@ -41,7 +45,7 @@ class UtcTime(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """The fast text form on SQLite, timestamptz on PostgreSQL."""
-        return dialect.type_descriptor(_SqliteTime() if dialect.name == "sqlite" else DateTime(timezone=True))
+        return dialect.type_descriptor(_SQLITE_TIME if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Aware in any zone -> UTC; ValueError for a naive one."""

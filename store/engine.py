@@ -194,7 +194,9 @@ def _begin_sqlite(connection: Connection) -> None:
 def _postgresql(url: URL) -> Engine:
     try:
         engine = create_engine(
-            url.update_query_dict({"target_session_attrs": "read-write"}) if "target_session_attrs" not in url.query else url,
+            url.update_query_dict({"target_session_attrs": "read-write"})
+            if "target_session_attrs" not in url.query
+            else url,
             connect_args={"connect_timeout": 10, "application_name": "quietcrm"},
             json_serializer=dump_json,
             pool_pre_ping=True,
@@ -219,5 +221,3 @@ def _set_up_postgresql(connection: Any, _record: ConnectionPoolEntry) -> None:
 def _discard_dead(context: Any) -> None:
     if getattr(context.original_exception, "sqlstate", None) in _DEAD_SESSION:
         context.is_disconnect = True  # the whole pool is renewed, not only this connection
-
-

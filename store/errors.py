@@ -1,14 +1,14 @@
 """What can go wrong with the store; drivers' errors are translated into these.
 
-    StoreError
-    +-- StoreBusy           another process holds the write lock longer than 30 s: try again
-    +-- StoreUnavailable    no connection, disk full, read-only: back off and try again
-    +-- StoreNewer          the schema was made by a newer quietcrm
-    +-- StoreOlder          the schema wants `db upgrade` first
-    +-- StoreDamaged        the database file is broken: restore a backup
-    +-- AlreadyRunning      another quietcrm writes to this store
-    +-- NotFound            no such row
-    +-- Conflict            the row is not in the state the caller thinks it is in
+StoreError
++-- StoreBusy           another process holds the write lock longer than 30 s: try again
++-- StoreUnavailable    no connection, disk full, read-only: back off and try again
++-- StoreNewer          the schema was made by a newer quietcrm
++-- StoreOlder          the schema wants `db upgrade` first
++-- StoreDamaged        the database file is broken: restore a backup
++-- AlreadyRunning      another quietcrm writes to this store
++-- NotFound            no such row
++-- Conflict            the row is not in the state the caller thinks it is in
 """
 
 from __future__ import annotations

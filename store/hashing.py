@@ -42,7 +42,9 @@ class HashKey:
         except OSError as error:
             raise StoreUnavailable(f"cannot read {path}: {error.strerror}", hint=f"make {path} readable") from error
         except ValueError as error:
-            raise StoreDamaged(f"{path} is no hash key", hint="restore it from a backup: quietcrm db restore") from error
+            raise StoreDamaged(
+                f"{path} is no hash key", hint="restore it from a backup: quietcrm db restore"
+            ) from error
 
     @classmethod
     def create(cls, path: Path) -> HashKey:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, func, insert, or_, select, text, update
@@ -155,7 +155,9 @@ def record(session: Session, rows: Sequence[NewInteraction]) -> list[int]:
     placed = [ids[index] for index in place]
     if len(ours) < len(fresh):
         faster = find_known(session, [row.identity for row in rows])
-        placed = [number if number in ours else faster[row.identity.key] for number, row in zip(placed, rows, strict=True)]
+        placed = [
+            number if number in ours else faster[row.identity.key] for number, row in zip(placed, rows, strict=True)
+        ]
     add_sightings(
         session,
         [
@@ -181,7 +183,8 @@ def add_customers(session: Session, interaction_id: int, customers: Sequence[tup
     """File an interaction under further customers: (customer id, rung)."""
     at = session.execute(select(_INTERACTION.c.at).where(_INTERACTION.c.id == interaction_id)).scalar_one()
     values = [
-        {"interaction_id": interaction_id, "customer_id": customer, "at": at, "rung": rung} for customer, rung in customers
+        {"interaction_id": interaction_id, "customer_id": customer, "at": at, "rung": rung}
+        for customer, rung in customers
     ]
     insert_new(session, _LINK, values, key=("interaction_id", "customer_id"))
 
@@ -222,7 +225,9 @@ _SILENT = {"not_for", "off", "too_old"}
 
 
 def _ids_by(session: Session, column: ColumnElement[Any], values: Collection[str]) -> dict[str, int]:
-    statement = select(column, _INTERACTION.c.id).where(among(session, column, values)).order_by(_INTERACTION.c.id.desc())
+    statement = (
+        select(column, _INTERACTION.c.id).where(among(session, column, values)).order_by(_INTERACTION.c.id.desc())
+    )
     return {row[0]: row[1] for row in session.execute(statement)}  # the oldest row wins
 
 
@@ -254,9 +259,7 @@ def _reserve(session: Session, count: int) -> int:
         return int(last or 0) + 1
     # nextval of several writers could interleave; one setval under a lock gives a run without gaps.
     session.execute(text("SELECT pg_advisory_xact_lock(7264001)"))
-    statement = text(
-        "SELECT setval('interaction_id_seq', nextval('interaction_id_seq') + :more) - :more"
-    )
+    statement = text("SELECT setval('interaction_id_seq', nextval('interaction_id_seq') + :more) - :more")
     return int(session.execute(statement, {"more": count - 1}).scalar_one())
 
 

@@ -20,7 +20,7 @@ class Promises(Generic[Row]):
     """The statements for one of the two tables. Rows that come out are detached copies: changing one writes nothing."""
 
     def __init__(self, model: type[Row]) -> None:
-        self._model = model
+        self._model: type[Row] = model
         self._table = table(model)
 
     def plan(self, session: Session, row: Row) -> int | None:

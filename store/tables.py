@@ -11,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from store.columns import KeyText, UtcTime
@@ -27,6 +27,11 @@ def _json(default: type[dict[str, Any]] | type[list[Any]]) -> Any:
 
 def _text() -> Any:
     return Field(default="", sa_column=Column(Text, nullable=False))
+
+
+def _big() -> Any:
+    """A number of bytes or of cents; -1 = not known. PostgreSQL's INTEGER would end at 2 GB."""
+    return Field(default=-1, sa_column=Column(BigInteger, nullable=False))
 
 
 def _key(*, index: bool = False, primary_key: bool = False, unique: bool = False) -> Any:
@@ -164,7 +169,7 @@ class Interaction(SQLModel, table=True):
     sender_name: str = ""
     attachments: list[Any] = _json(list)
     headers: list[Any] = _json(list)
-    size: int = -1
+    size: int = _big()
     rep: str = ""
     logged_by: str = ""
     degraded: str = ""
@@ -279,7 +284,7 @@ class Order(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     number: str = Field(default="", index=True)
     state: str = "open"
-    amount: int = -1
+    amount: int = _big()
     currency: str = ""
     customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
     contact_id: int | None = Field(default=None, foreign_key="contact.id")
@@ -475,7 +480,7 @@ class Quarantine(SQLModel, table=True):
     reason: str
     attempts: int = 1
     raw: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
-    size: int = -1
+    size: int = _big()
     message_id: str = ""
     received_at: datetime | None = _time()
     created_at: datetime = _time(nullable=False)

@@ -5,7 +5,6 @@ When an address, a domain or a Message-ID becomes known, its hash is looked up h
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,20 +177,3 @@ def _rows(session: Session, statement: Any) -> list[UnmatchedRow]:
 
 def _row(row: Any) -> UnmatchedRow:
     return UnmatchedRow(**row)
-
-
-__all__ = [
-    "NewUnmatched",
-    "UnmatchedRow",
-    "count",
-    "count_questions",
-    "due",
-    "find_for",
-    "forget",
-    "forget_identities",
-    "known",
-    "make_due",
-    "questions",
-    "remember",
-    "still_nobody",
-]

@@ -1,0 +1,373 @@
+"""Customers from a table (CSV): planned first, so that a person can look, then applied; twice changes nothing.
+
+A customer is the company if the row has one, else the name. Rows with an equal company or domain share the customer.
+`email` makes the contact; a row without one adds only the domain.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store import customers
+from store.customers import Actor
+from store.errors import Conflict
+from store.folding import fold
+from store.gate import storable
+from store.statements import among, table
+from store.tables import Customer
+
+_CUSTOMER = table(Customer)
+_OWN = ("name", "email", "company", "domain", "tags")
+_OF_CONTACT = ("title", "phone", "birthday", "language")
+"""Columns that speak of the person; so do columns written as `contact.X`. All others speak of the customer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One row of the table: its line in the file (the header is line 1) and its values by column, lower-case names."""
+
+    line: int
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProblem:
+    """Something in the table that a person should look at; that row or value is left out."""
+
+    line: int
+    message: str
+
+
+@dataclass(slots=True, kw_only=True)
+class PlannedContact:
+    """A contact of the plan. id None = new."""
+
+    line: int
+    name: str
+    email: str
+    id: int | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class PlannedCustomer:
+    """A customer of the plan with what is to be added or changed. id None = new."""
+
+    line: int
+    name: str
+    id: int | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    contacts: list[PlannedContact] = field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        """Whether applying it would change anything."""
+        return self.id is None or bool(self.fields or self.tags or self.domains or self.contacts)
+
+
+@dataclass(slots=True, kw_only=True)
+class ImportPlan:
+    """What an import would do. `duplicates`: rows that say nothing a row before them did not say."""
+
+    customers: list[PlannedCustomer] = field(default_factory=list)
+    problems: list[ImportProblem] = field(default_factory=list)
+    duplicates: list[ImportProblem] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """new, changed, same (customers), contacts (new), changed_contacts, domains (new)."""
+        people = [contact for one in self.customers for contact in one.contacts]
+        return {
+            "new": sum(1 for one in self.customers if one.id is None),
+            "changed": sum(1 for one in self.customers if one.id is not None and one.changes),
+            "same": sum(1 for one in self.customers if not one.changes),
+            "contacts": sum(1 for one in people if one.id is None),
+            "changed_contacts": sum(1 for one in people if one.id is not None),
+            "domains": sum(len(one.domains) for one in self.customers),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did; look the new addresses and domains up among the unmatched mails."""
+
+    counts: Mapping[str, int]
+    new_addresses: tuple[str, ...]
+    new_domains: tuple[str, ...]
+
+
+def read_csv(path: Path) -> list[SourceRow]:
+    """The rows of a CSV file in UTF-8 (with or without BOM) or Windows-1252; comma, semicolon or tab.
+
+    Raises Conflict if a column comes twice or there is neither name, company, email nor domain.
+    """
+    raw = path.read_bytes()
+    try:
+        content = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        content = raw.decode("cp1252", "replace")
+    header = content.split("\n", 1)[0]
+    separator = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator)
+    names = [name.strip().lower() for name in next(reader, [])]
+    twice = {name for name in names if name and names.count(name) > 1}
+    if twice:
+        raise Conflict(f"the column {sorted(twice)[0]} comes twice", hint="rename one of them")
+    if not {"name", "company", "email", "domain"} & set(names):
+        raise Conflict("the first line names no known column", hint="begin with: name,email,company,domain")
+    rows = []
+    before = reader.line_num
+    for cells in reader:
+        line, before = before + 1, reader.line_num
+        if any(cell.strip() for cell in cells):
+            values = {name: storable(cell.strip()) for name, cell in zip(names, cells, strict=False) if name}
+            rows.append(SourceRow(line, values))
+    return rows
+
+
+def plan_import(session: Session, rows: Sequence[SourceRow], *, public: Collection[str] = ()) -> ImportPlan:
+    """What importing these rows would do. `public`: mail domains that nobody may claim (gmail.com ...)."""
+    plan = ImportPlan()
+    grouped = _group(_readable(rows, frozenset(public), plan))
+    known = _Known.load(session, grouped)
+    for group in grouped:
+        planned = _plan_customer(group, known, plan)
+        if planned is not None:
+            plan.customers.append(planned)
+    return plan
+
+
+def apply_import(session: Session, plan: ImportPlan, by: Actor) -> ImportReport:
+    """Carry a plan out, in the transaction it was made in."""
+    addresses: list[str] = []
+    domains: list[str] = []
+    for one in plan.customers:
+        if one.id is None:
+            one.id = customers.add(session, one.name, by, one.fields)
+        elif one.fields:
+            customers.edit(session, one.id, one.fields, by)
+        for tag in one.tags:
+            customers.tag(session, one.id, tag, by)
+        domains += [domain for domain in one.domains if customers.add_domain(session, one.id, domain, by)]
+        for contact in one.contacts:
+            if contact.id is not None:
+                customers.edit_contact(session, contact.id, contact.fields, by)
+                continue
+            number = customers.add_contact(session, one.id, by, {"name": contact.name, **contact.fields})
+            customers.add_address(session, number, contact.email, by)
+            addresses.append(contact.email.lower())
+    return ImportReport(counts=plan.counts(), new_addresses=tuple(addresses), new_domains=tuple(domains))
+
+
+# --- reading rows --------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Row:
+    line: int
+    company: str
+    name: str
+    email: str
+    domain: str
+    tags: list[str]
+    of_contact: dict[str, str]
+    of_customer: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """What the customer is called."""
+        return self.company or self.name or self.email or self.domain
+
+
+def _readable(rows: Iterable[SourceRow], public: frozenset[str], plan: ImportPlan) -> list[_Row]:
+    readable = []
+    for row in rows:
+        values = {name: value for name, value in row.values.items() if value}
+        email, domain = values.get("email", ""), values.get("domain", "").lower().lstrip("@").rstrip(".")
+        if email and not _is_address(email):
+            plan.problems.append(ImportProblem(row.line, f"{email!r} is no mail address"))
+            continue
+        if domain and (domain in public or not _is_domain(domain)):
+            why = "is used by everybody" if domain in public else "is no mail domain"
+            plan.problems.append(ImportProblem(row.line, f"the domain {domain!r} {why}; left out"))
+            domain = ""
+        one = _row(row.line, values, email, domain)
+        if one.title:
+            readable.append(one)
+        else:
+            plan.problems.append(ImportProblem(row.line, "neither name, company, email nor domain"))
+    return readable
+
+
+def _row(line: int, values: Mapping[str, str], email: str, domain: str) -> _Row:
+    rest = {name: value for name, value in values.items() if name not in _OWN}
+    person = {name.removeprefix("contact."): value for name, value in rest.items() if _speaks_of_contact(name)}
+    return _Row(
+        line=line,
+        company=values.get("company", ""),
+        name=values.get("name", ""),
+        email=email,
+        domain=domain,
+        tags=[tag.strip() for tag in values.get("tags", "").replace(";", ",").split(",") if tag.strip()],
+        of_contact=person,
+        of_customer={name: value for name, value in rest.items() if not _speaks_of_contact(name)},
+    )
+
+
+def _speaks_of_contact(name: str) -> bool:
+    return name in _OF_CONTACT or name.startswith("contact.")
+
+
+def _is_address(text: str) -> bool:
+    local, at, domain = text.rpartition("@")
+    return bool(local and at and _is_domain(domain.lower())) and "@" not in local and not any(map(str.isspace, text))
+
+
+def _is_domain(text: str) -> bool:
+    return (
+        "." in text.strip(".") and all(text.split(".")) and not any(sign.isspace() or sign in "@/<>," for sign in text)
+    )
+
+
+def _group(rows: Sequence[_Row]) -> list[list[_Row]]:
+    """Rows of one customer together: equal company (or name), equal domain, directly or through other rows."""
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        parent.setdefault(key, key)
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    for row in rows:
+        name = root("name " + fold(row.title))
+        if row.domain:
+            parent[root("domain " + row.domain)] = name
+    groups: dict[str, list[_Row]] = {}
+    for row in rows:
+        groups.setdefault(root("name " + fold(row.title)), []).append(row)
+    return list(groups.values())
+
+
+# --- comparing with the store --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the store holds of the names, domains and addresses of the table."""
+
+    names: dict[str, list[int]]
+    domains: dict[str, tuple[int, ...]]
+    contacts: dict[str, tuple[customers.ContactRow, ...]]
+    customers: dict[int, customers.CustomerRow]
+
+    @classmethod
+    def load(cls, session: Session, groups: Sequence[Sequence[_Row]]) -> _Known:
+        rows = [row for group in groups for row in group]
+        names: dict[str, list[int]] = {}
+        statement = select(_CUSTOMER.c.name_key, _CUSTOMER.c.id).where(
+            among(session, _CUSTOMER.c.name_key, {fold(row.title) for row in rows}), _CUSTOMER.c.merged_into.is_(None)
+        )
+        for key, number in session.execute(statement.order_by(_CUSTOMER.c.id)):
+            names.setdefault(key, []).append(number)
+        domains = customers.lookup_domains(session, {row.domain for row in rows if row.domain})
+        contacts = customers.lookup_addresses(session, {row.email.lower() for row in rows if row.email})
+        ids = {number for found in (*names.values(), *domains.values()) for number in found}
+        ids |= {contact.customer_id for found in contacts.values() for contact in found}
+        return cls(names, domains, contacts, customers.facts(session, ids))
+
+
+def _plan_customer(group: Sequence[_Row], known: _Known, plan: ImportPlan) -> PlannedCustomer | None:
+    first = group[0]
+    found = _candidates(group, known)
+    if len(found) > 1:
+        numbers = ", ".join(str(one) for one in found)
+        plan.problems.append(
+            ImportProblem(first.line, f"{first.title!r} may be any of the customers {numbers}; merge them first")
+        )
+        return None
+    number = found[0] if found else None
+    planned = PlannedCustomer(line=first.line, name=first.title, id=number)
+    old = known.customers[number] if number is not None else None
+    for row in group:
+        _collect(planned, row, old, known, plan)
+    return planned
+
+
+def _candidates(group: Sequence[_Row], known: _Known) -> list[int]:
+    """The existing customers that the rows may mean: by domain, else by name, else (a person) by address."""
+    for numbers in (
+        {number for row in group for number in known.domains.get(row.domain, ())},
+        {number for row in group for number in known.names.get(fold(row.title), ())},
+        {c.customer_id for row in group if not row.company for c in known.contacts.get(row.email.lower(), ())},
+    ):
+        if numbers:
+            return sorted(numbers)
+    return []
+
+
+def _collect(
+    planned: PlannedCustomer, row: _Row, old: customers.CustomerRow | None, known: _Known, plan: ImportPlan
+) -> None:
+    before = (len(planned.fields), len(planned.tags), len(planned.domains), len(planned.contacts))
+    _collect_fields(planned, row, old, plan)
+    planned.tags += [tag for tag in row.tags if tag not in planned.tags and (old is None or tag not in old.tags)]
+    if row.domain and row.domain not in planned.domains and planned.id not in known.domains.get(row.domain, ()):
+        planned.domains.append(row.domain)
+    same = _collect_contact(planned, row, known, plan)
+    after = (len(planned.fields), len(planned.tags), len(planned.domains), len(planned.contacts))
+    if same and before == after and row.line != planned.line:
+        plan.duplicates.append(ImportProblem(row.line, f"says nothing new about {planned.name!r}"))
+
+
+def _collect_fields(planned: PlannedCustomer, row: _Row, old: customers.CustomerRow | None, plan: ImportPlan) -> None:
+    for name, value in row.of_customer.items():
+        stated = planned.fields.get(name)
+        if stated is not None and stated != value:
+            plan.problems.append(
+                ImportProblem(row.line, f"{planned.name!r} has {name} {stated!r} in a row before; {value!r} left out")
+            )
+        elif stated is None and (old is None or _has(old, name) != value):
+            planned.fields[name] = value
+
+
+def _has(row: customers.CustomerRow | customers.ContactRow, name: str) -> Any:
+    columns = customers.CUSTOMER_FIELDS if isinstance(row, customers.CustomerRow) else customers.CONTACT_FIELDS
+    return getattr(row, name) if name in columns else row.fields.get(name)
+
+
+def _collect_contact(planned: PlannedCustomer, row: _Row, known: _Known, plan: ImportPlan) -> bool:
+    """Add the row's contact to the plan; whether an earlier row of the table had it already."""
+    if not row.email:
+        return True
+    key = row.email.lower()
+    if any(contact.email.lower() == key for contact in planned.contacts):
+        return True
+    people = known.contacts.get(key, ())
+    mine = next((person for person in people if person.customer_id == planned.id), None)
+    if people and mine is None:
+        other = known.customers[people[0].customer_id].name
+        plan.problems.append(ImportProblem(row.line, f"{row.email} belongs to {other!r} already; left out"))
+        return False
+    stated = dict(row.of_contact)
+    if mine is None:
+        planned.contacts.append(PlannedContact(line=row.line, name=row.name, email=row.email, fields=stated))
+        return False
+    if row.name:
+        stated["name"] = row.name
+    changed = {name: value for name, value in stated.items() if _has(mine, name) != value}
+    if changed:
+        planned.contacts.append(
+            PlannedContact(line=row.line, name=mine.name, email=row.email, id=mine.id, fields=changed)
+        )
+    return not changed
