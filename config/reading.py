@@ -114,8 +114,15 @@ def _explain(breakdown: Breakdown, text: str, budget: list[int]) -> tuple[Proble
         tried.add(mended)
         budget[0] -= len(text)
         if _first_break(breakdown.path, mended) > breakdown.at.line:
-            return problem, mended
+            return problem, _same_length(text, mended, problem)
     return without_remedy(breakdown), None
+
+
+def _same_length(text: str, mended: str, problem: Problem) -> str:
+    """`mended` with blank lines for the removed ones, so that later problems name lines of the file."""
+    lines = mended.split("\n")
+    removed = text.count("\n") + 1 - len(lines)
+    return "\n".join([*lines[: problem.line - 1], *[""] * removed, *lines[problem.line - 1 :]])
 
 
 def _first_break(path: Path, text: str) -> int:
