@@ -23,7 +23,7 @@ _DEFAULT_SPAN = ClockRange(9 * 60, 18 * 60)
 class OfficeHours:
     """When the office works. Build it with `build_hours`, which refuses what cannot be.
 
-    week       the opening times of each weekday, Monday first; empty = closed
+    week       the opening times of each weekday, Monday first, in order; they may overlap; empty = closed
     holidays   codes of the `holidays` package with an optional "+optional" ("BR-SP", "RU", "PT+optional")
     extra      further days on which nobody works
     """
@@ -90,13 +90,15 @@ class OfficeHours:
         return replace(self, zone=zone)
 
     def _openings(self, day: date) -> Iterator[tuple[datetime, datetime]]:
-        """The openings of one day as UTC instants, in order; one that summer time swallows is left out."""
+        """The openings of one day as UTC instants, in order and apart; one that summer time swallows is left out."""
         if not self.is_business_day(day):
             return
+        closed = instant(day, 0, self.zone)
         for span in self.week[day.weekday()]:
-            start, end = instant(day, span.start, self.zone), instant(day, span.end, self.zone)
+            start, end = max(instant(day, span.start, self.zone), closed), instant(day, span.end, self.zone)
             if start < end:
                 yield start, end
+                closed = end
 
     def _openings_from(self, at: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Every opening that is not over at `at`, in order, for the next ten years."""

@@ -7,8 +7,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rules.clock import GrammarError, instant, parse_clock_range, parse_weekdays
-from rules.hours import build_hours, check_holiday_code, default_hours, holiday_dates, zone_for, zone_of_country
+from rules.clock import ClockRange, GrammarError, instant, parse_clock_range, parse_weekdays
+from rules.hours import (
+    OfficeHours,
+    build_hours,
+    check_holiday_code,
+    default_hours,
+    holiday_dates,
+    zone_for,
+    zone_of_country,
+)
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 OFFICE = build_hours(
@@ -171,3 +179,10 @@ def test_hours_by_the_clock_of_the_contact() -> None:
     there = default_hours(SAO_PAULO).in_zone(ZoneInfo("Europe/Moscow"))
     assert there.is_open(datetime(2026, 11, 23, 6, 0, tzinfo=UTC))
     assert not there.is_open(datetime(2026, 11, 23, 15, 0, tzinfo=UTC))
+
+
+def test_hours_that_overlap_count_once() -> None:
+    week = ((ClockRange(540, 720), ClockRange(660, 780)), (), (), (), (), (), ())
+    hours = OfficeHours(week=week, zone=SAO_PAULO)
+    assert hours.add_business_hours(at("2026-11-23T09:00"), 3.5) == at("2026-11-23T12:30")
+    assert hours.add_business_hours(at("2026-11-23T09:00"), 4) == at("2026-11-30T09:00")
