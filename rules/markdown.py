@@ -79,10 +79,11 @@ def _reader() -> MarkdownIt:
     """CommonMark without HTML and images. A line break in the source is one in the mail, as when typing."""
     from markdown_it import MarkdownIt
 
-    reader = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True}).disable("image")
-    normal = reader.normalizeLink
-    reader.normalizeLink = lambda url: _coded(url) if _OPEN in url else normal(url)  # type: ignore[method-assign]
-    return reader
+    class Reader(MarkdownIt):
+        def normalizeLink(self, url: str) -> str:
+            return _coded(url) if _OPEN in url else super().normalizeLink(url)
+
+    return Reader("commonmark", {"html": False, "linkify": False, "breaks": True}).disable("image")
 
 
 @lru_cache(maxsize=1)
