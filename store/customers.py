@@ -143,14 +143,19 @@ def facts(session: Session, customer_ids: Collection[int]) -> dict[int, Customer
     opened: dict[int, set[str]] = defaultdict(set)
     for number, what in session.execute(_open_records(session, customer_ids)):
         opened[number].add(what)
-    rows = session.execute(select(*_FACTS).where(among(session, _CUSTOMER.c.id, customer_ids))).mappings()
+    rows = session.execute(select(*_FACTS).where(among(session, _CUSTOMER.c.id, customer_ids))).all()
     return {
-        row["id"]: CustomerRow(**row, tags=frozenset(tags[row["id"]]), open=frozenset(opened[row["id"]]))
+        row[0]: CustomerRow(
+            **dict(zip(_FACT_NAMES, row, strict=True)),
+            tags=frozenset(tags.get(row[0], ())),
+            open=frozenset(opened.get(row[0], ())),
+        )
         for row in rows
     }
 
 
-_FACTS = [column for column in _CUSTOMER.c if column.name not in ("name_key", "merged_into")]
+_FACTS = [_CUSTOMER.c.id, *(one for one in _CUSTOMER.c if one.name not in ("id", "name_key", "merged_into"))]
+_FACT_NAMES = [column.name for column in _FACTS]
 
 
 def _open_records(session: Session, customer_ids: Collection[int]) -> Any:
@@ -246,26 +251,34 @@ def _searches(before: str, name: str, key: str) -> list[Any]:
 
 
 def _contacts(session: Session, where: Any) -> list[ContactRow]:
-    columns = [column for column in _CONTACT.c if column.name != "created_at"]
     statement = (
-        select(*columns, _ADDRESS.c.key, _ADDRESS.c.alias)
+        select(*_CONTACT_COLUMNS, _ADDRESS.c.key, _ADDRESS.c.alias)
         .join(_ADDRESS, _ADDRESS.c.contact_id == _CONTACT.c.id, isouter=True)
         .where(where)
         .order_by(_CONTACT.c.id, _ADDRESS.c.alias, _ADDRESS.c.id)
     )
-    people: dict[int, dict[str, Any]] = {}
-    for row in session.execute(statement).mappings():
-        values = dict(row)
-        key, alias = values.pop("key"), values.pop("alias")
-        person = people.setdefault(values["id"], values | {"emails": [], "aliases": set()})
+    people: dict[int, Sequence[Any]] = {}
+    emails: dict[int, list[str]] = defaultdict(list)
+    aliases: dict[int, list[str]] = defaultdict(list)
+    for row in session.execute(statement).all():
+        number, key, alias = row[0], row[-2], row[-1]
+        people[number] = row[:-2]
         if key is not None:
-            person["emails"].append(key)
+            emails[number].append(key)
             if alias:
-                person["aliases"].add(key)
+                aliases[number].append(key)
     return [
-        ContactRow(**person | {"emails": tuple(person["emails"]), "aliases": frozenset(person["aliases"])})
-        for person in people.values()
+        ContactRow(
+            **dict(zip(_CONTACT_NAMES, person, strict=True)),
+            emails=tuple(emails[number]),
+            aliases=frozenset(aliases.get(number, ())),
+        )
+        for number, person in people.items()
     ]
+
+
+_CONTACT_COLUMNS = [_CONTACT.c.id, *(one for one in _CONTACT.c if one.name not in ("id", "created_at"))]
+_CONTACT_NAMES = [column.name for column in _CONTACT_COLUMNS]
 
 
 # --- changing ------------------------------------------------------------------------------------------------------

@@ -28,7 +28,19 @@ WAL_IS_SAFE = sqlite3.sqlite_version_info >= (3, 51, 3)
 _DEAD_SESSION = {"57P01", "57P02", "57P03", "25006"}
 """SQLSTATEs after which a connection is worth nothing: server shut down, crashed, starting, now read-only."""
 
-dump_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def dump_json(value: Any) -> str:
+    """Compact JSON, letters as they are."""
+    if value == [] or value == {}:  # most columns of most rows
+        return "{}" if isinstance(value, dict) else "[]"
+    return _encode(value)
+
+
+def load_json(text: str) -> Any:
+    """The value of a JSON text."""
+    return {} if text == "{}" else [] if text == "[]" else json.loads(text)
 
 
 class Store:
@@ -152,6 +164,7 @@ def _sqlite(url: URL, *, read_only: bool) -> Engine:
         url,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         json_serializer=dump_json,
+        json_deserializer=load_json,
         pool_size=4,
         max_overflow=-1,
     )

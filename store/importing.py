@@ -233,9 +233,8 @@ def _is_address(text: str) -> bool:
 
 
 def _is_domain(text: str) -> bool:
-    return (
-        "." in text.strip(".") and all(text.split(".")) and not any(sign.isspace() or sign in "@/<>," for sign in text)
-    )
+    labels = text.split(".")
+    return len(labels) > 1 and all(labels) and not any(sign.isspace() or sign in "@/<>," for sign in text)
 
 
 def _group(rows: Sequence[_Row]) -> list[list[_Row]]:

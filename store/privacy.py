@@ -65,7 +65,7 @@ def export(session: Session, customer_id: int) -> dict[str, Any]:
         "customer": changes.plain(asdict(card.customer)),
         "contacts": [changes.plain(asdict(one)) for one in card.contacts],
         "domains": list(card.domains),
-        "interactions": [changes.plain(row) for row in session.execute(mails).mappings()],
+        "interactions": [changes.plain(dict(row)) for row in session.execute(mails).mappings()],
         "participants": _of_mails(session, number, _PARTICIPANT),
         "sightings": _of_mails(session, number, table(Sighting)),
         "traces": _of_mails(session, number, table(Trace)),
@@ -74,14 +74,14 @@ def export(session: Session, customer_id: int) -> dict[str, Any]:
     for model in _PROMISES:
         target = table(model)
         rows = session.execute(select(target).where(target.c.customer_id == number)).mappings()
-        result[target.name] = [changes.plain(row) for row in rows]
+        result[target.name] = [changes.plain(dict(row)) for row in rows]
     return result
 
 
 def _of_mails(session: Session, customer_id: int, target: Table) -> list[dict[str, Any]]:
     mine = select(_LINK.c.interaction_id).where(_LINK.c.customer_id == customer_id)
     rows = session.execute(select(target).where(target.c.interaction_id.in_(mine))).mappings()
-    return [changes.plain(row) for row in rows]
+    return [changes.plain(dict(row)) for row in rows]
 
 
 def erase(session: Session, customer_id: int, key: HashKey, by: Actor) -> Erased:
@@ -93,20 +93,12 @@ def erase(session: Session, customer_id: int, key: HashKey, by: Actor) -> Erased
     """
     customers.get(session, customer_id)
     numbers = _with_merged(session, customer_id)
-    contacts = list(
-        session.execute(select(_CONTACT.c.id).where(among(session, _CONTACT.c.customer_id, numbers))).scalars()
-    )
+    people = select(_CONTACT.c.id).where(among(session, _CONTACT.c.customer_id, numbers))
+    contacts = list(session.execute(people).scalars())
     addresses = _addresses(session, contacts)
     domains = list(_free_domains(session, numbers))
     gone = _erase_mails(session, numbers, addresses)
-    for model in _PROMISES:
-        target = table(model)
-        theirs = (
-            or_(among(session, target.c.customer_id, numbers), among(session, target.c.contact_id, contacts))
-            if ("contact_id" in target.c)
-            else among(session, target.c.customer_id, numbers)
-        )
-        session.execute(delete(target).where(theirs))
+    _erase_promises(session, numbers, contacts)
     _erase_changes(session, numbers, contacts)
     _erase_records(session, numbers, contacts)
     hashes = [key.address(one) for one in addresses]
@@ -150,9 +142,8 @@ def _erase_mails(session: Session, numbers: Collection[int], addresses: Collecti
         session.execute(select(_LINK.c.interaction_id).where(among(session, _LINK.c.customer_id, numbers))).scalars()
     )
     session.execute(delete(_LINK).where(among(session, _LINK.c.customer_id, numbers)))
-    shared = set(
-        session.execute(select(_LINK.c.interaction_id).where(among(session, _LINK.c.interaction_id, theirs))).scalars()
-    )
+    others = select(_LINK.c.interaction_id).where(among(session, _LINK.c.interaction_id, theirs))
+    shared = set(session.execute(others).scalars())
     only = theirs - shared
     session.execute(delete(table(Trace)).where(among(session, table(Trace).c.interaction_id, theirs)))
     session.execute(delete(_PARTICIPANT).where(among(session, _PARTICIPANT.c.key, addresses)))
@@ -165,6 +156,16 @@ def _erase_mails(session: Session, numbers: Collection[int], addresses: Collecti
     from_them = among(session, _INTERACTION.c.sender, addresses)
     session.execute(update(_INTERACTION).where(from_them).values(sender="", sender_name=""))
     return len(only)
+
+
+def _erase_promises(session: Session, numbers: Collection[int], contacts: Collection[int]) -> None:
+    for model in _PROMISES:
+        target = table(model)
+        theirs = or_(
+            among(session, target.c.customer_id, numbers),
+            among(session, target.c.contact_id, contacts),
+        )
+        session.execute(delete(target).where(theirs))
 
 
 def _erase_changes(session: Session, numbers: Collection[int], contacts: Collection[int]) -> None:
@@ -186,32 +187,31 @@ def _erase_records(session: Session, numbers: Sequence[int], contacts: Collectio
 
 def _sweep(session: Session, addresses: Collection[str]) -> None:
     """Put [erased] wherever an address still stands in some text; drop quarantined mails that hold it."""
-    for address in addresses:
-        pattern = f"%{like(address)}%"
-        for target in SQLModel.metadata.sorted_tables:
-            texts = [column for column in target.c if isinstance(column.type, (String, Text, JSON))]
-            keys = list(target.primary_key)
-            for column in texts:
-                if column.primary_key:
-                    continue
-                holds = cast(column, Text).ilike(pattern, escape=LIKE_ESCAPE)
-                for row in session.execute(select(*keys, column).where(holds)).all():
-                    where = [key == value for key, value in zip(keys, row, strict=False)]
-                    session.execute(update(target).where(*where).values({column.name: _without(row[-1], address)}))
+    patterns = [f"%{like(address)}%" for address in addresses]
+    for target in SQLModel.metadata.sorted_tables if patterns else ():
+        keys = list(target.primary_key)
+        texts = [one for one in target.c if isinstance(one.type, (String, Text, JSON)) and not one.primary_key]
+        if not texts:
+            continue
+        holds = or_(*(cast(one, Text).ilike(pattern, escape=LIKE_ESCAPE) for one in texts for pattern in patterns))
+        for row in session.execute(select(*keys, *texts).where(holds)).all():
+            where = [key == value for key, value in zip(keys, row, strict=False)]
+            old = {one.name: value for one, value in zip(texts, row[len(keys) :], strict=True)}
+            new = {name: _without(value, addresses) for name, value in old.items()}
+            session.execute(update(target).where(*where).values(new))
     _sweep_quarantine(session, addresses)
 
 
-def _without(value: Any, address: str) -> Any:
+def _without(value: Any, addresses: Collection[str]) -> Any:
     if isinstance(value, str):
-        start = value.lower().find(address)
-        while start >= 0:
-            value = value[:start] + ERASED + value[start + len(address) :]
-            start = value.lower().find(address)
+        for address in addresses:
+            while (start := value.lower().find(address)) >= 0:
+                value = value[:start] + ERASED + value[start + len(address) :]
         return value
     if isinstance(value, dict):
-        return {_without(name, address): _without(one, address) for name, one in value.items()}
+        return {_without(name, addresses): _without(one, addresses) for name, one in value.items()}
     if isinstance(value, list):
-        return [_without(one, address) for one in value]
+        return [_without(one, addresses) for one in value]
     return value
 
 
