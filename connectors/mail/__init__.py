@@ -1,0 +1,1 @@
+"""Mail as text: bodies, quotes, signatures."""

@@ -1,0 +1,367 @@
+"""One mail from bytes to `Message`. Pure; raises nothing for what is in a mail.
+
+`read_mail` gives a `Reading` of plain tuples and strings, which crosses the process boundary; `build_message` makes the
+`Message` of it beside the fields that the source knows itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+from connectors.mail.addresses import ADDRESSES_LIMIT, parse_addresses
+from connectors.mail.away import find_return_date
+from connectors.mail.bounces import Report, Verdict, may_be_report, read_bounce
+from connectors.mail.dates import parse_date
+from connectors.mail.headers import Headers, scan_headers, split_header, unify_lines
+from connectors.mail.identifiers import merge_references, parse_identifier, parse_identifiers
+from connectors.mail.kinds import Signs, classify
+from connectors.mail.parameters import parse_parameters
+from connectors.mail.structure import Part, decode_body, read_tree
+from connectors.mail.texts import Texts, choose_texts, join_texts, read_part, split_texts
+from connectors.model import Address, Attachment, Bounce, Kind, Message, RawMail
+
+__all__ = ["Reading", "build_message", "parse_mail", "read_mail"]
+
+Person = tuple[str, str]
+SUBJECT_LIMIT = 2000
+ATTACHMENTS_LIMIT = 1000
+ORIGINAL_LIMIT = 65_536
+
+
+class Reading(NamedTuple):
+    """What parsing finds out, in shapes that JSON knows. Times in seconds since 1970, dates as ISO text."""
+
+    message_id: str
+    references: Sequence[str]
+    in_reply_to: str
+    sent_at: float | None
+    sender: Person | None
+    sent_by: Person | None
+    reply_to: Sequence[Person]
+    to: Sequence[Person]
+    cc: Sequence[Person]
+    bcc: Sequence[Person]
+    subject: str
+    text: str
+    quoted: str
+    signature: str
+    attachments: Sequence[tuple[str, str, int]]
+    headers: Sequence[tuple[str, str]]
+    kind: str
+    bounce: tuple[Sequence[str], bool | None, str, str, str] | None
+    away_until: str | None
+    degraded: Sequence[str]
+
+
+def parse_mail(raw: RawMail) -> Message:
+    """The mail as quietcrm sees it. What could not be read is named in `degraded`."""
+    return build_message(raw, read_safely(raw))
+
+
+def read_safely(raw: RawMail) -> Reading:
+    """Like `read_mail`, but a bug of ours costs the mail its text, not the batch its answer."""
+    try:
+        return read_mail(raw)
+    except Exception as error:
+        return _read_header_only(raw, error)
+
+
+def read_mail(raw: RawMail) -> Reading:
+    """Read `whole`, or `header` and `parts`."""
+    headers, parts, attachments, notes = _split_mail(raw)
+    people = _People(headers, notes)
+    subject = headers.text(b"subject")[:SUBJECT_LIMIT]
+    texts = choose_texts(parts, notes)
+    body = split_texts(texts, notes)
+    top, parameters = parse_parameters(headers.raw(b"content-type"))
+    top += parameters.get("report-type", "").lower()
+    verdict = _read_report(headers, people, subject, parts, texts, top)
+    kind = _judge(headers, people.sender, subject, body.text or body.quoted, parts, top, verdict)
+    references = parse_identifiers(headers.raw(b"references"))
+    replied = parse_identifiers(headers.raw(b"in-reply-to"))
+    date_value = headers.text(b"date")
+    sent_at = parse_date(date_value) if date_value else None
+    if sent_at is None and date_value:
+        notes.append("impossible date")
+    away = (
+        find_return_date(f"{subject}. {body.text}\n{body.signature}", raw.received_at.date())
+        if kind is Kind.OUT_OF_OFFICE
+        else None
+    )
+    bounce = verdict.bounce
+    return Reading(
+        message_id=parse_identifier(headers.raw(b"message-id")),
+        references=merge_references(references, replied),
+        in_reply_to=replied[0] if replied else "",
+        sent_at=sent_at.timestamp() if sent_at else None,
+        sender=_flat(people.sender),
+        sent_by=_flat(people.sent_by),
+        reply_to=_flatten(people.list(b"reply-to")),
+        to=_flatten(people.list(b"to")),
+        cc=_flatten(people.list(b"cc")),
+        bcc=_flatten(people.list(b"bcc")),
+        subject=subject,
+        text=body.text,
+        quoted=body.quoted,
+        signature=body.signature,
+        attachments=attachments,
+        headers=headers.kept(),
+        kind=kind.value,
+        bounce=(bounce.recipients, bounce.hard, bounce.reason, bounce.status, bounce.original_message_id)
+        if bounce
+        else None,
+        away_until=away.isoformat() if away else None,
+        degraded=tuple(dict.fromkeys((*raw.notes, *headers.notes, *notes)))[:20],
+    )
+
+
+def build_message(raw: RawMail, reading: Reading) -> Message:
+    """The Message of a reading and the source's own fields."""
+    bounce = reading.bounce
+    sent_at = reading.sent_at
+    return Message(
+        account=raw.account,
+        folder=raw.folder,
+        folder_role=raw.folder_role,
+        ref=raw.ref,
+        message_id=reading.message_id,
+        references=tuple(reading.references),
+        in_reply_to=reading.in_reply_to,
+        sent_at=None if sent_at is None else datetime.fromtimestamp(sent_at, UTC),
+        received_at=raw.received_at,
+        sender=Address(*reading.sender) if reading.sender else None,
+        sent_by=Address(*reading.sent_by) if reading.sent_by else None,
+        reply_to=_people(reading.reply_to),
+        to=_people(reading.to),
+        cc=_people(reading.cc),
+        bcc=_people(reading.bcc),
+        subject=reading.subject,
+        text=reading.text,
+        quoted=reading.quoted,
+        signature=reading.signature,
+        attachments=tuple(
+            [Attachment(name=name, content_type=kind, size=size) for name, kind, size in reading.attachments]
+        ),
+        headers=tuple([(name, value) for name, value in reading.headers]),
+        kind=Kind(reading.kind),
+        bounce=Bounce(
+            recipients=tuple(bounce[0]),
+            hard=bounce[1],
+            reason=bounce[2],
+            status=bounce[3],
+            original_message_id=bounce[4],
+        )
+        if bounce
+        else None,
+        away_until=date.fromisoformat(reading.away_until) if reading.away_until else None,
+        size=raw.size if raw.size >= 0 or not raw.whole else len(raw.whole),
+        flags=raw.flags,
+        degraded=tuple(reading.degraded),
+    )
+
+
+def _people(items: Sequence[Person]) -> tuple[Address, ...]:
+    return tuple([Address(email, name) for email, name in items])
+
+
+def _flat(address: Address | None) -> Person | None:
+    return (address.email, address.name) if address else None
+
+
+def _flatten(addresses: Sequence[Address]) -> tuple[Person, ...]:
+    return tuple([(address.email, address.name) for address in addresses])
+
+
+class _People:
+    """The address fields of a header, read once each."""
+
+    def __init__(self, headers: Headers, notes: list[str]) -> None:
+        self.headers, self.notes = headers, notes
+        self.sender = next(iter(self.list(b"from")), None)
+        other = next(iter(self.list(b"sender")), None)
+        self.sent_by = other if other and (self.sender is None or other.key != self.sender.key) else None
+
+    def list(self, name: bytes) -> list[Address]:
+        if name not in self.headers.index:
+            return []
+        found: list[Address] = []
+        cut = False
+        for value in self.headers.all(name)[:10]:
+            addresses, over = parse_addresses(value)
+            found += addresses
+            cut = cut or over
+        if cut or len(found) > ADDRESSES_LIMIT:
+            self.notes.append(f"more than {ADDRESSES_LIMIT} addresses in {name.decode('ascii')}")
+        return found[:ADDRESSES_LIMIT]
+
+
+Named = tuple[str, str, int]
+
+
+def _split_mail(raw: RawMail) -> tuple[Headers, list[Part], tuple[Named, ...], list[str]]:
+    """(header, leaves that may be read, attachments by name, notes) of both forms a mail comes in."""
+    if raw.whole:
+        head, body = split_header(unify_lines(raw.whole))
+        headers = scan_headers(head)
+        tree = read_tree(headers, body)
+        return headers, tree.parts, _name_attachments(tree.parts, tree.notes), tree.notes
+    headers = scan_headers(unify_lines(raw.header))
+    top = parse_parameters(headers.raw(b"content-type"))[0]
+    both = {part.content_type for part in raw.parts} >= {"text/plain", "text/html"}
+    alternative = int(
+        both and top in ("multipart/alternative", "multipart/related", "multipart/mixed", "multipart/signed")
+    )
+    parts = [
+        Part(
+            part.content_type.lower(),
+            dict(part.parameters),
+            encoding=part.encoding.strip().lower(),
+            body=unify_lines(part.body),
+            alternative=alternative,
+            truncated=part.truncated,
+        )
+        for part in raw.parts
+    ]
+    notes: list[str] = []
+    attachments = tuple((item.name, item.content_type, item.size) for item in raw.attachments)
+    _note_tnef(attachments, notes)
+    return headers, parts, attachments, notes
+
+
+def _name_attachments(parts: Sequence[Part], notes: list[str]) -> tuple[Named, ...]:
+    found = []
+    for part in parts:
+        if part.is_text or (part.content_type in _REPORT_TYPES and part.disposition != "attachment"):
+            continue
+        if part.content_type == "text/calendar" and not part.name:
+            continue
+        found.append((part.name, part.content_type, part.size))
+    if len(found) > ATTACHMENTS_LIMIT:
+        notes.append(f"more than {ATTACHMENTS_LIMIT} attachments")
+    named = tuple(found[:ATTACHMENTS_LIMIT])
+    _note_tnef(named, notes)
+    return named
+
+
+_REPORT_TYPES = (
+    "message/delivery-status",
+    "message/disposition-notification",
+    "message/feedback-report",
+    "text/rfc822-headers",
+    "message/global-delivery-status",
+)
+
+
+_RETURNED_TYPES = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
+
+
+def _note_tnef(attachments: Sequence[Named], notes: list[str]) -> None:
+    if any(
+        kind in ("application/ms-tnef", "application/vnd.ms-tnef") or name.lower() == "winmail.dat"
+        for name, kind, _ in attachments
+    ):
+        notes.append("winmail.dat: Outlook rich text, body may be inside")
+
+
+def _read_report(
+    headers: Headers, people: _People, subject: str, parts: Sequence[Part], texts: Texts, top: str
+) -> Verdict:
+    """The delivery report in this mail, if it is one."""
+    statuses = [
+        part for part in parts if part.content_type in ("message/delivery-status", "message/global-delivery-status")
+    ]
+    original = next((part for part in parts if part.content_type in _RETURNED_TYPES), None)
+    if not statuses and not may_be_report(headers, people.sender, subject, top, returned=original is not None):
+        return Verdict()
+    ignored: list[str] = []
+    text = join_texts(texts)
+    named = [
+        part
+        for part in parts
+        if part.content_type.startswith("text/")
+        and not part.is_text
+        and part.content_type not in ("text/calendar", "text/rfc822-headers")
+    ]
+    text = "\n".join([text, *(read_part(part, ignored)[:20_000] for part in named[:3])])
+    return read_bounce(
+        Report(
+            headers=headers,
+            sender=people.sender,
+            subject=subject,
+            text=text,
+            statuses=[read_part(part, ignored) for part in statuses[:5]],
+            original=_read_original(original) if original else None,
+            report=top.removeprefix("multipart/report") if top.startswith("multipart/report") else "",
+            own=[address.email for address in people.list(b"to")],
+        )
+    )
+
+
+def _read_original(part: Part) -> Headers:
+    data = decode_body(part)[:ORIGINAL_LIMIT]
+    head, body = split_header(data.lstrip(b"\n"))
+    return scan_headers(head or body)
+
+
+def _judge(
+    headers: Headers, sender: Address | None, subject: str, text: str, parts: Sequence[Part], top: str, verdict: Verdict
+) -> Kind:
+    return classify(
+        Signs(
+            headers=headers,
+            sender=sender,
+            subject=subject,
+            text=text,
+            top=top,
+            calendar=_find_method(parts),
+            feedback=any(part.content_type == "message/feedback-report" for part in parts)
+            or top.endswith("feedback-report")
+            or verdict.is_feedback,
+            bounced=verdict.bounce is not None,
+            reported=verdict.is_report,
+            answers=bool(headers.raw(b"in-reply-to") or headers.raw(b"references")),
+        )
+    )
+
+
+def _find_method(parts: Sequence[Part]) -> str:
+    """The METHOD of a text/calendar part (RFC 6047), "" for none and for plain publication."""
+    for part in parts:
+        if part.content_type != "text/calendar":
+            continue
+        method = part.parameters.get("method", "").lower()
+        if not method and part.disposition != "attachment":
+            method = _scan_method(decode_body(part)[:20_000])
+        if method in ("request", "cancel", "reply", "counter", "declinecounter", "refresh", "add"):
+            return method
+    return ""
+
+
+def _scan_method(calendar: bytes) -> str:
+    at = calendar.upper().find(b"METHOD:")
+    return calendar[at + 7 : at + 30].split(b"\n")[0].strip().lower().decode("ascii", "replace") if at >= 0 else ""
+
+
+def _read_header_only(raw: RawMail, error: Exception) -> Reading:
+    """The least that can be said of a mail: who and which, each field by itself."""
+    known: Mapping[str, Any] = {}
+    try:
+        headers = scan_headers(
+            split_header(unify_lines(raw.whole[:1_000_000]))[0] if raw.whole else unify_lines(raw.header)
+        )
+        people = _People(headers, [])
+        known = {
+            "message_id": parse_identifier(headers.raw(b"message-id")),
+            "sender": _flat(people.sender),
+            "to": _flatten(people.list(b"to")),
+            "cc": _flatten(people.list(b"cc")),
+            "subject": headers.text(b"subject")[:SUBJECT_LIMIT],
+        }
+    except Exception:  # noqa: S110 - the first error is the one that is told
+        pass
+    return EMPTY._replace(**known, degraded=(*raw.notes, f"header only: the parser met {type(error).__name__}"))
+
+
+EMPTY = Reading("", (), "", None, None, None, (), (), (), (), "", "", "", "", (), (), Kind.HUMAN.value, None, None, ())

@@ -1,0 +1,102 @@
+"""Encoded words in header values (RFC 2047), as mail really has them."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from binascii import a2b_qp
+from functools import lru_cache
+
+from connectors.mail.charsets import clean_line, decode_line
+
+__all__ = ["decode_value", "decode_words", "unfold"]
+
+_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]{0,200}){0,4})\?=")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+WORDS_LIMIT = 2000
+CACHED_LENGTH = 400
+
+
+def unfold(value: bytes) -> bytes:
+    """One line of a folded value (RFC 5322, 2.2.3); white space at both ends is gone."""
+    if b"\n" in value:
+        value = b" ".join([line.strip() for line in value.split(b"\n")])
+    return value.strip()
+
+
+def decode_value(value: bytes) -> str:
+    """A raw header value as text on one line: unfolded, 8-bit guessed, encoded words decoded."""
+    return _decode_short(value) if len(value) < CACHED_LENGTH else _decode_value(value)
+
+
+def _decode_value(value: bytes) -> str:
+    value = unfold(value)
+    if not value.isascii():
+        return decode_words(decode_line(value))
+    text = value.decode("ascii")
+    return text if "=?" not in text and text.isprintable() else decode_words(text)
+
+
+_decode_short = lru_cache(maxsize=2048)(_decode_value)
+"""Mailboxes repeat themselves: the same people, programs and lists."""
+
+
+def decode_words(text: str) -> str:
+    """All encoded words of an unfolded value decoded; white space between adjacent ones is dropped (RFC 2047, 6.2).
+
+    Neighbours of one charset are joined as bytes first, because senders cut words within a character. What cannot be
+    decoded stays as written. A value that is encoded twice is decoded twice, no further.
+    """
+    if "=?" not in text:
+        return clean_line(text)
+    first = _decode_once(text)
+    return clean_line(_decode_once(first) if "=?" in first and first != text else first)
+
+
+def _decode_once(text: str) -> str:
+    out: list[str] = []
+    position = 0
+    pending: list[bytes] = []
+    pending_charset = ""
+    for count, match in enumerate(_WORD.finditer(text)):
+        if count >= WORDS_LIMIT:
+            break
+        gap = text[position : match.start()]
+        charset = match.group(1).partition("*")[0].lower()
+        if not pending or gap.strip() or charset != pending_charset:
+            _flush(pending, pending_charset, out)
+            if not (position and not gap.strip()):
+                out.append(gap)
+            pending, pending_charset = [], charset
+        pending.append(_decode_payload(match.group(2), match.group(3)))
+        position = match.end()
+    _flush(pending, pending_charset, out)
+    out.append(text[position:])
+    return "".join(out)
+
+
+def _flush(pending: list[bytes], charset: str, out: list[str]) -> None:
+    if pending:
+        out.append(decode_line(b"".join(pending), charset))
+
+
+def _decode_payload(encoding: str, payload: str) -> bytes:
+    data = payload.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return a2b_qp(data, header=True)
+    return decode_base64(data)
+
+
+def decode_base64(data: bytes) -> bytes:
+    """Base64 with whatever does not belong there left out; a missing end is filled up."""
+    data = _NOT_BASE64.sub(b"", data)
+    rest = len(data) % 4
+    if rest == 1:
+        data = data[:-1]
+    elif rest:
+        data += b"=" * (4 - rest)
+    try:
+        return b64decode(data)
+    except Base64Error:  # pragma: no cover - the alphabet and the length are right by now
+        return b""
