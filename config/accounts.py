@@ -52,7 +52,7 @@ class Reading(Section):
 class Login(Section):
     """A server, how the line to it is protected, and who logs in."""
 
-    host: str = Field(description="name or address of the server", examples=["imap.vendas.example"], min_length=1)
+    host: str = Field(description="name or address of the server", examples=["mail.vendas.example"], min_length=1)
     security: Security = Field(
         "tls",
         description="`tls` from the first byte, `starttls`, or `none` (only for a server on this machine)",

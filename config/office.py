@@ -241,7 +241,11 @@ class Polling(Section):
     since: Since | None = Field(None, description="how far back mail is read", examples=["2 years"])
     idle: bool = Field(True, description="use IMAP IDLE where the server has it", examples=["yes"])
     backfill_per_second: int = Field(
-        0, ge=0, le=100_000, description="at most this many old mails a second while catching up; 0 = no limit"
+        0,
+        ge=0,
+        le=100_000,
+        description="at most this many old mails a second while catching up; 0 = no limit",
+        examples=["50"],
     )
 
 

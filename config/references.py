@@ -13,15 +13,38 @@ from config.secrets import loose_mode
 from config.values import did_you_mean
 
 # The providers whose domain in `internal` would hide most customers; the full list lives with the matching.
-MAIL_PROVIDERS = (
-    "gmail.com",
-    "outlook.com",
-    "hotmail.com",
-    "yahoo.com",
-    "icloud.com",
-    "mail.ru",
-    "yandex.ru",
-    "gmx.de",
+MAIL_PROVIDERS = frozenset(
+    (
+        "gmail.com",
+        "googlemail.com",
+        "outlook.com",
+        "hotmail.com",
+        "live.com",
+        "yahoo.com",
+        "yahoo.com.br",
+        "icloud.com",
+        "me.com",
+        "aol.com",
+        "mail.ru",
+        "bk.ru",
+        "list.ru",
+        "inbox.ru",
+        "yandex.ru",
+        "ya.ru",
+        "rambler.ru",
+        "uol.com.br",
+        "bol.com.br",
+        "terra.com.br",
+        "ig.com.br",
+        "gmx.de",
+        "gmx.net",
+        "web.de",
+        "t-online.de",
+        "orange.fr",
+        "wanadoo.fr",
+        "free.fr",
+        "laposte.net",
+    )
 )
 
 

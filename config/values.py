@@ -83,8 +83,8 @@ def parse_length(text: object) -> Length:
     match = LENGTH.fullmatch(str(text))
     unit = _unit(match[2]) if match else None
     if not match or unit is None:
-        number = re.match(r"\s*(\d{1,6})", str(text))
-        raise fault("E202", f'"{text}" is not a length of time', f"write: {number[1] if number else '5'} days")
+        number = re.match(r"\s*(\d{1,4})\b", str(text))
+        raise fault("E202", f'"{text}" is not a length of time', f"write: {int(number[1]) if number else 5} days")
     if int(match[1]) * SECONDS[unit] > 100 * SECONDS["year"]:
         raise fault("E202", f"{text} is longer than a hundred years", "write: 10 years")
     return Length(int(match[1]), unit)
