@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
 from config.settings import Settings
-from connectors.model import Message
-from rules.decision import Decision, Outcome
+from connectors.model import Kind, Message
+from rules.decision import Action, Check, Decision, Direction, Match, Outcome, RuleTrace
+from rules.effect import Effect, Plan
 from rules.facts import Directory, Moment
 from rules.ladder import direction_of, match
-from rules.office import office_of
-from rules.ruleset import RuleSet
+from rules.office import Office, office_of
+from rules.ruleset import Rule, RuleSet
+from rules.view import View
+
+UNSEEN_KINDS = frozenset((Kind.AUTO_REPLY, Kind.OUT_OF_OFFICE, Kind.BOUNCE, Kind.BULK))
+"""Kinds seen only by `ignore` rules and by rules that name them with `is`."""
+DATE_TOLERANCE = timedelta(days=2)
+UNKNOWN_LEAD = "unknown: lead"
+"""Stands for the rule where the setting `unknown: lead` made the lead."""
+_MAKING = ("file_under", "create:customer", "create:lead")
 
 
 def evaluate(
@@ -20,10 +33,223 @@ def evaluate(
     *,
     explain: bool = False,
 ) -> Decision:
-    """Decide about one mail. With `explain` every rule leaves a trace, else only those that fired or were shadowed."""
+    """Decide about one mail. With `explain` every rule leaves a trace, else only those whose conditions held."""
+    office = office_of(settings)
     found = match(message, directory, settings)
-    direction = direction_of(message, office_of(settings))
+    direction = direction_of(message, office)
     if not found.outside:
         return Decision(outcome=Outcome.INTERNAL, reason="only our own people", direction=direction, match=found)
-    outcome = Outcome.LOG if found.customers else Outcome.UNMATCHED
-    return Decision(outcome=outcome, direction=direction, match=found)
+    forbidden = _forbidden(message, found, directory, office)
+    if forbidden:
+        return Decision(outcome=Outcome.NEVER_LOG, reason=forbidden, direction=direction, match=found)
+    run = _Run(ruleset, View(message, found, direction, directory, office), moment, explain)
+    return run.decide()
+
+
+def is_history(message: Message, moment: Moment) -> bool:
+    """Mail from before the baseline, by arrival or, more than two days, by its own Date: logged, never acted upon."""
+    if moment.baseline is None or message.received_at < moment.baseline:
+        return True
+    return message.sent_at is not None and message.sent_at < moment.baseline - DATE_TOLERANCE
+
+
+def _forbidden(message: Message, found: Match, directory: Directory, office: Office) -> str:
+    """Why nothing of the mail may be kept, "" if it may."""
+    if not office.never_log and not directory.never_log:
+        return ""
+    people = {person.email.lower() for person in (*message.people(), *found.outside)}
+    if any(office.never_log.covers(key) for key in people):
+        return "never_log in the settings"
+    if directory.never_log and any(
+        key in directory.never_log or key.rpartition("@")[2] in directory.never_log for key in people
+    ):
+        return "never to be logged"
+    return ""
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """A slot, and the rule that has it."""
+
+    rule: Rule
+    effect: Effect
+
+
+@dataclass(slots=True)
+class _Run:
+    """One evaluation: collects claims and traces."""
+
+    ruleset: RuleSet
+    view: View
+    moment: Moment
+    explain: bool
+    history: bool = False
+    claims: dict[str, _Claim] = field(default_factory=dict)
+    traces: list[RuleTrace] = field(default_factory=list)
+
+    def decide(self) -> Decision:
+        self.history = is_history(self.view.message, self.moment)
+        rules = self._candidates()
+        for rule in rules:
+            if rule.ignore and self._ignores(rule):
+                return self._decision(Outcome.IGNORED, rule.ignore, logged_by=rule.name)
+        stopped = False
+        for rule in rules:
+            if not rule.ignore:
+                stopped = self._consider(rule, stopped) or stopped
+        return self._conclude()
+
+    def _candidates(self) -> Iterable[Rule]:
+        rules = self.ruleset.rules
+        return rules if self.explain else [rules[number] for number in self.ruleset.index.candidates(self.view)]
+
+    # --- one rule
+
+    def _ignores(self, rule: Rule) -> bool:
+        result = self._unasked(rule)
+        if result:
+            self._note(rule, result)
+            return False
+        if not self._holds(rule):
+            return False
+        self._note(rule, "fired" if rule.mode == "on" else "watched", done=(f"ignore: {rule.ignore}",))
+        return rule.mode == "on"
+
+    def _consider(self, rule: Rule, stopped: bool) -> bool:
+        """Ask a rule and take its claims; True if it ends the run."""
+        result = "stopped" if stopped else self._unasked(rule)
+        if result:
+            self._note(rule, result)
+            return False
+        if not self._holds(rule):
+            return False
+        old = self._is_old(rule)
+        if rule.mode == "watch":
+            self._note(rule, "watched", done=tuple(effect.shown for effect in rule.effects))
+            return False
+        effects = [effect for effect in rule.effects if effect.history or not old]
+        self._claim(rule, effects, "too_old" if old else "fired")
+        return rule.stop and (bool(effects) or not old)
+
+    def _unasked(self, rule: Rule) -> str:
+        """Why a rule is not asked at all, "" if it is."""
+        if rule.mode == "off":
+            return "off"
+        if self.view.direction not in rule.directions:
+            return "not_for"
+        kind = self.view.message.kind
+        return "not_seen" if kind in UNSEEN_KINDS and kind not in rule.kinds and not rule.ignore else ""
+
+    def _is_old(self, rule: Rule) -> bool:
+        return self.history or self.view.at < self.moment.loaded.get(rule.name, self.moment.now)
+
+    def _holds(self, rule: Rule) -> bool:
+        held = all(holds(self.view) for holds in rule.asks)
+        if not held and self.explain:
+            self._note(rule, "failed")
+        return held
+
+    def _claim(self, rule: Rule, effects: list[Effect], result: str) -> None:
+        done: list[str] = []
+        shadowed: dict[str, str] = {}
+        for effect in effects:
+            slot = f"{effect.slot}\0{rule.name}" if effect.apart else effect.slot
+            before = self.claims.setdefault(slot, _Claim(rule, effect))
+            if before.effect is effect:
+                done.append(effect.shown)
+            elif not (effect.additive and before.effect.verb == effect.verb):
+                shadowed[effect.slot] = before.rule.name
+        self._note(rule, result, done=tuple(done), shadowed=shadowed)
+
+    def _note(
+        self, rule: Rule, result: str, *, done: tuple[str, ...] = (), shadowed: dict[str, str] | None = None
+    ) -> None:
+        unasked = result in ("off", "not_for", "not_seen", "stopped")
+        if unasked and not self.explain:
+            return
+        checks = () if unasked else tuple(_checks(rule, self.view))
+        self.traces.append(
+            RuleTrace(
+                rule=rule.name, place=rule.place, result=result, checks=checks, done=done, shadowed=shadowed or {}
+            )
+        )
+
+    # --- all together
+
+    def _conclude(self) -> Decision:
+        plan = Plan(self.view, self.moment)
+        owner = self.claims.get("owner")
+        made = (owner.effect.build(plan) if owner else None) or {}
+        plan.new_owner = str(made.get("rep", ""))
+        actions = list(self._actions(plan))
+        log = self.claims.get("log")
+        how = (log.effect.build(plan) or {}).get("how") if log else None
+        if log and how == "no":
+            return self._decision(Outcome.IGNORED, "log: no", logged_by=log.rule.name)
+        if log:
+            outcome = Outcome.HEADERS if how == "headers" else Outcome.LOG
+            return self._decision(outcome, f"log: {how}", logged_by=log.rule.name, actions=actions)
+        maker = next((action for action in actions if action.slot in _MAKING), None)
+        if self.view.match.customers:
+            return self._decision(Outcome.LOG, "its customer is known", actions=actions)
+        if maker:
+            return self._decision(Outcome.LOG, maker.slot, logged_by=maker.rule, actions=actions)
+        return self._unmatched()
+
+    def _actions(self, plan: Plan) -> Iterator[Action]:
+        seen: set[tuple[object, ...]] = set()
+        for claim in self.claims.values():
+            effect = claim.effect
+            if effect.verb == "log":
+                continue
+            args = effect.build(plan)
+            if args is None:
+                continue
+            if effect.verb == "remind":
+                same = (args["rep"], args["due_at"], args["text"])
+                if same in seen:
+                    continue
+                seen.add(same)
+            yield Action(rule=claim.rule.name, slot=effect.slot, verb=effect.verb, args=args)
+
+    def _unmatched(self) -> Decision:
+        """Nobody known and nobody made: nothing can be done for it, and the rules that wanted to are told so."""
+        message = self.view.message
+        lead = self.view.office.settings.unknown == "lead" and message.kind is Kind.HUMAN and not self.history
+        if lead and self.view.direction is Direction.IN:
+            fields = {"title": message.subject, "source": "email"}
+            action = Action(
+                rule=UNKNOWN_LEAD, slot="create:lead", verb="create", args={"what": "lead", "fields": fields}
+            )
+            return self._decision(Outcome.LOG, UNKNOWN_LEAD, logged_by=UNKNOWN_LEAD, actions=[action])
+        self.traces = [_without_customer(trace) for trace in self.traces]
+        return self._decision(Outcome.UNMATCHED, "no customer")
+
+    def _decision(
+        self, outcome: Outcome, reason: str, *, logged_by: str = "", actions: list[Action] | None = None
+    ) -> Decision:
+        return Decision(
+            outcome=outcome,
+            reason=reason,
+            direction=self.view.direction,
+            match=self.view.match,
+            logged_by=logged_by,
+            actions=tuple(actions or ()),
+            traces=tuple(self.traces),
+        )
+
+
+def _checks(rule: Rule, view: View) -> Iterator[Check]:
+    """The conditions in the order written, up to the first that failed."""
+    for condition in rule.conditions:
+        check = condition.check(view)
+        yield check
+        if not check.held:
+            return
+
+
+def _without_customer(trace: RuleTrace) -> RuleTrace:
+    if not trace.done or trace.result not in ("fired", "too_old"):
+        return trace
+    check = Check(condition="customer", held=False, wanted="one, or create: lead, or log: yes", seen="nobody known")
+    return replace(trace, result="failed", checks=(*trace.checks, check), done=())

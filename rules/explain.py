@@ -1,15 +1,153 @@
-"""A decision told to people."""
+"""A decision told to people: who the mail is about, why each rule fired or not, what becomes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
 
 from connectors.model import Message
-from rules.decision import Decision
+from rules.decision import Action, Answer, Decision, Direction, Outcome, RuleTrace
 from rules.ruleset import RuleSet
 
+_OUTCOMES = {
+    Outcome.LOG: "logged",
+    Outcome.HEADERS: "logged, header only",
+    Outcome.UNMATCHED: "not logged: nobody known; a later contact, alias or domain brings it in",
+    Outcome.INTERNAL: "not logged: internal mail",
+    Outcome.NEVER_LOG: "never logged",
+    Outcome.IGNORED: "not logged",
+}
+_RESULTS = {
+    "fired": "fired",
+    "watched": "would have fired (mode: watch)",
+    "failed": "did not fire",
+    "not_for": "not asked: it is for the other direction",
+    "not_seen": "not asked: automatic mail is seen only by rules that name it with `is`",
+    "too_old": "held, but the mail is older than the rule or the account's start, so nothing is done",
+    "stopped": "not asked: a rule before it said `stop: yes`",
+    "off": "switched off",
+}
 
-def explain(decision: Decision, message: Message, ruleset: RuleSet, customer_names: Mapping[int, str]) -> list[str]:
-    """Lines that say who the mail is about, which rules fired and why, and what becomes of it."""
-    names = ", ".join(customer_names.get(one, str(one)) for one in decision.match.customers) or "nobody known"
-    return [f"{message.subject or '(no subject)'}", f"about: {names}", f"outcome: {decision.outcome}"]
+
+def explain(
+    decision: Decision,
+    message: Message,
+    ruleset: RuleSet,
+    customer_names: Mapping[int, str],
+    *,
+    zone: tzinfo | None = None,
+    now: datetime | None = None,
+) -> list[str]:
+    """Lines for a terminal. Evaluate with `explain=True` to have every rule in them.
+
+    `zone` shows times by that clock (else UTC); `now` adds when this was worked out.
+    """
+    return [
+        *_mail(message, decision, zone),
+        "",
+        *_who(decision, customer_names),
+        "",
+        *_rules(decision),
+        "",
+        *_outcome(decision, zone),
+        _footer(ruleset, zone, now),
+    ]
+
+
+def as_dict(
+    decision: Decision, message: Message, ruleset: RuleSet, customer_names: Mapping[int, str]
+) -> dict[str, Any]:
+    """The same as plain JSON data, with names beside ids and the configuration's hash."""
+    data = decision.as_dict()
+    for answer in data["who"]:
+        answer["names"] = [_name(one, customer_names) for one in answer["customers"]]
+    return {
+        **data,
+        "message_id": message.message_id,
+        "account": message.account,
+        "folder": message.folder,
+        "kind": message.kind.value,
+        "received_at": message.received_at.isoformat(),
+        "customers": [_name(one, customer_names) for one in decision.match.customers],
+        "ambiguous": decision.match.ambiguous,
+        "config": ruleset.hash,
+    }
+
+
+def _mail(message: Message, decision: Decision, zone: tzinfo | None) -> Iterator[str]:
+    way = "sent" if decision.direction is Direction.OUT else "arrived"
+    yield f"{message.subject or '(no subject)'}"
+    yield f"  from {message.sender.email if message.sender else '(unreadable)'}, {way} {_time(message.received_at, zone)}"
+    yield f"  {message.kind.value} mail in {message.account}/{message.folder}"
+    for reason in message.degraded:
+        yield f"  read in part: {reason}"
+
+
+def _who(decision: Decision, names: Mapping[int, str]) -> Iterator[str]:
+    found = [_name(one, names) for one in decision.match.customers]
+    doubt = " (several share an address or domain)" if decision.match.ambiguous else ""
+    yield f"About: {', '.join(found) or 'nobody known'}{doubt}"
+    for answer in decision.match.answers:
+        yield "  " + _answer(answer, names)
+    contact = decision.match.contact
+    if contact:
+        yield f"  contact: {contact.name or next(iter(contact.emails), '')}"
+
+
+def _answer(answer: Answer, names: Mapping[int, str]) -> str:
+    said = ", ".join(_name(one, names) for one in answer.customers) or "nobody"
+    why = f" ({answer.why})" if answer.why and answer.customers else ""
+    return f"{'✓' if answer.used else '✗'} {answer.rung.replace('_', '-')} {answer.seen}: {said}{why}"
+
+
+def _rules(decision: Decision) -> Iterator[str]:
+    yield "Rules:" if decision.traces else "Rules: none had anything to say"
+    for trace in decision.traces:
+        yield from _rule(trace)
+
+
+def _rule(trace: RuleTrace) -> Iterator[str]:
+    yield f"  {trace.rule}  [{trace.place}]  {_RESULTS.get(trace.result, trace.result)}"
+    for check in trace.checks:
+        seen = "" if check.held and check.seen == check.wanted else f"  saw: {check.seen}"
+        yield f"    {'✓' if check.held else '✗'} {check.condition}: {check.wanted}{seen}"
+    for done in trace.done:
+        yield f"    → {'would do' if trace.result == 'watched' else 'done'}: {done}"
+    for slot, rule in trace.shadowed.items():
+        yield f"    - {slot}: {rule} had claimed it before"
+
+
+def _outcome(decision: Decision, zone: tzinfo | None) -> Iterator[str]:
+    by = f", by {decision.logged_by}" if decision.logged_by else ""
+    why = f" ({decision.reason})" if decision.reason else ""
+    yield f"Outcome: {_OUTCOMES[decision.outcome]}{by}{why}"
+    for action in decision.actions:
+        yield f"  {_action(action, zone)}"
+
+
+def _action(action: Action, zone: tzinfo | None) -> str:
+    args = action.args
+    if action.verb == "remind":
+        what = f"remind {args['rep']}: {args['text']}"
+    elif action.verb == "draft":
+        what = f"draft {args['template']} to {args['to']}, in the Drafts of {args['rep']}"
+    else:
+        what = f"{action.slot}" + "".join(f" {args[key]}" for key in ("to", "rep", "value", "segment") if key in args)
+    due = args.get("due_at")
+    unless = f", unless {args['unless']}" if args.get("unless") else ""
+    when = f", due {_time(due, zone)}{unless}" if isinstance(due, datetime) else ""
+    return f"{what}{when}  [{action.rule}]"
+
+
+def _footer(ruleset: RuleSet, zone: tzinfo | None, now: datetime | None) -> str:
+    at = f", {_time(now, zone)}" if now else ""
+    return f"Rules {ruleset.hash or '(none)'}{at}"
+
+
+def _name(customer: int, names: Mapping[int, str]) -> str:
+    return names.get(customer, f"customer {customer}")
+
+
+def _time(at: datetime, zone: tzinfo | None) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if zone else f"{at:%Y-%m-%d %H:%M} UTC"

@@ -194,15 +194,25 @@ def _settle(person: _Person, rung: str, key: str, contacts: tuple[ContactFacts, 
 
 
 def _ask_domain(person: _Person, domain: str, directory: Directory, office: Office) -> None:
+    for claimed, customers in _claims(domain, directory):
+        if not office.is_public(claimed):
+            _hear(person, _answer("domain", claimed, customers), ())
+            return
+        person.answers.append(Answer(rung="domain", seen=claimed, customers=customers, used=False, why=_PUBLIC))
+
+
+def domain_customers(domain: str, directory: Directory, office: Office) -> tuple[int, ...]:
+    """Who has that mail domain; nobody for a provider's."""
+    claims = _claims(domain, directory)
+    return next((customers for claimed, customers in claims if not office.is_public(claimed)), ())
+
+
+def _claims(domain: str, directory: Directory) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The domain itself, then the domains above it: a customer's subdomains are the customer's."""
     while domain:
-        if domain in directory.domains:
-            customers = directory.domains[domain]
-            if office.is_public(domain):
-                person.answers.append(Answer(rung="domain", seen=domain, customers=customers, used=False, why=_PUBLIC))
-            elif customers:
-                _hear(person, _answer("domain", domain, customers), ())
-                return
+        customers = directory.domains.get(domain)
+        if customers:
+            yield domain, customers
         domain = domain.partition(".")[2]
 
 

@@ -2,15 +2,131 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from config.errors import Problem
+from config.lists import read_lists
+from config.nodes import ListNode, MapNode, Node, Scalar
+from config.reading import read_yaml
 from config.settings import Settings
-from rules.ruleset import Rule, RuleSet
+from rules.reader import Reader, entries
+from rules.ruleset import Rule, RuleSet, index_rules
+from rules.schema import read_rule
+from rules.templates import TemplateNames, load_templates
+from rules.word_lists import merge_words
 
 __all__ = ["Rule", "RuleSet", "load_ruleset"]
 
+FILE_KEYS = ("words", "rules")
+
 
 def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -> RuleSet:
-    """Read the rules below `directory`. Faults are appended to `problems`; what is sound is in the answer."""
-    return RuleSet()
+    """Read the rules, lists and templates below `directory`. Never raises for what is in them.
+
+    Faults are appended to `problems`, all of them; what is sound is in the answer.
+    """
+    templates = load_templates(
+        directory / "templates", problems, names=TemplateNames(language=settings.company.language)
+    )
+    reader = Reader(
+        settings=settings,
+        problems=problems,
+        lists=read_lists(directory, problems),
+        # A template whose file has a fault is named once, there; not again by every rule that uses it.
+        templates=frozenset(templates) | {path.stem for path in (directory / "templates").glob("*.md")},
+    )
+    files = list(_read_files(directory / "rules", problems))
+    reader.lists = merge_words(reader, [words for root in files if (words := root.get("words"))])
+    rules = tuple(_read_rules(files, reader))
+    return RuleSet(
+        rules=rules,
+        templates=MappingProxyType(templates),
+        lists=MappingProxyType(dict(reader.lists)),
+        hash=content_hash(directory),
+        index=index_rules(rules),
+    )
+
+
+def content_hash(directory: Path) -> str:
+    """Twelve hex digits over rules, lists and templates."""
+    digest = hashlib.sha256()
+    for pattern in ("rules/*.yaml", "lists/*.txt", "templates/*.md"):
+        for path in sorted(directory.glob(pattern)):
+            try:
+                content = path.read_bytes()
+            except OSError:
+                continue  # told as a problem by whoever reads it
+            digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _read_files(folder: Path, problems: list[Problem]) -> Iterator[MapNode]:
+    """The roots of the files in name order."""
+    for path in sorted(folder.glob("*.y*ml")):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix != ".yaml":
+            help = f'rename the file to "{path.stem}.yaml"'
+            problems.append(Problem(code="E101", message=f"{path.name} would not be read", path=path, help=help))
+            continue
+        root = read_yaml(path, None, problems)
+        if isinstance(root, MapNode):
+            yield root
+        elif root is not None:
+            problems.append(_no_rules(path, root))
+
+
+def _no_rules(path: Path, root: Node) -> Problem:
+    return Problem(
+        code="E105",
+        message=f"{path.name} holds no rules",
+        path=path,
+        line=root.place.line,
+        column=root.place.column,
+        help="add the line: rules:",
+    )
+
+
+def _read_rules(files: list[MapNode], reader: Reader) -> Iterator[Rule]:
+    names: dict[str, Scalar] = {}
+    for root in files:
+        for key, value in entries(root, reader, FILE_KEYS, "part of a rules file"):
+            if key.text == "rules":
+                for node in _rule_nodes(value, reader):
+                    rule = read_rule(node, reader)
+                    if rule and _is_new(rule, node, names, reader):
+                        yield rule
+
+
+def _rule_nodes(node: Node, reader: Reader) -> Iterator[MapNode]:
+    if not isinstance(node, ListNode):
+        reader.report("E105", "`rules` needs a list", node.place, 'write "- name: ..." for each rule')
+        return
+    for item in node.items:
+        if isinstance(item, MapNode):
+            yield item
+        else:
+            reader.report("E105", "a rule needs a mapping", item.place, "write for example name: my-rule")
+
+
+def _is_new(rule: Rule, node: MapNode, names: dict[str, Scalar], reader: Reader) -> bool:
+    name = node.get("name")
+    if not isinstance(name, Scalar):
+        return False
+    first = names.setdefault(rule.name, name)
+    if first is name:
+        return True
+    where = f"{first.place.path.name}:{first.place.line}"
+    other = _free_name(rule.name, names)
+    reader.report("E405", f'a rule "{rule.name}" is in {where} already', name.place, f'rename to "{other}"')
+    return False
+
+
+def _free_name(name: str, taken: Mapping[str, Scalar]) -> str:
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+
+from rules.condition import Condition
+from rules.decision import Direction
+from rules.effect import Effect
+from rules.index import RuleIndex
+from rules.templates import Template
+from rules.view import View
+
+MODES = ("on", "watch", "off")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Rule:
-    """One rule of rules/*.yaml."""
+    """One rule of rules/*.yaml.
+
+    place        "rules/20-orders.yaml:7"
+    asks         its conditions, the cheapest first
+    directions   mail that came, mail that was sent
+    kinds        kinds of automatic mail that its `if` names with `is`
+    ignore       the reason of an `ignore` rule, "" for every other rule
+    was          the name it had before, "" if none: what it did then is not done again
+    fingerprint  changes when the rule does, apart from name, about and mode
+    keys         index keys, see rules.index; None = asked for every mail
+    partial      it has what this release cannot do yet; only a rule with mode off may
+    """
 
     name: str
+    about: str = ""
+    mode: str = "on"
+    place: str = ""
+    directions: frozenset[Direction] = frozenset()
+    conditions: tuple[Condition, ...] = ()
+    asks: tuple[Callable[[View], bool], ...] = ()
+    effects: tuple[Effect, ...] = ()
+    kinds: frozenset[str] = frozenset()
+    ignore: str = ""
+    stop: bool = False
+    was: str = ""
+    fingerprint: str = ""
+    keys: frozenset[str] | None = None
+    partial: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RuleSet:
     """All rules in the order they run, with what they refer to.
 
@@ -22,6 +56,16 @@ class RuleSet:
     """
 
     rules: tuple[Rule, ...] = ()
-    templates: Mapping[str, Any] = field(default_factory=dict)
-    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    templates: Mapping[str, Template] = field(default_factory=lambda: MappingProxyType({}))
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     hash: str = ""
+    index: RuleIndex = field(default_factory=RuleIndex)
+
+
+def index_rules(rules: tuple[Rule, ...]) -> RuleIndex:
+    """Enter every rule that can fire under what it needs."""
+    index = RuleIndex()
+    for number, rule in enumerate(rules):
+        if rule.mode != "off":
+            index.add(number, rule.keys)
+    return index

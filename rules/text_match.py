@@ -6,16 +6,20 @@ phrase and a prefix are all one substring search.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W_]+")
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f]")
 _MARKS = re.compile(r"[\u0300-\u036f]")
-# Letters that look like another with a stroke but do not decompose.
+# Letters with a stroke do not decompose.
 _STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe"})
 _MOST_CACHED = 50_000
 TEXT_LIMIT = 256 * 1024
+PREFIX_LENGTH = 3
 
 
 class _Folds(dict[str, str]):
@@ -24,20 +28,19 @@ class _Folds(dict[str, str]):
     def __missing__(self, word: str) -> str:
         if len(self) >= _MOST_CACHED:
             self.clear()
-        folded = self[word] = _fold_word(word)
+        folded = self[word] = "".join(_WORD.findall(fold_text(word)))
         return folded
 
 
-def _fold_word(word: str) -> str:
-    if word.isascii():
-        return word.lower()
-    # й is a letter of its own, not an и with an accent; ё is written е by half of its users.
-    parts = unicodedata.normalize("NFKD", word.casefold()).replace("и\u0306", "\ue000")
-    bare = _MARKS.sub("", parts).translate(_STROKES).replace("\ue000", "й")
-    return "".join(_WORD.findall(bare))
-
-
 _folds = _Folds()
+
+
+def fold_text(text: str) -> str:
+    """The text without case and accents; punctuation stays. й is a letter of its own, ё is an е."""
+    if text.isascii():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", text.casefold()).replace("и\u0306", "\ue000")
+    return _MARKS.sub("", parts).translate(_STROKES).replace("\ue000", "й")
 
 
 def words_of(text: str) -> list[str]:
@@ -53,3 +56,104 @@ def words_of(text: str) -> list[str]:
 def fold_words(text: str) -> str:
     """The folded words joined by single spaces."""
     return " ".join(words_of(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A text made ready: `line` = " word word ", `words` = the different ones."""
+
+    line: str
+    words: frozenset[str]
+
+
+def folded(text: str) -> Folded:
+    """Make a text ready for many questions."""
+    words = words_of(text)
+    return Folded(f" {' '.join(words)} ", frozenset(words))
+
+
+def joined(first: Folded, second: Folded) -> Folded:
+    """Two texts as one; no phrase reaches across."""
+    return Folded(f"{first.line}\n{second.line}", first.words | second.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One thing to look for, as written and as it is searched: " price list " or, for a prefix, " orcament"."""
+
+    written: str
+    needle: str
+
+    @property
+    def key(self) -> str | None:
+        """What the index looks up: "w:" and the first word, or "p:" and the beginning of a prefix."""
+        word, _, rest = self.needle[1:].partition(" ")
+        if rest or self.needle.endswith(" "):
+            return f"w:{word}"
+        return f"p:{word[:PREFIX_LENGTH]}" if len(word) >= PREFIX_LENGTH else None
+
+
+def phrase(written: str) -> Phrase:
+    """`orçament*` is a prefix of its last word; anything else is whole words."""
+    core = fold_words(written.removesuffix("*"))
+    return Phrase(written, f" {core}" if written.endswith("*") else f" {core} ")
+
+
+@dataclass(frozen=True, slots=True)
+class WordSet:
+    """Any of some words, phrases and prefixes. Whole single words are looked up by hash, the others searched."""
+
+    singles: frozenset[str]
+    longer: tuple[str, ...]
+    phrases: tuple[Phrase, ...]
+
+    def found_in(self, text: Folded) -> bool:
+        """Whether at least one of them is in the text."""
+        if not self.singles.isdisjoint(text.words):
+            return True
+        line = text.line
+        return any(needle in line for needle in self.longer)
+
+    def first_in(self, text: Folded) -> str:
+        """The first of them that is in the text, as the rule writes it; "" if none is."""
+        return next((one.written for one in self.phrases if one.needle in text.line), "")
+
+    def keys(self) -> frozenset[str] | None:
+        """Index keys one of which every fitting text has; None if there is no such set."""
+        keys = [one.key for one in self.phrases]
+        return frozenset(key for key in keys if key) if keys and all(keys) else None
+
+    def __bool__(self) -> bool:
+        return bool(self.phrases)
+
+
+def word_set(written: Iterable[str]) -> WordSet:
+    """Build a set from words as people write them."""
+    phrases = tuple(phrase(one) for one in dict.fromkeys(written))
+    single = [one for one in phrases if one.needle.endswith(" ") and one.needle.count(" ") == 2]
+    longer = tuple(one.needle for one in phrases if one not in single)
+    return WordSet(frozenset(one.needle.strip() for one in single), longer, phrases)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobSet:
+    """Any of some globs (* and ?) over a whole text, case and accents folded."""
+
+    exact: frozenset[str]
+    globs: re.Pattern[str] | None
+
+    def fits(self, text: str) -> bool:
+        """Whether the text fits one of them."""
+        plain = fold_text(text)
+        return plain in self.exact or (self.globs is not None and self.globs.match(plain) is not None)
+
+    def __bool__(self) -> bool:
+        return bool(self.exact or self.globs)
+
+
+def glob_set(written: Iterable[str]) -> GlobSet:
+    """Build a set of globs; [ has no special meaning."""
+    plain = [fold_text(one.strip()) for one in written]
+    globs = [fnmatch.translate(one.replace("[", "[[]")) for one in plain if "*" in one or "?" in one]
+    exact = frozenset(one for one in plain if "*" not in one and "?" not in one)
+    return GlobSet(exact, re.compile("|".join(globs)) if globs else None)

@@ -1,0 +1,152 @@
+"""What a rule's `then` does, ready to be planned for one mail: people resolved, times counted, texts filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from connectors.model import Address
+from rules.decision import Direction
+from rules.facts import CustomerFacts, Moment
+from rules.moments import At, Delay
+from rules.names import first_name
+from rules.view import View
+
+DRAFT_LATE = Delay(1, "day", business=True)
+REMINDER_LATE = timedelta(days=5)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Effect:
+    """One effect. `build` gives the final values, None if there is nothing to do after all.
+
+    slot    what it claims; several rules may share one only if `verb` is the same and `additive` is True
+    apart   the slot is the rule's own (reminders): nobody shadows it
+    history takes effect on old mail too
+    """
+
+    slot: str
+    verb: str
+    shown: str
+    build: Callable[[Plan], Mapping[str, Any] | None]
+    additive: bool = False
+    apart: bool = False
+    history: bool = False
+
+
+class Plan:
+    """One mail whose rules have had their say. `owner`: who an `owner` effect of this mail names, "" if none did."""
+
+    def __init__(self, view: View, moment: Moment, owner: str = "") -> None:
+        self.view = view
+        self.moment = moment
+        self.new_owner = owner
+
+    @property
+    def start(self) -> datetime:
+        """Delays count from the mail's arrival, however late it is found."""
+        return self.view.at
+
+    def due(self, when: Delay | At | None) -> datetime:
+        """When something is due; without a moment, at once."""
+        return self.start if when is None else when.after(self.start, self.view.office.hours)
+
+    def late(self, due: datetime, length: Delay | timedelta) -> datetime:
+        """When something due is late."""
+        return length.after(due, self.view.office.hours) if isinstance(length, Delay) else due + length
+
+    def person(self, who: str) -> str:
+        """The short name behind "owner", "sender", "admin" or a name of the team."""
+        if who == "owner":
+            return self.new_owner or self.owner
+        if who == "sender":
+            return self.rep
+        return self.view.office.settings.admin if who == "admin" else who
+
+    @cached_property
+    def owner(self) -> str:
+        """The customer's owner, else who wrote or got the mail (decision 13)."""
+        owner = self.view.customer.owner if self.view.customer else ""
+        return owner if owner in self.view.office.settings.team else self.rep
+
+    @cached_property
+    def rep(self) -> str:
+        """Who of us wrote the mail or, for one that came in, got it; at last the admin."""
+        message, office = self.view.message, self.view.office
+        if self.view.direction is Direction.OUT:
+            found = office.rep_of(message.sender) or office.rep_of(message.sent_by)
+        else:
+            found = next((rep for one in (*message.to, *message.cc) if (rep := office.rep_of(one))), "")
+        account = office.settings.accounts.get(message.account)
+        return found or (account.rep if account else "") or office.settings.admin
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """What {{ ... }} may name, see rules.templates.STANDARD_NAMES."""
+        view, settings = self.view, self.view.office.settings
+        return {
+            "mail": {
+                "subject": view.message.subject,
+                "date": view.message.sent_at or view.at,
+                "from": view.message.sender.email if view.message.sender else "",
+                "text": view.message.text,
+            },
+            "contact": self._contact(),
+            "customer": _customer_values(view.customer),
+            "owner": self._person_values(self.person("owner")),
+            "rep": self._person_values(self.rep),
+            "company": {"name": settings.company.name, "address": settings.company.address},
+        }
+
+    def line(self, source: str) -> str:
+        """A text of a rule with its {{ ... }} filled in; what has no value is left out."""
+        if "{" not in source:
+            return source
+        from rules.rendering import render_line  # loads Jinja: only for rules that need it
+
+        settings = self.view.office.settings
+        language = self.view.language or settings.company.language
+        return render_line(
+            source, self.values, language=language, now=self.moment.now, zone=self.view.office.zone, blank=""
+        )
+
+    def recipient(self) -> str:
+        """Where an answer to this mail goes: Reply-To if it is outside, else the other end."""
+        view = self.view
+        outside = {one.email.lower() for one in view.match.outside}
+        if view.direction is Direction.IN and view.message.bounce is None:
+            wanted = next((one for one in view.message.reply_to if one.email.lower() in outside), None)
+            if wanted:
+                return wanted.email
+        return view.match.other_end.email if view.match.other_end else ""
+
+    def _contact(self) -> dict[str, Any]:
+        contact, end = self.view.contact, self.view.match.other_end or Address("")
+        name = (contact.name if contact else "") or end.name
+        known: dict[str, Any] = {"name": name or end.email, "first_name": first_name(name), "email": end.email}
+        if contact:
+            known |= {"phone": contact.phone, "title": contact.title, "fields": dict(contact.fields)}
+        return known | {"language": (contact.language if contact else "") or self.view.language}
+
+    def _person_values(self, rep: str) -> dict[str, Any]:
+        person = self.view.office.settings.team.get(rep)
+        if person is None:
+            return {}
+        return {"name": person.name or rep, "first_name": first_name(person.name) or rep, "mail": person.mail}
+
+
+def _customer_values(customer: CustomerFacts | None) -> dict[str, Any]:
+    if customer is None:
+        return {}
+    last = max((one for one in (customer.last_in_at, customer.last_out_at) if one), default=None)
+    return {
+        "name": customer.name,
+        "stage": customer.stage,
+        "segment": customer.segment,
+        "owner": customer.owner,
+        "last_contact": last,
+        "fields": dict(customer.fields),
+    }

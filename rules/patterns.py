@@ -1,0 +1,286 @@
+r"""Patterns written by users, on RE2: linear time whatever the text. Case is ignored, accents are kept.
+
+RE2 knows `\w`, `\s` and `\b` of ASCII only, so they are translated to what Unicode means (decision 25). A boundary
+cannot be said in RE2 at all: for patterns with `\b` the text gets a mark at every word boundary, `\b` looks for one,
+and everything else steps over them. What cannot be translated is refused at load.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import re2
+
+from config.errors import QuietcrmError
+from rules.text_match import TEXT_LIMIT
+
+MOST_PATTERN = 2000
+_MARK = "\x01"
+_STEP = r"\x01*"
+_BOUNDARY = re.compile(r"\b")
+_SPACES = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_SPACE_CLASS = r"\t\n\f\r\v \x{85}\x{2028}\x{2029}"
+_WORD_CLASS = r"\p{L}\p{N}_"
+_INSIDE = {"w": _WORD_CLASS, "s": _SPACE_CLASS, "d": "0-9"}
+_ANYTHING = {"sS", "Ss", "dD", "Dd", "wW", "Ww"}
+_REFUSED = {
+    "B": r"\B cannot be used; write the neighbouring character instead, for example \w",
+    "Q": r"\Q...\E cannot be used; write a backslash before each sign",
+    "C": r"\C cannot be used; write . for any character",
+    "G": r"\G cannot be used; take it away",
+    "K": r"\K cannot be used; take it away",
+}
+_LOOKING = (
+    ("(?=", "a look-ahead", "take it away and test the rest with a second condition"),
+    ("(?!", "a negative look-ahead", "take it away and use `not` beside `regex`"),
+    ("(?<=", "a look-behind", "take it away and test the rest with a second condition"),
+    ("(?<!", "a negative look-behind", "take it away and use `not` beside `regex`"),
+    ("(?P=", "a back-reference", "write the repeated part a second time"),
+    ("(?>", "an atomic group", "write (?:...)"),
+    ("(?#", "a comment", "take it away"),
+    ("(?(", "a conditional group", "write the alternatives with |"),
+)
+
+
+class PatternError(QuietcrmError):
+    """A pattern that cannot be used. `hint` says what to write; `offset` is where in the pattern, from 0."""
+
+    def __init__(self, message: str, *, hint: str, offset: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """A compiled pattern; `marked` patterns search the text with its boundaries marked."""
+
+    source: str
+    marked: bool
+    program: Any
+
+    def search(self, text: Searchable) -> bool:
+        """Whether the pattern is somewhere in the text."""
+        return self.program.search(text.marked if self.marked else text.plain) is not None
+
+    def found(self, text: Searchable) -> str:
+        """What the pattern found, at most 80 characters; "" for nothing."""
+        match = self.program.search(text.marked if self.marked else text.plain)
+        if match is None:
+            return ""
+        return str(match.group().decode("utf-8", "replace")).replace(_MARK, "")[:80]
+
+
+class Searchable:
+    """A text to be searched: clipped, composed, every kind of space a plain one; as UTF-8."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def _clean(self) -> str:
+        clean = unicodedata.normalize("NFC", self.text[:TEXT_LIMIT]).replace(_MARK, " ")
+        return clean if clean.isascii() else _SPACES.sub(" ", clean)
+
+    @cached_property
+    def plain(self) -> bytes:
+        """For patterns without boundaries."""
+        return self._clean.encode("utf-8", "replace")
+
+    @cached_property
+    def marked(self) -> bytes:
+        """With two marks at each word boundary, so that two `\\b` in a row find one each."""
+        return _BOUNDARY.sub(_MARK * 2, self._clean).encode("utf-8", "replace")
+
+
+def compile_pattern(source: str) -> Pattern:
+    """Check, translate and compile. Raises PatternError."""
+    if len(source) > MOST_PATTERN:
+        raise PatternError(f"the pattern is longer than {MOST_PATTERN} characters", hint="split it into several")
+    clean = _SPACES.sub(" ", unicodedata.normalize("NFC", source))
+    translator = _Translator(clean)
+    translated = translator.translate()
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    try:
+        program = re2.compile(translated.encode("utf-8", "replace"), options)
+    except re2.error as error:
+        raise _refusal(clean, error) from error
+    return Pattern(source, translator.marked, program)
+
+
+def _refusal(source: str, error: Exception) -> PatternError:
+    reason = error.args[0] if error.args else error
+    text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    text = text.replace(_STEP, "")
+    kind, _, fragment = text.partition(": ")
+    hints = {
+        "missing )": "close the bracket: )",
+        "unexpected )": r"write \) for the sign itself",
+        "missing ]": "close the class: ]",
+        "invalid repetition size": "repeat at most 1000 times",
+        "no argument for repetition operator": "write what is to be repeated before it",
+        "bad repetition operator": "use one of * + ? {n,m}",
+        "trailing \\": r"write \\ for the sign itself",
+        "pattern too large - compile failed": "repeat less often",
+    }
+    at = source.find(fragment) if fragment and len(fragment) < len(source) else 0
+    hint = hints.get(kind, "write it without that part")
+    return PatternError(f"the pattern cannot be read: {kind}", hint=hint, offset=max(at, 0))
+
+
+class _Translator:
+    """One pass over a pattern, from Python's dialect to RE2's."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.marked = _uses_boundary(source)
+        self.out: list[str] = []
+        self.at = 0
+
+    def translate(self) -> str:
+        while self.at < len(self.source):
+            self._next()
+        return "".join(self.out)
+
+    def _next(self) -> None:
+        sign = self.source[self.at]
+        if sign == "\\":
+            self._escape()
+        elif sign == "[":
+            self._class()
+        elif sign == "(":
+            self._open()
+        elif sign in ")|*+?{^":
+            self._copy(self._length_of_repeat() if sign == "{" else 1)
+        elif sign == "$":
+            self.out.append(_STEP + "$" if self.marked else "$")
+            self.at += 1
+        else:
+            self._atom("[^\\n\\x01]" if sign == "." and self.marked else sign, 1)
+
+    def _copy(self, length: int) -> None:
+        self.out.append(self.source[self.at : self.at + length])
+        self.at += length
+
+    def _atom(self, text: str, length: int) -> None:
+        """One thing that takes a character; before it, marks may stand."""
+        self.out.append(f"(?:{_STEP}{text})" if self.marked else text)
+        self.at += length
+
+    def _length_of_repeat(self) -> int:
+        found = re.compile(r"\{\d*,?\d*\}").match(self.source, self.at)
+        return len(found[0]) if found else 1
+
+    def _open(self) -> None:
+        for start, what, hint in _LOOKING:
+            if self.source.startswith(start, self.at):
+                raise PatternError(f"the pattern has {what}, {start}", hint=hint, offset=self.at)
+        found = re.compile(r"\((?:\?P?<[^>]*>|\?[a-zA-Z-]*[:)])?").match(self.source, self.at)
+        self._copy(len(found[0]) if found else 1)
+
+    def _escape(self) -> None:
+        letter = self.source[self.at + 1 : self.at + 2]
+        if letter in _REFUSED:
+            raise PatternError(f"\\{letter} in a pattern", hint=_REFUSED[letter], offset=self.at)
+        if letter.isdigit() and letter != "0":
+            hint = "write the repeated part a second time"
+            raise PatternError("the pattern has a back-reference", hint=hint, offset=self.at)
+        if letter == "b":
+            self.out.append(_MARK_ONCE)
+            self.at += 2
+        elif letter in ("A", "z", "Z"):
+            step = _STEP if self.marked and letter != "A" else ""
+            self.out.append(f"{step}\\{letter.replace('Z', 'z')}")
+            self.at += 2
+        elif letter.lower() in _INSIDE:
+            self._atom(_shorthand(letter, self.marked), 2)
+        else:
+            length = _escape_length(self.source, self.at)
+            self._atom(self.source[self.at : self.at + length], length)
+
+    def _class(self) -> None:
+        end = _class_end(self.source, self.at)
+        body = self.source[self.at + 1 : end]
+        negated = body.startswith("^")
+        inside = body[1:] if negated else body
+        length = end + 1 - self.at
+        if inside.replace("\\", "") in _ANYTHING and not negated:
+            self._atom("[^\\x01]" if self.marked else "(?s:.)", length)
+            return
+        text = self._class_body(inside)
+        guard = "\\x01" if negated and self.marked else ""
+        self._atom(f"[{'^' if negated else ''}{text}{guard}]", length)
+
+    def _class_body(self, inside: str) -> str:
+        out: list[str] = []
+        at = 0
+        while at < len(inside):
+            pair = inside[at : at + 2]
+            if pair in ("\\W", "\\S", "\\B", "\\D"):
+                hint = f"write the class without {pair}, or two alternatives with |"
+                raise PatternError(f"{pair} inside [ ]", hint=hint, offset=self.at)
+            if pair.startswith("\\") and pair[1:] in _INSIDE:
+                out.append(_INSIDE[pair[1:]])
+            elif pair == "\\b":
+                out.append("\\x{8}")
+            else:
+                out.append(pair if pair.startswith("\\") else pair[:1])
+            at += 2 if pair.startswith("\\") else 1
+        return "".join(out)
+
+
+_MARK_ONCE = r"\x01"
+
+
+def _shorthand(letter: str, marked: bool) -> str:
+    if letter.islower():
+        return f"[{_INSIDE[letter]}]"
+    guard = _MARK_ONCE if marked else ""
+    return f"[^{_INSIDE[letter.lower()]}{guard}]"
+
+
+def _escape_length(source: str, at: int) -> int:
+    """How long an escape is: \\x41, \\x{e7}, \\p{L}, \\pL or one sign."""
+    found = re.compile(r"\\(?:x\{[0-9A-Fa-f]*\}|x[0-9A-Fa-f]{2}|[pP]\{[^}]*\}|[pP].|0[0-7]{0,2}|.)", re.DOTALL).match(
+        source, at
+    )
+    return len(found[0]) if found else 1
+
+
+def _class_end(source: str, at: int) -> int:
+    """Where the ] of the class that opens at `at` stands. Raises PatternError if there is none."""
+    place = at + 1
+    if source[place : place + 1] == "^":
+        place += 1
+    first = place
+    while place < len(source):
+        if source[place] == "\\":
+            place += 2
+            continue
+        if source.startswith("[:", place) and ":]" in source[place:]:
+            place = source.index(":]", place) + 2
+            continue
+        if source[place] == "]" and place > first:
+            return place
+        place += 1
+    raise PatternError("the pattern cannot be read: missing ]", hint="close the class: ]", offset=at)
+
+
+def _uses_boundary(source: str) -> bool:
+    """Whether \\b stands outside a class."""
+    at = 0
+    while at < len(source):
+        if source[at] == "\\":
+            if source[at + 1 : at + 2] == "b":
+                return True
+            at += 2
+        elif source[at] == "[":
+            at = _class_end(source, at) + 1
+        else:
+            at += 1
+    return False

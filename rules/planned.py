@@ -1,0 +1,190 @@
+"""`remind:` and `draft:`: what happens later, unless somebody answers before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from config.nodes import ListNode, MapNode, Node, Scalar
+from rules.addresses import is_pattern
+from rules.clock import GrammarError
+from rules.effect import DRAFT_LATE, REMINDER_LATE, Effect, Plan
+from rules.moments import At, Delay, parse_at, parse_delay
+from rules.reader import Reader, entries
+from rules.texts import TextLine, text_line
+
+UNLESS = {"replied": "replied", "mail sent": "mail sent", "never": "", "no": ""}
+WHO = ("owner", "sender", "admin")
+_REMIND = ("who", "in", "at", "as", "unless", "text", "late_after")
+_DRAFT = ("template", "reply", "to", "in", "at", "unless", "late_after")
+
+
+@dataclass(slots=True)
+class _When:
+    """The parts that both have. `unless` None = the default."""
+
+    moment: Delay | At | None = None
+    unless: str | None = None
+    late: Delay | None = None
+
+
+def build_remind(node: Node, reader: Reader) -> list[Effect]:
+    """One reminder or a list of them."""
+    nodes = node.items if isinstance(node, ListNode) else (node,)
+    found = [
+        _remind(item, "remind" if number == 1 else f"remind:{number}", reader) for number, item in enumerate(nodes, 1)
+    ]
+    return [effect for effect in found if effect]
+
+
+def _remind(node: Node, slot: str, reader: Reader) -> Effect | None:
+    mapping = reader.mapping(node, "`remind`", "{who: owner, in: 2 business days, text: Call}")
+    if mapping is None:
+        return None
+    when, who, text = _When(), "owner", TextLine("{{ mail.subject }}")
+    for key, value in entries(mapping, reader, _REMIND, "part of `remind`"):
+        if key.text == "who":
+            who = _who(value, reader)
+        elif key.text == "text":
+            text = text_line(value, "`text`", reader) or text
+        elif key.text == "as":
+            _as(value, reader)
+        else:
+            _read_when(key, value, when, mapping, reader)
+
+    def build(plan: Plan) -> Mapping[str, Any]:
+        due = plan.due(when.moment)
+        return {
+            "rep": plan.person(who),
+            "who": who,
+            "due_at": due,
+            "late_after": plan.late(due, when.late or REMINDER_LATE),
+            "unless": "replied" if when.unless is None else when.unless,
+            "text": plan.line(text.source),
+        }
+
+    return Effect(slot=slot, verb="remind", shown=f"remind {who}", build=build, apart=True)
+
+
+def _who(node: Node, reader: Reader) -> str:
+    scalar = reader.scalar(node, "`who`")
+    known = (*WHO, *reader.settings.team)
+    return (reader.defined(scalar, known, "person") if scalar else None) or "owner"
+
+
+def _as(node: Node, reader: Reader) -> None:
+    scalar = reader.scalar(node, "`as`")
+    way = reader.choice(scalar, ("mail", "calendar", "task"), "`as`") if scalar else None
+    if scalar and way in ("calendar", "task"):
+        reader.later(f"`as: {way}`", scalar.place, "write: mail")
+
+
+def build_draft(node: Node, reader: Reader) -> list[Effect]:
+    """`draft: template` or `draft: {template, reply, to, in | at, unless, late_after}`."""
+    if isinstance(node, Scalar):
+        template = _template(node, reader)
+        return [_draft(template, False, None, _When())] if template else []
+    mapping = reader.mapping(node, "`draft`", "{template: quote, reply: yes}")
+    if mapping is None:
+        return []
+    attach = mapping.key("attach")
+    if attach:
+        reader.later("`attach`", attach.place, 'attach the file by hand, or write "mode: off" in this rule until then')
+        mapping = MapNode(tuple(entry for entry in mapping.entries if entry[0] is not attach), mapping.place)
+    return _draft_parts(mapping, reader)
+
+
+def _draft_parts(mapping: MapNode, reader: Reader) -> list[Effect]:
+    when, template, reply, to = _When(), None, False, None
+    for key, value in entries(mapping, reader, _DRAFT, "part of `draft`"):
+        if key.text == "template":
+            template = _template(value, reader)
+        elif key.text == "reply":
+            reply = bool(reader.yes_no(value, "`reply`"))
+        elif key.text == "to":
+            to = _recipient(value, reader)
+        else:
+            _read_when(key, value, when, mapping, reader)
+    if mapping.key("template") is None:
+        reader.report(
+            "E102", "`draft` needs a template", mapping.place, "write for example {template: quote, reply: yes}"
+        )
+    return [_draft(template, reply, to, when)] if template else []
+
+
+def _template(node: Node, reader: Reader) -> str | None:
+    scalar = reader.scalar(node, "`draft`")
+    if scalar is None:
+        return None
+    if scalar.text not in reader.templates:
+        reader.unknown("template", scalar, reader.templates, code="E403")
+        return None
+    return scalar.text
+
+
+def _recipient(node: Node, reader: Reader) -> TextLine | None:
+    line = text_line(node, "`to`", reader)
+    if line and isinstance(node, Scalar) and "{" not in line.source:
+        address = line.source
+        if not is_pattern(address) or "*" in address or address.startswith("@"):
+            help = 'write an address, or for example "{{ contact.email }}"'
+            reader.report("E205", f'"{address}" is not a mail address', node.place, help)
+    return line
+
+
+def _draft(template: str, reply: bool, to: TextLine | None, when: _When) -> Effect:
+    def build(plan: Plan) -> Mapping[str, Any] | None:
+        recipient = plan.line(to.source).strip() if to else plan.recipient()
+        if "@" not in recipient:
+            return None
+        due = plan.due(when.moment)
+        later = "replied" if when.moment is not None else ""
+        return {
+            "template": template,
+            "reply": reply,
+            "to": recipient,
+            "rep": plan.person("owner"),
+            "due_at": due,
+            "late_after": plan.late(due, when.late or DRAFT_LATE),
+            "unless": later if when.unless is None else when.unless,
+            "values": {},
+        }
+
+    return Effect(slot="draft", verb="draft", shown=f"draft {template}", build=build)
+
+
+def _read_when(key: Scalar, node: Node, when: _When, mapping: MapNode, reader: Reader) -> None:
+    """`in`, `at`, `unless` and `late_after`."""
+    scalar = reader.scalar(node, f"`{key.text}`")
+    if scalar is None:
+        return
+    if key.text == "unless":
+        word = reader.choice(scalar, UNLESS, "`unless`")
+        when.unless = UNLESS[word] if word else None
+    elif key.text == "late_after":
+        when.late = reader.parsed(scalar, parse_delay, "E202")
+    elif key.text == "at" and mapping.key("in"):
+        reader.report("E413", "`at` beside `in`", key.place, "keep one of the two")
+    else:
+        when.moment = _moment(key.text, scalar, reader)
+
+
+def _moment(name: str, scalar: Scalar, reader: Reader) -> Delay | At | None:
+    if name == "in" and _is_understood(parse_at, scalar.text):
+        reader.report("E203", f'"{scalar.text}" is no length of time', scalar.place, f"write `at: {scalar.text}`")
+        return None
+    if name == "at" and _is_understood(parse_delay, scalar.text):
+        reader.report("E203", f'"{scalar.text}" is no point in time', scalar.place, f"write `in: {scalar.text}`")
+        return None
+    if name == "in":
+        return reader.parsed(scalar, parse_delay, "E202")
+    return reader.parsed(scalar, parse_at, "E203")
+
+
+def _is_understood(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except GrammarError:
+        return False
+    return True

@@ -1,0 +1,173 @@
+"""Reads one rule: its keys, when it runs, and what belongs to a later release."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from config.nodes import ListNode, MapNode, Node, Scalar, plain
+from config.values import NAME
+from rules.actions import read_actions
+from rules.condition import Condition, best_keys
+from rules.conditions import read_conditions
+from rules.decision import Direction
+from rules.effect import Effect
+from rules.reader import Reader
+from rules.ruleset import MODES, Rule
+
+KEYS = ("name", "about", "mode", "when", "if", "then", "once", "stop", "was")
+OFF = 'write "mode: off" in this rule until then'
+LATER_KEYS = {
+    "extract": f"use {{{{ mail.subject }}}} in texts, or {OFF}",
+    "use": f"write the rule out, or {OFF}",
+    "with": f"write the rule out, or {OFF}",
+}
+WHEN = {"mail arrives": Direction.IN, "mail sent": Direction.OUT}
+LATER_WHEN = (
+    "mail filed",
+    "mail tagged",
+    "mail flagged",
+    "mail unflagged",
+    "delivery failed",
+    "contact unsubscribed",
+    "meeting booked",
+    "meeting moved",
+    "meeting cancelled",
+    "meeting answered",
+    "meeting missed",
+)
+
+
+def read_rule(node: MapNode, reader: Reader) -> Rule | None:
+    """Check one rule. None if it has no usable name; faults go to the reader."""
+    name = _name(node, reader)
+    mode = _mode(node, reader)
+    reader.dormant, reader.spare = mode == "off", False
+    _check_keys(node, reader)
+    directions = _when(node, reader)
+    conditions = read_conditions(found, reader) if (found := node.get("if")) else []
+    effects = _then(node, reader)
+    reader.dormant, partial = False, reader.spare
+    if name is None:
+        return None
+    ignore = next((effect for effect in effects if effect.verb == "ignore"), None)
+    return Rule(
+        name=name.text,
+        about=_text(node, "about"),
+        mode=mode,
+        place=_where(name),
+        directions=directions,
+        conditions=tuple(conditions),
+        asks=tuple(one.holds for one in sorted(conditions, key=lambda one: one.cost)),
+        effects=tuple(effect for effect in effects if effect.verb != "ignore"),
+        kinds=_kinds(conditions),
+        ignore=ignore.shown.removeprefix("ignore: ") if ignore else "",
+        stop=_stop(node, reader),
+        was=_text(node, "was"),
+        fingerprint=_fingerprint(node),
+        keys=best_keys(conditions),
+        partial=partial,
+    )
+
+
+def _kinds(conditions: list[Condition]) -> frozenset[str]:
+    return frozenset().union(*(one.kinds for one in conditions))
+
+
+def _where(name: Scalar) -> str:
+    path: Path = name.place.path
+    return f"{path.parent.name}/{path.name}:{name.place.line}"
+
+
+def _text(node: MapNode, key: str) -> str:
+    value = node.get(key)
+    return value.text.strip() if isinstance(value, Scalar) else ""
+
+
+def _fingerprint(node: MapNode) -> str:
+    said = [(key.text, plain(value)) for key, value in node.entries if key.text not in ("name", "about", "mode", "was")]
+    return hashlib.sha256(repr(sorted(said, key=lambda one: one[0])).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _name(node: MapNode, reader: Reader) -> Scalar | None:
+    value = node.get("name")
+    if value is None:
+        reader.report("E102", "a rule needs a name", node.place, "add: name: my-rule")
+        return None
+    scalar = reader.scalar(value, "`name`")
+    if scalar and not NAME.fullmatch(scalar.text):
+        help = "use letters, digits and - without spaces"
+        reader.report("E212", f'"{scalar.text}" cannot be the name of a rule', scalar.place, help)
+        return None
+    return scalar
+
+
+def _mode(node: MapNode, reader: Reader) -> str:
+    value = node.get("mode")
+    scalar = reader.scalar(value, "`mode`") if value else None
+    if scalar is None:
+        return "on"
+    word = {"yes": "on", "true": "on", "no": "off", "false": "off"}.get(scalar.text.lower(), scalar.text)
+    return reader.choice(Scalar(word, scalar.place), MODES, "`mode`") or "on"
+
+
+def _check_keys(node: MapNode, reader: Reader) -> None:
+    for key, value in node.entries:
+        if key.text in LATER_KEYS:
+            reader.later(f"`{key.text}`", key.place, LATER_KEYS[key.text])
+        elif key.text not in KEYS:
+            reader.unknown("part of a rule", key, KEYS)
+        elif key.text == "once":
+            _check_once(value, reader)
+        elif key.text in ("about", "was"):
+            reader.scalar(value, f"`{key.text}`")
+
+
+def _check_once(node: Node, reader: Reader) -> None:
+    scalar = reader.scalar(node, "`once`")
+    if scalar and " ".join(scalar.text.split()) != "per mail":
+        words = scalar.text.split()
+        if words[:1] == ["per"] and words[1:2] and words[1] in ("thread", "contact", "customer", "deal", "mail"):
+            reader.later(f"`once: {scalar.text}`", scalar.place, "write: per mail")
+        else:
+            reader.report("E104", f'`once` cannot be "{scalar.text}"', scalar.place, "write: per mail")
+
+
+def _when(node: MapNode, reader: Reader) -> frozenset[Direction]:
+    value = node.get("when")
+    if value is None:
+        reader.report("E102", "the rule does not say when it runs", node.place, "add: when: mail arrives")
+        return frozenset()
+    nodes = value.items if isinstance(value, ListNode) else (value,)
+    if not nodes:
+        reader.report("E106", "`when` has no value", value.place, "write: mail arrives")
+    return frozenset(found for item in nodes if (found := _event(item, reader)))
+
+
+def _event(node: Node, reader: Reader) -> Direction | None:
+    if isinstance(node, MapNode):
+        name = node.entries[0][0].text if node.entries else ""
+        reader.later(f"`when: {{{name}: ...}}`", node.place, f"use mail arrives or mail sent, or {OFF}")
+        return None
+    scalar = reader.scalar(node, "`when`")
+    if scalar is None:
+        return None
+    word = " ".join(scalar.text.lower().split())
+    if word in LATER_WHEN:
+        reader.later(f"`when: {word}`", scalar.place, f"use mail arrives or mail sent, or {OFF}")
+        return None
+    found = reader.choice(Scalar(word, scalar.place), WHEN, "`when`")
+    return WHEN[found] if found else None
+
+
+def _then(node: MapNode, reader: Reader) -> list[Effect]:
+    value = node.get("then")
+    if value is None:
+        reader.report("E102", "the rule does nothing: it has no `then`", node.place, "add: then: {log: yes}")
+        return []
+    return read_actions(value, reader)
+
+
+def _stop(node: MapNode, reader: Reader) -> bool:
+    value = node.get("stop")
+    return bool(reader.yes_no(value, "`stop`")) if value else False

@@ -1,0 +1,108 @@
+"""One mail as conditions see it: facts worked out when first asked for, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+
+from connectors.model import Address, Message
+from rules.decision import Direction, Match
+from rules.facts import ContactFacts, CustomerFacts, Directory
+from rules.ladder import primary
+from rules.office import Office
+from rules.patterns import Searchable
+from rules.text_match import Folded, folded, joined
+
+
+class View:
+    """A mail, who it is about, and the moment. Made for one evaluation and thrown away."""
+
+    def __init__(
+        self, message: Message, match: Match, direction: Direction, directory: Directory, office: Office
+    ) -> None:
+        self.message = message
+        self.match = match
+        self.direction = direction
+        self.directory = directory
+        self.office = office
+
+    @property
+    def at(self) -> datetime:
+        """When the mail arrived; conditions on time ask this, so an evaluation can be repeated."""
+        return self.message.received_at
+
+    @cached_property
+    def customer(self) -> CustomerFacts | None:
+        """The customer that things are created for; None while it is not clear who that is."""
+        found = primary(self.match)
+        return self.directory.customers.get(found) if found is not None else None
+
+    @property
+    def contact(self) -> ContactFacts | None:
+        """The person at the other end."""
+        return self.match.contact
+
+    @cached_property
+    def customers(self) -> tuple[CustomerFacts, ...]:
+        """Every customer the mail is about, as far as the directory has them."""
+        known = self.directory.customers
+        return tuple(known[one] for one in self.match.customers if one in known)
+
+    @cached_property
+    def subject(self) -> Folded:
+        """The subject, folded."""
+        return folded(self.message.subject)
+
+    @cached_property
+    def body(self) -> Folded:
+        """The newly written text, folded."""
+        return folded(self.message.text)
+
+    @cached_property
+    def text(self) -> Folded:
+        """Subject and new text."""
+        return joined(self.subject, self.body)
+
+    @cached_property
+    def subject_pattern(self) -> Searchable:
+        """The subject, ready for patterns."""
+        return Searchable(self.message.subject)
+
+    @cached_property
+    def body_pattern(self) -> Searchable:
+        """The new text, ready for patterns."""
+        return Searchable(self.message.text)
+
+    @cached_property
+    def text_pattern(self) -> Searchable:
+        """Subject and new text, ready for patterns."""
+        return Searchable(f"{self.message.subject}\n{self.message.text}")
+
+    @cached_property
+    def language(self) -> str:
+        """The language of the mail by a guess, else of the contact, else of the customer; "" if unknown."""
+        return mail_language(self.message) or _first(
+            one.language for one in (self.contact, self.customer) if one is not None
+        )
+
+    @cached_property
+    def country(self) -> str:
+        """The country of the contact, else of the customer; upper case."""
+        return _first(one.country for one in (self.contact, self.customer) if one is not None).upper()
+
+    @cached_property
+    def people(self) -> tuple[Address, ...]:
+        """From, Sender, Reply-To, To, Cc and Bcc."""
+        return tuple(self.message.people())
+
+
+def mail_language(message: Message) -> str:
+    """The language a mail is written in ("pt", "ru" ...), "" where that cannot be told."""
+    from connectors.mail.language import guess_language  # its word tables load when the first rule asks
+
+    return guess_language(f"{message.subject}\n{message.text}"[:4000]) or ""
+
+
+def _first(values: Iterable[str]) -> str:
+    return next((value for value in values if value), "")
