@@ -11,6 +11,8 @@ import structlog
 
 from config.accounts import ImapAccount
 from connectors import factory
+from connectors.factory import Surroundings
+from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
 from connectors.protocols import Desk, Mailer, Source
 from daemon.clock import Clock, SystemClock
@@ -38,6 +40,9 @@ class App:
         self.key = key
         self.clock = clock
         self.stop = Stop()
+        self.config_trouble = ""
+        today = clock.now().astimezone(office.settings.zone).date()
+        self.around = Surroundings(base=office.directory, today=today)
         self.parser = ParserPool()
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
@@ -66,27 +71,30 @@ class App:
             store=self.store,
             pipeline=self.pipeline,
             clock=self.clock,
-            jitter=random.Random(),
+            jitter=random.SystemRandom(),
             stop=self.stop,
             backfill_rate=self.office.settings.poll.backfill_per_second,
         )
 
     def build_source(self, name: str) -> Source:
         """A source of its own for an account (for commands that look without polling)."""
-        setting = self.office.settings.accounts[name]
-        today = self.clock.now().astimezone(self.office.settings.zone).date()
-        return factory.build_source(name, setting, parser=self.parser, base=self.office.directory, today=today)
+        return factory.build_source(name, self.office.settings.accounts[name], self.parser, self.around)
 
     def _build_desk(self, name: str) -> Desk | None:
-        setting = self.office.settings.accounts[name]
-        return factory.build_desk(name, setting, base=self.office.directory)
+        return factory.build_desk(name, self.office.settings.accounts[name], self.around)
 
     def _build_mailer(self, name: str) -> Mailer:
-        return factory.build_mailer(name, self.office.settings.senders[name], base=self.office.directory)
+        return factory.build_mailer(name, self.office.settings.senders[name], self.around)
 
     def _reread(self, account: str) -> Source | None:
         poller = self.pollers.get(account)
         return poller.source if poller else None
+
+    def imap_settings(self, name: str) -> ImapSettings:
+        """What a second connection to an IMAP account needs (it waits while the first one works)."""
+        account = self.office.settings.accounts[name]
+        assert isinstance(account, ImapAccount)
+        return factory.imap_settings(name, account, self.around)
 
     @property
     def idle_accounts(self) -> list[str]:

@@ -199,9 +199,7 @@ class Desks:
             desk = self.ways.desk(reminder.account)
             placed, end = _lay(desk, mail, drafts=False, again=reminder.attempts > 0), ReminderState.PLACED
         with self.store.writing() as session:
-            moved = reminders.move(
-                session, reminder.id, (ReminderState.PLACING,), end, placed_at=now, **_where(placed)
-            )
+            moved = reminders.move(session, reminder.id, (ReminderState.PLACING,), end, placed_at=now, **_where(placed))
             if not moved:
                 reminders.change(session, reminder.id, placed_at=now, **_where(placed))
 

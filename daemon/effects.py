@@ -85,7 +85,9 @@ def file_under(cause: Cause) -> None:
 
 def perform(cause: Cause, interaction_id: int) -> None:
     """Second half: everything else, with the mail's row at hand. Counts a hit for each rule that acted."""
-    rest = [one for one in cause.decision.actions if one.verb not in _FIRST or one.args.get("what") not in (None, *_PEOPLE)]
+    rest = [
+        one for one in cause.decision.actions if one.verb not in _FIRST or one.args.get("what") not in (None, *_PEOPLE)
+    ]
     leads = [one for one in cause.decision.actions if one.verb == "create" and one.args["what"] == "lead"]
     for action in leads:
         _create_record(cause, action, interaction_id)

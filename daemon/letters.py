@@ -93,5 +93,3 @@ def own_headers(kind: str) -> tuple[tuple[str, str], ...]:
 def new_token() -> str:
     """Four characters for a subject, without those that people confuse (0 O 1 I)."""
     return "".join(secrets.choice("23456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(4))
-
-

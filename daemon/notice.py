@@ -151,11 +151,7 @@ class Notices:
         held = [row for row in drafts if row.state == OutboxState.HELD]
         expired = [row for row in drafts if row.state == OutboxState.EXPIRED]
         late = [row for row in outbox.in_states(session, (OutboxState.PLACED,)) if row.late and row.rep == rep]
-        stuck = [
-            row
-            for row in reminders.in_states(session, (ReminderState.HELD,))
-            if self._concerns(row.rep, rep)
-        ]
+        stuck = [row for row in reminders.in_states(session, (ReminderState.HELD,)) if self._concerns(row.rep, rep)]
         return [
             *_block(
                 "held",

@@ -74,7 +74,9 @@ def _block(block: Block) -> str:
 
 
 def _line(line: Line, colour: str) -> str:
-    parts = [f'<div style="border-left:3px solid {colour};padding:2px 0 2px 10px;margin:6px 0"><div>{escape(line.text)}</div>']
+    parts = [
+        f'<div style="border-left:3px solid {colour};padding:2px 0 2px 10px;margin:6px 0"><div>{escape(line.text)}</div>'
+    ]
     if line.reason:
         parts.append(f'<div style="color:#57606a;font-size:13px">{escape(line.reason)}</div>')
     if line.command:

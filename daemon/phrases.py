@@ -29,7 +29,11 @@ PHRASES: dict[str, dict[str, str]] = {
     "expired": {"en": "Expired", "pt": "Vencido", "ru": "Истекло"},
     "arrived_late": {"en": "Found late", "pt": "Visto com atraso", "ru": "Обнаружено поздно"},
     "questions": {"en": "Who is this?", "pt": "Quem é?", "ru": "Кто это?"},
-    "quarantined": {"en": "Mails we could not read", "pt": "E-mails que não foi possível ler", "ru": "Непрочитанные письма"},
+    "quarantined": {
+        "en": "Mails we could not read",
+        "pt": "E-mails que não foi possível ler",
+        "ru": "Непрочитанные письма",
+    },
     "accounts": {"en": "Mailboxes in trouble", "pt": "Caixas com problema", "ru": "Проблемы с ящиками"},
     "config": {"en": "Configuration", "pt": "Configuração", "ru": "Настройки"},
     "due": {"en": "due", "pt": "para", "ru": "срок"},

@@ -108,7 +108,9 @@ class Pipeline:
     def explain(self, session: Session, message: Message) -> Decision:
         """What the rules say of one mail now, every rule traced. Writes nothing."""
         directory = directory_for(session, self._key, self.office.settings, (message,))
-        moment = Moment(now=self._clock.now(), baseline=message.received_at - timedelta(days=1), loaded={})
+        before = min(message.received_at, message.sent_at or message.received_at) - timedelta(days=1)
+        loaded = {rule.name: before for rule in self.office.rules.rules}
+        moment = Moment(now=self._clock.now(), baseline=before, loaded=loaded)
         return evaluate(self.office.rules, message, directory, self.office.settings, moment, explain=True)
 
     # --- one batch -------------------------------------------------------------------------------------------------
@@ -246,6 +248,8 @@ class Pipeline:
         hashes = {self._key.address(person.key) for person in outside}
         hashes |= {self._key.domain(person.domain) for person in outside if not public(person.domain)}
         hashes |= {self._key.message(reference) for reference in message.references[-10:]}
+        if message.message_id:
+            hashes.add(self._key.own_message(message.message_id))
         return NewUnmatched(
             identity=self._key.identity(who.key),
             account=message.account,

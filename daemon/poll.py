@@ -63,6 +63,7 @@ class Poller:
         self._stop = stop
         self._rate = backfill_rate
         self._turn = threading.Lock()
+        self.behind = False
 
     @property
     def account(self) -> str:
@@ -99,6 +100,7 @@ class Poller:
         cursor = self._pipeline.start(self.account, started)
         for batch in self._batches(cursor):
             counts = self._pipeline.handle(self.account, batch, since=started)
+            self.behind = batch.more
             total.add(counts)
             if progress:
                 progress(batch, counts)

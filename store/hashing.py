@@ -86,6 +86,10 @@ class HashKey:
         """Hash of a Message-ID that a mail answers: "m:...". Case counts, as in the header."""
         return "m:" + self._hash("message " + message_id.strip())
 
+    def own_message(self, message_id: str) -> str:
+        """Hash of the Message-ID an unmatched mail itself carries: "o:..."; a person may ask for it by its id."""
+        return "o:" + self._hash("own message " + message_id.strip())
+
     def identity(self, text: str) -> str:
         """Hash of the identity of a mail (see store.identity), so that an unmatched mail cannot be guessed."""
         return "i:" + self._hash("identity " + text)

@@ -433,6 +433,29 @@ def trace_of(session: Session, interaction_id: int) -> dict[str, Any] | None:
     return {"config_hash": row["config_hash"], "at": row["at"], "data": row["data"]} if row else None
 
 
+def places_of(session: Session, interaction_id: int) -> list[tuple[str, str, str]]:
+    """Where copies of a mail lie: (account, folder, ref)."""
+    columns = _SIGHTING.c
+    statement = select(columns.account, columns.folder, columns.ref).where(columns.interaction_id == interaction_id)
+    return [(row[0], row[1], row[2]) for row in session.execute(statement.order_by(columns.account, columns.folder))]
+
+
+def rungs_of(session: Session, interaction_id: int) -> list[tuple[str, str]]:
+    """The customers of an interaction: (name, rung of the ladder that said so)."""
+    statement = (
+        select(_CUSTOMER.c.name, _LINK.c.rung)
+        .join(_CUSTOMER, _CUSTOMER.c.id == _LINK.c.customer_id)
+        .where(_LINK.c.interaction_id == interaction_id)
+    )
+    return [(row[0], row[1]) for row in session.execute(statement.order_by(_CUSTOMER.c.name))]
+
+
+def identity_of(session: Session, interaction_id: int) -> str:
+    """The first identity of an interaction: what keys the effects it had."""
+    statement = select(_INTERACTION.c.identity).where(_INTERACTION.c.id == interaction_id)
+    return str(session.execute(statement).scalar_one())
+
+
 def count(session: Session) -> int:
     """How many interactions there are."""
     return int(session.execute(select(func.count()).select_from(_INTERACTION)).scalar_one())

@@ -25,7 +25,13 @@ class Purged:
     traces: int
 
 
-def purge(session: Session, now: datetime) -> Purged:
+def purge(
+    session: Session,
+    now: datetime,
+    *,
+    quarantine_for: timedelta = timedelta(days=QUARANTINE_DAYS),
+    traces_for: timedelta = timedelta(days=TRACE_DAYS),
+) -> Purged:
     """Delete what is older than it may be."""
-    traces = session.connection().execute(delete(_TRACE).where(_TRACE.c.at < now - timedelta(days=TRACE_DAYS))).rowcount
-    return Purged(quarantine.purge(session, now - timedelta(days=QUARANTINE_DAYS)), int(traces))
+    traces = session.connection().execute(delete(_TRACE).where(_TRACE.c.at < now - traces_for)).rowcount
+    return Purged(quarantine.purge(session, now - quarantine_for), int(traces))

@@ -53,7 +53,9 @@ def remark(text: str) -> None:
 
 def harmless(text: str) -> str:
     """Text from mail must not steer a terminal: control characters other than newline and tab become U+FFFD."""
-    return "".join(c if (c >= " " and c != "\x7f" and not "\x80" <= c <= "\x9f") or c in "\n\t" else "\ufffd" for c in text)
+    return "".join(
+        c if (c >= " " and c != "\x7f" and not "\x80" <= c <= "\x9f") or c in "\n\t" else "\ufffd" for c in text
+    )
 
 
 def emit(data: object, *, as_json: bool, human: Callable[[], None]) -> None:

@@ -1,0 +1,183 @@
+"""run, reload, sync, status."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.options import AsJson, invocation
+from daemon.cli.screen import Exit, emit, local, progress, remark, say, table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(run)
+    app.command()(reload)
+    app.command()(sync)
+    app.command()(status)
+
+
+def run(context: typer.Context) -> None:
+    """Run the daemon in the foreground until SIGTERM. SIGHUP loads the configuration again."""
+    from daemon.app import opened
+    from daemon.logs import configure_logs
+    from daemon.office import load_office
+    from daemon.service import Service
+
+    given = invocation(context)
+    setting = load_office(given.directory).settings.log
+    configure_logs(form=setting.format, level="debug" if given.verbose else setting.level)
+    with opened(given.directory) as app:
+        Service(app).run()
+
+
+def reload(context: typer.Context, as_json: AsJson = False) -> None:
+    """Ask the running daemon to load the configuration now, and show the verdict."""
+    from daemon.control import ask
+    from daemon.office import state_directory
+
+    verdict = ask(state_directory(invocation(context).directory), "reload", {})
+    emit(verdict, as_json=as_json, human=lambda: say(verdict["problems"] or "loaded"))
+    if verdict["problems"]:
+        raise typer.Exit(Exit.CONFIG)
+
+
+def sync(
+    context: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="One pass over what is there, then end (the only way so far).")
+    ] = True,
+    account: Annotated[
+        list[str] | None, typer.Option("--account", "--mailbox", help="Only this account; may repeat.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done with the newest mails; write nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read every mailbox once, then end. Counts for each account: its parts add up to what was seen."""
+    from daemon.app import opened
+    from daemon.logs import configure_logs
+
+    given = invocation(context)
+    configure_logs(level="debug" if given.verbose else "warning")
+    if dry_run:
+        from daemon.cli.rehearsal import rehearse
+
+        rehearse(given, account or [], as_json=as_json)
+        return
+    with opened(given.directory) as app:
+        names = _chosen(app, account)
+        with progress(quiet=given.quiet or as_json) as bars:
+            passes = _sync_all(app, names, bars)
+        later = app.revisit.run()
+        for name, counts in later.items():
+            passes[name].logged += counts.logged + counts.degraded
+            passes[name].seen += counts.logged + counts.degraded
+        done = app.desks.tidy()
+        with app.store.session() as session:
+            from store import accounts
+
+            states = {row.name: row for row in accounts.everything(session)}
+    broken = {name: states[name] for name in names if states[name].state in ("failing", "parked")}
+    data: dict[str, Any] = {
+        "accounts": {name: passes[name].as_dict() | _trouble(broken.get(name)) for name in names},
+        "drafts_and_reminders": done,
+    }
+    emit(data, as_json=as_json, human=lambda: _show_sync(data))
+    if broken:
+        raise typer.Exit(Exit.LOGIN if any(row.state == "parked" for row in broken.values()) else Exit.NETWORK)
+
+
+def _chosen(app: Any, wanted: list[str] | None) -> list[str]:
+    from store.errors import NotFound
+
+    for name in wanted or []:
+        if name not in app.pollers:
+            raise NotFound(f'no account "{name}"', hint=f"accounts: {', '.join(app.pollers)}")
+    return wanted or list(app.pollers)
+
+
+def _sync_all(app: Any, names: list[str], bars: Any) -> dict[str, Any]:
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sync") as pool:
+        return dict(zip(names, pool.map(lambda name: _sync_one(app, name, bars), names), strict=True))
+
+
+def _sync_one(app: Any, name: str, bars: Any) -> Any:
+    bar = bars.add_task(name, total=None)
+
+    def show(batch: Any, counts: Any) -> None:
+        if batch.progress.total:
+            bars.update(bar, total=batch.progress.total, completed=batch.progress.done)
+        else:
+            bars.advance(bar, counts.seen)
+
+    counts = app.pollers[name].poll(progress=show)
+    bars.update(bar, total=max(counts.seen, 1), completed=max(counts.seen, 1))
+    return counts
+
+
+def _trouble(row: Any) -> dict[str, str]:
+    return {"state": row.state, "reason": row.reason, "hint": row.hint} if row else {}
+
+
+def _show_sync(data: dict[str, Any]) -> None:
+    rows = []
+    for name, counts in data["accounts"].items():
+        skipped = ", ".join(f"{number} {reason}" for reason, number in counts["skipped"].items()) or "0"
+        rest = [str(counts[part]) for part in ("degraded", "quarantined", "failed")]
+        rows.append([name, counts["seen"], counts["logged"], counts["duplicate"], counts["unmatched"], skipped, *rest])
+    headings = [
+        "account",
+        "seen",
+        "logged",
+        "known before",
+        "unmatched",
+        "skipped",
+        "degraded",
+        "quarantined",
+        "failed",
+    ]
+    table(headings, rows)
+    new = sum(counts["logged"] + counts["degraded"] for counts in data["accounts"].values())
+    say(f"{new} new")
+    for name, counts in data["accounts"].items():
+        if "reason" in counts:
+            remark(f"{name}: {counts['reason']}" + (f"\n  = help: {counts['hint']}" if counts["hint"] else ""))
+
+
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """How each mailbox is doing, what waits, what is held."""
+    from daemon.app import looking
+    from daemon.control import socket_path
+    from daemon.health import status as health
+
+    given = invocation(context)
+    now = datetime.now(UTC)
+    with looking(given.directory) as (office, store):
+        data = health(office, store, now) | {"running": _listens(socket_path(office.state))}
+        zone = office.settings.zone
+    emit(data, as_json=as_json, human=lambda: _show_status(data, zone))
+
+
+def _listens(path: Path) -> bool:
+    return path.exists()
+
+
+def _show_status(data: dict[str, Any], zone: Any) -> None:
+    say(f"daemon: {'running' if data['running'] else 'not running (quietcrm run)'}   configuration {data['config']}")
+    rows = []
+    for name, one in data["accounts"].items():
+        fill = one["backfill"]
+        behind = f"{fill['done']}/{fill['total']}" if fill and fill["total"] else "-"
+        left = f"{fill['left_seconds'] // 60} min" if fill and fill["left_seconds"] else "-"
+        rows.append([name, one["state"], local(one["last_success"], zone), behind, left, one["reason"] or "-"])
+    table(["account", "state", "last read", "back-fill", "time left", "reason"], rows)
+    for what in ("outbox", "reminders"):
+        counts = ", ".join(f"{number} {state}" for state, number in sorted(data[what].items()))
+        say(f"{what}: {counts or 'empty'}")
+    say(f"unreadable mails kept: {data['quarantined']}   mails that matched nobody: {data['unmatched']}")

@@ -1,0 +1,139 @@
+"""Answers "why, and why not" for one mail: what was recorded when it came, and what the rules say of it today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session
+
+from connectors import factory
+from connectors.errors import ConnectorError
+from connectors.factory import Surroundings
+from connectors.model import Message, Unreadable
+from connectors.parsing import ParserPool
+from connectors.protocols import Parser, Rereader
+from daemon.app import hash_key, looking
+from daemon.clock import SystemClock
+from daemon.office import Office
+from daemon.pipeline import Pipeline
+from daemon.reading import one_mail
+from rules.explain import explain
+from store import actions, customers, interactions, unmatched
+from store.engine import Store
+from store.errors import NotFound
+from store.hashing import HashKey
+
+
+@dataclass(slots=True)
+class Explained:
+    """The answer as lines for people and as plain data."""
+
+    lines: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def explain_file(directory: Path, path: Path, rule: str | None) -> Explained:
+    """What the rules say of a mail in a file. Raises NotFound if it is no readable mail."""
+    parser = ParserPool()
+    try:
+        item = one_mail(path, parser)
+    finally:
+        parser.close()
+    if isinstance(item, Unreadable):
+        raise NotFound(f"{path} cannot be read: {item.reason}", hint=f"look at it: quietcrm read {path}")
+    with looking(directory) as (office, store), store.session() as session:
+        return _today(session, _pipeline(office, store, directory), item, rule)
+
+
+def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
+    """What was recorded of a mail named by number or Message-ID, and what today's rules say of it."""
+    with looking(directory) as (office, store), store.session() as session:
+        found = interactions.find(session, name)
+        explained = _recorded(session, found[0].id, found[0].as_dict()) if found else Explained()
+        places = _places(session, office, hash_key(directory), name, found)
+        if not found and not places:
+            raise NotFound(
+                f'no mail "{name}" in the log', hint="take a number from: quietcrm log, or name an .eml file"
+            )
+        message = _read_again(office, directory, places)
+        if message is not None:
+            today = _today(session, _pipeline(office, store, directory), message, rule)
+            explained.lines += ["", "Today's rules:", *today.lines] if explained.lines else today.lines
+            explained.data["today"] = today.data
+        elif not explained.lines:
+            raise NotFound("the mail is no longer in its mailbox", hint="nothing of it was stored")
+        return explained
+
+
+def _pipeline(office: Office, store: Store, directory: Path) -> Pipeline:
+    return Pipeline(store, hash_key(directory), office, SystemClock())
+
+
+def _today(session: Session, pipeline: Pipeline, message: Message, rule: str | None) -> Explained:
+    decision = pipeline.explain(session, message)
+    names = {number: row.name for number, row in customers.facts(session, decision.match.customers).items()}
+    data = decision.as_dict()
+    if rule is not None:
+        data["rules"] = [one for one in data["rules"] if one["rule"] == rule]
+    lines = explain(decision, message, pipeline.office.rules, names, rule=rule)
+    return Explained(lines=lines, data=data)
+
+
+def _recorded(session: Session, number: int, entry: dict[str, Any]) -> Explained:
+    trace = interactions.trace_of(session, number)
+    done = actions.done_for(session, interactions.identity_of(session, number))
+    who = ", ".join(f"{name} (by {rung})" for name, rung in interactions.rungs_of(session, number))
+    lines = [
+        f"{entry['subject'] or '(no subject)'}  (number {number}, {entry['kind']}, {entry['direction']})",
+        f"filed under: {who or 'nobody'}",
+        f"logged by: {entry['rule'] or 'default (a mail with a known customer)'}",
+    ]
+    lines += [f"done: {slot} by rule {name}" + (f" -> {detail}" if detail else "") for name, slot, detail in done]
+    if trace:
+        lines.append(f"recorded {trace['at']:%Y-%m-%d %H:%M} UTC with configuration {trace['config_hash']}")
+    data = {
+        **entry,
+        "done": [{"rule": name, "slot": slot, "detail": detail} for name, slot, detail in done],
+        "trace": trace,
+    }
+    return Explained(lines=lines, data=data)
+
+
+def _places(session: Session, office: Office, key: HashKey, name: str, found: list[Any]) -> list[tuple[str, str, str]]:
+    """(account, folder, ref) of copies: of a logged mail by its sightings, else by the hash of its Message-ID."""
+    if found:
+        every = interactions.places_of(session, found[0].id)
+    else:
+        rows = unmatched.find_for(session, [key.own_message(name.strip().strip("<>"))])
+        every = [(row.account, row.folder, row.ref) for row in rows]
+    return [place for place in every if place[0] in office.settings.accounts]
+
+
+def _read_again(office: Office, directory: Path, places: list[tuple[str, str, str]]) -> Message | None:
+    parser = ParserPool()
+    try:
+        for place in places:
+            message = _read_copy(office, directory, place, parser)
+            if message is not None:
+                return message
+    finally:
+        parser.close()
+    return None
+
+
+def _read_copy(office: Office, directory: Path, place: tuple[str, str, str], parser: Parser) -> Message | None:
+    account, folder, ref = place
+    today = SystemClock().now().astimezone(office.settings.zone).date()
+    around = Surroundings(base=directory, today=today)
+    source = factory.build_source(account, office.settings.accounts[account], parser, around)
+    if not isinstance(source, Rereader):
+        return None
+    try:
+        found = source.reread([(folder, ref)])
+    except ConnectorError:
+        return None
+    finally:
+        source.close()
+    return next((item for item in found if isinstance(item, Message)), None)

@@ -1,0 +1,63 @@
+"""How quietcrm is doing: for `status`, for systemd, for the admin."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from daemon.office import Office
+from store import accounts, outbox, quarantine, reminders, unmatched
+from store.engine import Store
+from store.tables import Account
+
+if TYPE_CHECKING:
+    from daemon.app import App
+
+
+def status(office: Office, store: Store, now: datetime) -> dict[str, Any]:
+    """The shape of `status --json`, but for whether a daemon runs."""
+    with store.session() as session:
+        rows = {row.name: row for row in accounts.everything(session)}
+        return {
+            "config": office.hash,
+            "accounts": {name: _account(rows.get(name), now) for name in office.settings.accounts},
+            "outbox": outbox.counts(session),
+            "reminders": reminders.counts(session),
+            "quarantined": quarantine.count(session),
+            "unmatched": unmatched.count(session),
+        }
+
+
+def _account(row: Account | None, now: datetime) -> dict[str, Any]:
+    if row is None:
+        return {"state": "new", "reason": "", "last_success": None, "lag_seconds": None, "backfill": None}
+    lag = (now - row.last_success_at).total_seconds() if row.last_success_at else None
+    return {
+        "state": row.state,
+        "reason": row.reason,
+        "hint": row.hint,
+        "last_success": row.last_success_at,
+        "lag_seconds": round(lag) if lag is not None else None,
+        "last_mail": row.last_mail_at,
+        "failures": row.failures,
+        "retry_at": row.retry_at,
+        "backfill": {"done": row.backfill_done, "total": row.backfill_total, "left_seconds": _left(row, now)},
+    }
+
+
+def _left(row: Account, now: datetime) -> int | None:
+    """Seconds until the back-fill is through at the pace since the account was first seen; None if unknown or done."""
+    if not 0 < row.backfill_done < row.backfill_total:
+        return None
+    pace = row.backfill_done / max((now - row.baseline_at).total_seconds(), 1.0)
+    return round((row.backfill_total - row.backfill_done) / pace)
+
+
+def status_line(app: App) -> str:
+    """One line for systemd: "3 accounts ok, 1 failing"."""
+    names = set(app.office.settings.accounts)
+    with app.store.session() as session:
+        states = [row.state for row in accounts.everything(session) if row.name in names]
+    parts = [f"{states.count(state)} {state}" for state in ("ok", "behind", "failing", "parked") if state in states]
+    trouble = "; configuration refused, the last good one runs" if app.config_trouble else ""
+    return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{trouble}"

@@ -1,0 +1,190 @@
+"""The changes a person may ask for, each a function of the App: called by the daemon for the command line, or by the
+command line itself under the writer's lock. Arguments and answers are plain JSON data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from config.errors import QuietcrmError
+from daemon.app import App, opened
+from daemon.control import ask
+from daemon.errors import NotRunning, Refused
+from daemon.office import state_directory
+from rules.office import office_of
+from store import changes, customers, importing, merging, outbox, privacy, unmatched
+from store.customers import Actor
+from store.errors import NotFound
+from store.tables import OutboxState
+
+Args = Mapping[str, Any]
+
+
+def perform(directory: Path, command: str, args: dict[str, Any]) -> Any:
+    """Have a change made: by the running daemon, else here under its lock. Raises QuietcrmError."""
+    try:
+        return ask(state_directory(directory), command, args)
+    except NotRunning:
+        with opened(directory) as app:
+            return answer(app, command, args)
+
+
+def answer(app: App, command: str, args: Args) -> Any:
+    """Carry out one request. Raises NotFound, Refused, Conflict ..."""
+    act = _REQUESTS.get(command)
+    if act is None:
+        raise QuietcrmError(f"the daemon does not know {command}", hint="restart it: it is of another release")
+    return act(app, args)
+
+
+def _admin(app: App) -> Actor:
+    return Actor(name="admin", now=app.clock.now())
+
+
+def one_customer(session: Any, text: str) -> int:
+    """The customer a person means. Raises NotFound, or Refused where several fit."""
+    found = customers.resolve(session, text)
+    if not found:
+        raise NotFound(f'no customer "{text}"', hint=f"find it: quietcrm customer search {text}")
+    if len(found) > 1:
+        numbers = ", ".join(str(one) for one in found)
+        raise Refused(f'"{text}" fits several customers: {numbers}', hint="name one by its number")
+    return found[0]
+
+
+def _import(app: App, args: Args) -> Any:
+    with app.store.writing() as session:
+        rows = [importing.SourceRow(int(line), values) for line, values in args["rows"]]
+        plan = importing.plan_import(session, rows, public=office_of(app.office.settings).public)
+        report = importing.apply_import(session, plan, Actor(name="import", now=app.clock.now()))
+        hashes = {app.key.address(one) for one in report.new_addresses}
+        hashes |= {app.key.domain(one) for one in report.new_domains}
+        due = unmatched.make_due(session, hashes)
+    return {**shown_plan(plan), "applied": True, "to_read_again": due}
+
+
+def shown_plan(plan: importing.ImportPlan) -> dict[str, Any]:
+    """What an import does, as JSON data: counts, and lines that a person should look at."""
+    return {
+        "counts": plan.counts(),
+        "problems": [{"line": one.line, "message": one.message} for one in plan.problems],
+        "duplicates": [{"line": one.line, "message": one.message} for one in plan.duplicates],
+    }
+
+
+def _add(app: App, args: Args) -> Any:
+    with app.store.writing() as session:
+        by = _admin(app)
+        number = customers.add(session, args["name"], by, args.get("fields") or {})
+        hashes = set()
+        for domain in args.get("domains") or ():
+            customers.add_domain(session, number, domain, by)
+            hashes.add(app.key.domain(domain))
+        for email in args.get("emails") or ():
+            contact = customers.add_contact(session, number, by, {"name": args.get("contact") or ""})
+            customers.add_address(session, contact, email, by)
+            hashes.add(app.key.address(email))
+        due = unmatched.make_due(session, hashes)
+    return {"id": number, "name": args["name"], "to_read_again": due}
+
+
+def _edit(app: App, args: Args) -> Any:
+    with app.store.writing() as session:
+        number = one_customer(session, args["customer"])
+        by = _admin(app)
+        hashes = set()
+        for domain in args.get("domains") or ():
+            customers.add_domain(session, number, domain, by)
+            hashes.add(app.key.domain(domain))
+        for email in args.get("emails") or ():
+            _add_email(session, number, email, by)
+            hashes.add(app.key.address(email))
+        for tag in args.get("tags") or ():
+            customers.tag(session, number, tag, by)
+        change = customers.edit(session, number, args.get("fields") or {}, by)
+        due = unmatched.make_due(session, hashes)
+    return {"id": number, "change": change, "to_read_again": due}
+
+
+def _add_email(session: Any, customer: int, email: str, by: Actor) -> None:
+    known = customers.lookup_addresses(session, [email.lower()]).get(email.lower(), ())
+    if any(one.customer_id == customer for one in known):
+        return
+    contact = customers.add_contact(session, customer, by, {})
+    customers.add_address(session, contact, email, by)
+
+
+def _merge(app: App, args: Args) -> Any:
+    with app.store.writing() as session:
+        keep, gone = one_customer(session, args["keep"]), one_customer(session, args["gone"])
+        if keep == gone:
+            raise Refused("both names are the same customer", hint="nothing to merge")
+        change = merging.merge(session, keep, gone, _admin(app))
+    return {"id": keep, "merged": gone, "change": change}
+
+
+def _erase(app: App, args: Args) -> Any:
+    with app.store.writing() as session:
+        number = one_customer(session, args["customer"])
+        name = customers.get(session, number).name
+        if args.get("confirm") != name:
+            raise Refused(f'erasing "{name}" cannot be undone', hint=f'to do it, add: --confirm="{name}"')
+        erased = privacy.erase(session, number, app.key, _admin(app))
+    return {"id": number, "erased": asdict(erased)}
+
+
+def _undo(app: App, args: Args) -> Any:
+    with app.store.writing() as session:
+        change = changes.undo(session, int(args["change"]), app.clock.now())
+    return {"change": change.id, "what": change.what, "table": change.table_name, "row": change.row_id}
+
+
+def _release(app: App, args: Args) -> Any:
+    return _settle(app, args, (OutboxState.HELD,), OutboxState.PLANNED, "released by the admin")
+
+
+def _cancel(app: App, args: Args) -> Any:
+    number = int(args["id"])
+    early = (OutboxState.PLANNED, OutboxState.HELD)
+    with app.store.writing() as session:
+        row = outbox.get(session, number)
+        reason = "cancelled by the admin"
+        if outbox.move(session, number, early, OutboxState.CANCELLED, settled_at=app.clock.now(), reason=reason):
+            return {"id": number, "state": OutboxState.CANCELLED.value}
+        placed = (OutboxState.PLACED, OutboxState.PLACING)
+        if outbox.move(session, number, placed, OutboxState.WITHDRAWING, reason=reason):
+            return {"id": number, "state": OutboxState.WITHDRAWING.value}
+    raise Refused(f"{number} is {row.state} already", hint="nothing to cancel")
+
+
+def _sent(app: App, args: Args) -> Any:
+    states = (OutboxState.PLACED, OutboxState.DECLINED, OutboxState.HELD)
+    return _settle(app, args, states, OutboxState.SENT, "marked as sent by the admin", settled_at=app.clock.now())
+
+
+def _settle(
+    app: App, args: Args, states: tuple[OutboxState, ...], to: OutboxState, reason: str, **fields: Any
+) -> dict[str, Any]:
+    number = int(args["id"])
+    with app.store.writing() as session:
+        row = outbox.get(session, number)
+        if not outbox.move(session, number, states, to, reason=reason, **fields):
+            wanted = " or ".join(state.value for state in states)
+            raise Refused(f"{number} is {row.state}, not {wanted}", hint="see: quietcrm outbox list")
+    return {"id": number, "state": to.value}
+
+
+_REQUESTS: dict[str, Callable[[App, Args], Any]] = {
+    "customer.import": _import,
+    "customer.add": _add,
+    "customer.edit": _edit,
+    "customer.merge": _merge,
+    "customer.erase": _erase,
+    "log.undo": _undo,
+    "outbox.release": _release,
+    "outbox.cancel": _cancel,
+    "outbox.sent": _sent,
+}
