@@ -2,8 +2,8 @@
 
 A child is a fresh interpreter that imports `connectors.mail` and nothing else of ours (no ORM, no pydantic, no CLI), so
 it is small and holds no secret. It is started when the first mail comes, ends when none came for a while, and is
-replaced after so many mails or when it has grown. When one dies, its mails go one by one through new children; a mail that kills
-three of them on its own becomes `Unreadable`.
+replaced after so many mails or when it has grown. When one dies, its mails go one by one through new children; a mail
+that kills three of them on its own becomes `Unreadable`.
 """
 
 from __future__ import annotations

@@ -59,11 +59,12 @@ def _import(app: App, args: Args) -> Any:
     with app.store.writing() as session:
         rows = [importing.SourceRow(int(line), values) for line, values in args["rows"]]
         plan = importing.plan_import(session, rows, public=office_of(app.office.settings).public)
+        shown = shown_plan(plan)
         report = importing.apply_import(session, plan, Actor(name="import", now=app.clock.now()))
         hashes = {app.key.address(one) for one in report.new_addresses}
         hashes |= {app.key.domain(one) for one in report.new_domains}
         due = unmatched.make_due(session, hashes)
-    return {**shown_plan(plan), "applied": True, "to_read_again": due}
+    return {**shown, "applied": True, "to_read_again": due}
 
 
 def shown_plan(plan: importing.ImportPlan) -> dict[str, Any]:

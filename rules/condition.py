@@ -71,7 +71,7 @@ def none_of(name: str, members: Sequence[Condition]) -> Condition:
     ordered = tuple(one.holds for one in sorted(members, key=lambda one: one.cost))
     return Condition(
         name=name,
-        wanted="none: " + _wanted(members, " or "),
+        wanted=_wanted(members, " or "),
         holds=lambda view: not any(holds(view) for holds in ordered),
         seen=lambda view: _seen(members, view),
         cost=max((one.cost for one in members), default=CHEAP),

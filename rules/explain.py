@@ -78,7 +78,8 @@ def as_dict(
 def _mail(message: Message, decision: Decision, zone: tzinfo | None) -> Iterator[str]:
     way = "sent" if decision.direction is Direction.OUT else "arrived"
     yield f"{message.subject or '(no subject)'}"
-    yield f"  from {message.sender.email if message.sender else '(unreadable)'}, {way} {_time(message.received_at, zone)}"
+    sender = message.sender.email if message.sender else "(unreadable)"
+    yield f"  from {sender}, {way} {_time(message.received_at, zone)}"
     yield f"  {message.kind.value} mail in {message.account}/{message.folder}"
     for reason in message.degraded:
         yield f"  read in part: {reason}"

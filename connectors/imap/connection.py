@@ -21,6 +21,7 @@ from connectors.imap.wire import Answer, Node, Refused, Wire, compact, expand, p
 
 __all__ = ["Connection", "Standing", "connect"]
 
+_CONDSTORE = frozenset({"CONDSTORE", "QRESYNC"})
 _STATUS = "UIDNEXT UIDVALIDITY MESSAGES"
 
 
@@ -115,10 +116,13 @@ def _log_in(client: IMAPClient, settings: ImapSettings) -> frozenset[str]:
         raise _login_error(settings, answer)
     if answer.code == "CAPABILITY":
         return _words(answer.argument)
-    for pieces in wire.say(b"CAPABILITY").untagged:
-        if pieces[0][2:13].upper() == b"CAPABILITY ":
-            return _words(pieces[0][13:])
-    return before
+    return _told(answer) or _told(wire.say(b"CAPABILITY")) or before
+
+
+def _told(answer: Answer) -> frozenset[str]:
+    """Capabilities from an untagged answer, as Dovecot gives them after AUTHENTICATE without being asked."""
+    lines = (pieces[0] for pieces in answer.untagged)
+    return next((_words(line[13:]) for line in lines if line[2:13].upper() == b"CAPABILITY "), frozenset())
 
 
 def _words(text: bytes) -> frozenset[str]:
@@ -179,6 +183,7 @@ class Connection:
     def list_folders(self) -> tuple[list[Folder], dict[str, Standing]]:
         """All folders with their purposes and, by LIST-STATUS (RFC 5819) or one STATUS each, where they stand."""
         together = "LIST-STATUS" in self.capabilities
+        opening = self.standings([self.open_key]) if self.open_key else {}
         command = b'LIST "" "*"' + (b" RETURN (SPECIAL-USE STATUS (%s))" % self._status_items() if together else b"")
         try:
             lines = self.wire.say(command).untagged
@@ -193,22 +198,36 @@ class Connection:
         purposed = give_purposes(list({folder.key: folder for folder in folders}.values()))
         if not together:
             standings = self.standings([folder.key for folder in purposed if folder.selectable])
-        return purposed, standings
+        return purposed, standings | opening
 
     def _status_items(self) -> bytes:
         # Believe CAPABILITY: some servers show HIGHESTMODSEQ in SELECT and know nothing of CONDSTORE.
-        extra = " HIGHESTMODSEQ" if self.capabilities & {"CONDSTORE", "QRESYNC"} else ""
+        extra = " HIGHESTMODSEQ" if self.capabilities & _CONDSTORE else ""
         extra += " MAILBOXID" if "OBJECTID" in self.capabilities else ""
         return (_STATUS + extra).encode()
 
     def standings(self, keys: Sequence[str]) -> dict[str, Standing]:
-        """STATUS of each folder in one round trip; a folder that refuses is left out."""
+        """Where these folders stand, in one round trip: STATUS of each, but EXAMINE of the open one, of which STATUS
+        may be stale (RFC 3501 6.3.10). A folder that refuses is left out."""
         items = self._status_items()
-        commands = [b"STATUS %s (%s)" % (_mailbox(key), items) for key in keys]
+        reopened = self.open_key if self.open_key in keys else ""
+        others = [key for key in keys if key != reopened]
+        commands = [b"EXAMINE " + _mailbox(reopened)] if reopened else []
+        commands += [b"STATUS %s (%s)" % (_mailbox(key), items) for key in others]
         answers = self.wire.run(*commands) if commands else []
-        lines = [tokens(pieces) for answer in answers for pieces in answer.untagged]
-        # The answer may spell the name otherwise than the question (quoted, literal, INBOX in any case).
-        return dict(found for line in lines if (found := _standing(line)))
+        found = {}
+        if reopened:
+            opening = answers.pop(0)
+            if opening.status == "OK":
+                found[reopened] = self._examined(opening)
+            else:
+                self.open_key = ""
+        for key, answer in zip(others, answers, strict=True):
+            # The answer may spell the name otherwise than the question (quoted, literal, INBOX in any case).
+            stands = [stand for pieces in answer.untagged if (stand := _standing(tokens(pieces)))]
+            if stands and answer.status == "OK":
+                found[key] = stands[-1][1]
+        return found
 
     def examine(self, key: str) -> Standing:
         """Open a folder read-only (EXAMINE). Raises Refused if it cannot be opened."""
@@ -233,8 +252,11 @@ class Connection:
 
     def _opened(self, verb: bytes, key: str) -> Standing:
         self.open_key = ""
-        answer = self.wire.say(verb + _mailbox(key))
+        standing = self._examined(self.wire.say(verb + _mailbox(key)))
         self.open_key = key
+        return standing
+
+    def _examined(self, answer: Answer) -> Standing:
         values = {b"EXISTS": 0}
         for line in (tokens(pieces) for pieces in answer.untagged):
             if len(line) >= 2 and line[1] == b"EXISTS":
@@ -242,7 +264,8 @@ class Connection:
             elif len(line) >= 3 and line[0] == b"OK" and isinstance(line[1], bytes):
                 values[line[1].strip(b"[]").upper()] = _number(line[2])
         self.exists = values[b"EXISTS"]
-        return Standing(values.get(b"UIDNEXT", 0), values.get(b"UIDVALIDITY", 0), self.exists)
+        modseq = values.get(b"HIGHESTMODSEQ", 0) if self.capabilities & _CONDSTORE else 0
+        return Standing(values.get(b"UIDNEXT", 0), values.get(b"UIDVALIDITY", 0), self.exists, modseq)
 
     def noop(self) -> bool:
         """Ask for news of the open folder in one round trip. True if mails may have come."""
@@ -264,11 +287,19 @@ class Connection:
             found.update(_search_result(tokens(pieces)))
         return sorted(uid for uid in found if uid >= low and (not high or uid <= high))
 
-    def arrivals(self, uids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """(INTERNALDATE in seconds since 1970, RFC822.SIZE) of those of these UIDs that exist in the open folder."""
+    def arrivals(self, key: str, uids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """(INTERNALDATE in seconds since 1970, RFC822.SIZE) of those of these UIDs that exist in a folder.
+        Opens it if it is not open, in the same round trip. Raises Refused."""
+        commands = [b"UID FETCH %s (UID INTERNALDATE RFC822.SIZE)" % compact(uids)] if uids else []
+        if self.open_key != key:
+            self.open_key = ""
+            commands.insert(0, b"EXAMINE " + _mailbox(key))
+        answers = [answer.ok() for answer in self.wire.run(*commands)] if commands else []
+        self.open_key = key
+        if len(answers) == 2:
+            self._examined(answers[0])
         found = {}
-        answer = self.wire.say(b"UID FETCH %s (UID INTERNALDATE RFC822.SIZE)" % compact(uids)) if uids else Answer()
-        for line in map(tokens, answer.untagged):
+        for line in (tokens(pieces) for answer in answers[-1:] for pieces in answer.untagged):
             if len(line) > 2 and isinstance(line[2], list):
                 pairs = dict(zip(line[2][::2], line[2][1::2], strict=False))
                 at = int(parse_internal_date(pairs.get(b"INTERNALDATE")).timestamp())

@@ -28,7 +28,7 @@ RENEW_AFTER = 540.0
 """Servers may end an IDLE after 29 minutes, and routers forget a silent connection after five to ten."""
 
 _ANSWER_WITHIN = 30.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_LONGEST_PAUSE = 300.0
 
 
 class IdleChannel:
@@ -188,7 +188,7 @@ class _Watched:
     channel: IdleChannel | None = None
     opening: Future[IdleChannel | None] | None = None
     retry_at: float = 0.0
-    pause: float = _FIRST_PAUSE
+    pause: float = 0.0
     hopeless: bool = False
     trouble: str = field(default="", repr=False)
 
@@ -200,8 +200,15 @@ class IdleHub:
     pauses; accounts without IDLE, with a refused login or with impossible settings are left to polling.
     """
 
-    def __init__(self, changed: Callable[[str], None], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        changed: Callable[[str], None],
+        *,
+        first_pause: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._changed = changed
+        self._first_pause = first_pause
         self._monotonic = monotonic
         self._watched: dict[str, _Watched] = {}
         self._lock = threading.Lock()
@@ -309,7 +316,7 @@ class IdleHub:
         if watched.channel is None:
             watched.hopeless, watched.trouble = True, "the server has no IDLE"
             return
-        watched.pause = _FIRST_PAUSE
+        watched.pause = 0.0
         self._selector.register(watched.channel, selectors.EVENT_READ, watched)
         # Mail may have come while the line was down, and TLS may hold bytes that no selector sees.
         self._hear(watched)
@@ -330,8 +337,8 @@ class IdleHub:
 
     def _later(self, watched: _Watched, trouble: str) -> None:
         watched.trouble = trouble
+        watched.pause = min(_LONGEST_PAUSE, watched.pause * 2 or self._first_pause)
         watched.retry_at = self._monotonic() + watched.pause
-        watched.pause = min(_LONGEST_PAUSE, watched.pause * 2)
 
     def _release(self, watched: _Watched) -> None:
         channel, watched.channel = watched.channel, None

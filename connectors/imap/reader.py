@@ -149,7 +149,7 @@ class _Run:
             for group in groups[:-1]:
                 self._texts(group, [])
             self._texts(groups[-1], [_head(waiting[0])] if waiting and self.received <= _BATCH_BYTES else [])
-            for uid in chunk:
+            for uid in chunk[:-1]:  # the last one stays, as a sign that the server does answer
                 self._answers.pop(uid, None)
             yield chunk
             if waiting and self.received <= _BATCH_BYTES:
@@ -233,7 +233,7 @@ class _Run:
 
     def _ask(self, questions: list[_Question]) -> None:
         """Ask until every mail has answered, has gone, or has failed three times."""
-        pending = [question for question in map(self._without_lost, questions) if question.uids]
+        pending = self._rest(questions)
         while pending:
             connection = self.link.connection()
             self._garbled = ""
@@ -245,7 +245,7 @@ class _Run:
             except (OSError, Garbled, imaplib.IMAP4.error) as error:
                 self._blame(pending, str(error))
                 self.link.reopen(self.folder.key, self.uidvalidity)
-                pending = [rest for question in pending if (rest := self._without_lost(question)).uids]
+                pending = self._rest(pending)
                 continue
             pending = [
                 again
@@ -266,6 +266,8 @@ class _Run:
             return
         values = line[2]
         found = {_plain_key(key): value for key, value in zip(values[::2], values[1::2], strict=False)}
+        if found.get(_HEAD_KEY, b"") is None:  # deleted while it was read; the search for it tells
+            del found[_HEAD_KEY]
         if (uid := _number(found.get(b"UID"))) > 0:
             self._answers.setdefault(uid, {}).update(found)
             self._lost_in_a_row = 0
@@ -275,33 +277,44 @@ class _Run:
         return [uid for uid in question.uids if question.proof not in self._answers.get(uid, nothing)]
 
     def _blame(self, pending: list[_Question], reason: str = "") -> None:
-        """The first mail that has not answered is the one the connection died on."""
+        """Servers answer in the order of UIDs: the first mail without an answer is the one the connection died on, or
+        one whose answer was lost with the connection. So it is asked for alone before it is given up."""
         for question in pending:
             if missing := self._missing(question):
-                self.suspects[self.folder.key, self.uidvalidity, missing[0]] += 1
-                if self.suspects[self.folder.key, self.uidvalidity, missing[0]] == _TRIES:
+                suspect = (self.folder.key, self.uidvalidity, min(missing))
+                self.suspects[suspect] += 1
+                if self.suspects[suspect] == _TRIES:
                     self._lost_in_a_row += 1
                 break
         if self._lost_in_a_row >= _LOST_IN_A_ROW:
             account = self.link.settings.account
             raise Unavailable(account, f"the connection breaks on every mail: {reason}", hint="look at the server")
 
-    def _without_lost(self, question: _Question) -> _Question:
-        """The rest of a question: neither answered nor given up."""
+    def _rest(self, questions: list[_Question]) -> list[_Question]:
+        """What is left of questions: neither answered nor given up. Suspects are asked for first, one by one."""
         rest = []
-        for uid in self._missing(question):
-            if self.suspects[self.folder.key, self.uidvalidity, uid] >= _TRIES:
-                self._failed[uid, question.proof] = "the connection broke on it three times"
-            elif (uid, question.proof) not in self._failed:
-                rest.append(uid)
-        return replace(question, uids=tuple(rest))
+        for question in questions:
+            innocent = []
+            for uid in self._missing(question):
+                blamed = self.suspects[self.folder.key, self.uidvalidity, uid]
+                if blamed >= _TRIES:
+                    self._failed[uid, question.proof] = "the connection broke on it three times"
+                elif (uid, question.proof) in self._failed:
+                    continue
+                elif blamed:
+                    rest.append(replace(question, uids=(uid,)))
+                else:
+                    innocent.append(uid)
+            if innocent:
+                rest.append(replace(question, uids=tuple(innocent)))
+        return rest
 
     def _again(self, question: _Question, answer: Answer) -> list[_Question]:
         """After the tagged answer: mails to be asked for once more, one by one."""
         missing = self._missing(question)
         if not missing:
             return []
-        if answer.code in BUSY_CODES:
+        if answer.code in BUSY_CODES and not self._answers:
             error = Refused(answer.status, answer.code, answer.text)
             raise refused(self.link.settings.account, self.link.where, error)
         if answer.status == "OK":  # most likely deleted meanwhile; what is still there was left out by the server

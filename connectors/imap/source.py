@@ -223,14 +223,8 @@ class ImapSource:
         if place is None or standing is None or _is_renumbered(place, standing):
             return False
         marks = {mark.uid: mark for mark in position.marks if mark.folder == key}
-        found = self._arrivals(connection, key, sorted(marks))
+        found = connection.arrivals(key, sorted(marks))
         return all((at, size) == (marks[uid].at, marks[uid].size) for uid, (at, size) in found.items() if uid in marks)
-
-    def _arrivals(self, connection: Connection, key: str, uids: list[int]) -> dict[int, tuple[int, int]]:
-        """(arrival, size) of those of the UIDs that exist."""
-        if connection.open_key != key:
-            connection.examine(key)
-        return connection.arrivals(uids)
 
     def _finds(self, connection: Connection, mark: Mark) -> bool:
         """Whether a marked mail is anywhere in its folder, whatever its UID."""
@@ -241,13 +235,13 @@ class ImapSource:
         before, after = _day(mark.at - _DAY), _day(mark.at + 2 * _DAY)
         sizes = b"LARGER %d SMALLER %d" % (max(0, mark.size - 1), mark.size + 1)
         uids = connection.uids(1, criteria=b"SINCE %s BEFORE %s %s" % (before, after, sizes))
-        return (mark.at, mark.size) in connection.arrivals(uids[:500]).values()
+        return (mark.at, mark.size) in connection.arrivals(mark.folder, uids[:500]).values()
 
     def _forget_renumbered(self, position: Position) -> None:
         """The mails are ours and the numbers are not: scan those folders again from the newest."""
         for key in {mark.folder for mark in position.marks}:
             if key in position.places and key in self._standings:
-                position.places[key] = _new_place(self._standings[key])
+                position.places[key] = _new_place(self._confirmed(key, position.places[key], self._standings[key]))
         position.marks.clear()
 
     def _settle(self, position: Position) -> None:
@@ -258,13 +252,22 @@ class ImapSource:
                 continue
             place = position.places.get(folder.key)
             if place is None or _is_renumbered(place, standing):
-                position.places[folder.key] = _new_place(standing)
+                position.places[folder.key] = _new_place(self._confirmed(folder.key, place, standing))
                 position.marks = [mark for mark in position.marks if mark.folder != folder.key]
         gone = position.places.keys() - {folder.key for folder in self._folders}
         for key in gone:
             del position.places[key]
         if not self._folders or not position.places:
             raise Unavailable(self.account, "no folder can be read", hint="look at `folders:` of this account")
+
+    def _confirmed(self, key: str, place: Place | None, standing: Standing) -> Standing:
+        """A baseline to rely on. Dovecot's STATUS shows a folder that is being renumbered as empty for a moment; taken
+        at its word, all the old mail would be new afterwards. EXAMINE tells the truth."""
+        if place is None and standing.messages:
+            return standing
+        opened = self._link.connection().examine(key)
+        self._standings[key] = replace(opened, uidnext=opened.uidnext or standing.uidnext, modseq=standing.modseq)
+        return self._standings[key]
 
     # -- reading
 

@@ -56,7 +56,7 @@ _UNTIL = re.compile(
 )
 _BACK_EN = r"\b(?:back|return|returning|returns|resume|resuming)\b"
 _BACK = (
-    r"\b(?:de volta|volto|voltarei|retorno|retornarei|regresso|regressarei|estarei de volta|vuelvo|retornaré|retornare|volveré|"
+    r"\b(?:de volta|volto|voltarei|retorno|retornarei|regresso|regressarei|estarei de volta|vuelvo|retornaré|volveré|"
     r"regreso|regresaré|de vuelta|reincorporo|reincorporaré|incorporo|"
     r"zurück|zurueck|wieder|de retour|reviens|reviendrai|retour|вернусь|вернёмся|вернемся|возвращаюсь|"
     r"возвращение|выйду|выхожу|буду (?:на месте|на работе|в офисе|доступ\w+|снова)|снова буду|на связи)\b"

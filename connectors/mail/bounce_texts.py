@@ -104,7 +104,7 @@ def _collect(pattern: re.Pattern[str], text: str) -> list[str]:
 
 
 def select_diagnostic(human: str, recipient: str) -> str:
-    """The words about one recipient: the lines from its first mention to the next address, or those with a reply code."""
+    """The words about one recipient: the lines from its first mention to the next address, or those with a code."""
     lines = [line.strip() for line in human.split("\n")]
     if recipient:
         start = next((index for index, line in enumerate(lines) if recipient.lower() in line.lower()), -1)

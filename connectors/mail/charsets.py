@@ -220,7 +220,7 @@ _FREQUENT = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё"
 
 
 def _weigh(codec: str) -> list[float]:
-    """For each byte 128-255 how Russian it looks in this codec: lower case frequent letters high, symbols negative."""
+    """For each byte 128-255 how Russian it looks in this codec: frequent letters high, capitals lower, symbols negative."""
     weights = []
     for byte in range(128, 256):
         char = bytes((byte,)).decode(codec, "replace")
@@ -228,8 +228,8 @@ def _weigh(codec: str) -> list[float]:
         if rank < 0:
             weights.append(0.0 if char in "«»—–№“”„… " else -3.0)
         else:
-            weight = 2.2 - 1.8 * rank / len(_FREQUENT)
-            weights.append(weight if char == char.lower() else weight * 0.3 - 0.2)
+            weight = 2.2 - 2.0 * rank / len(_FREQUENT)
+            weights.append(weight if char == char.lower() else weight * 0.72)
     return weights
 
 
@@ -238,8 +238,15 @@ def _cyrillic_weights() -> dict[str, list[float]]:
     return {codec: _weigh(codec) for codec in _CYRILLIC}
 
 
-def _score(high: bytes, weights: list[float]) -> float:
-    return sum(weights[byte - 128] for byte in high) / len(high)
+_ODD_CASE = re.compile("[а-яё][А-ЯЁ]")
+
+
+def _score(words: bytes, codec: str) -> float:
+    """How Russian the words look in this codec: letters, and no capital after a small letter."""
+    weights = _cyrillic_weights()[codec]
+    total = sum([weights[byte - 128] for byte in words if byte > 127])
+    odd = len(_ODD_CASE.findall(words.decode(codec, "replace")))
+    return (total - 2.0 * odd) / max(len(words) - words.count(b" "), 1)
 
 
 def _guess_cyrillic(data: bytes, declared: str) -> str:
@@ -247,36 +254,42 @@ def _guess_cyrillic(data: bytes, declared: str) -> str:
 
     Latin text has single high bytes between letters; Cyrillic words are runs of them.
     """
-    runs = _HIGH.findall(data[:6000])
-    high = b"".join(runs)[:1200]
-    if declared not in _CYRILLIC_DECLARED and (len(high) < 4 or len(high) < 2.5 * len(runs)):
-        return ""
-    scores = {codec: _score(high, weights) for codec, weights in _cyrillic_weights().items()}
-    best = max(scores, key=lambda codec: scores[codec])
-    if scores[best] < 0.6:
-        return ""
+    runs = _HIGH.findall(data[:4000])
+    words = b" ".join(runs)[:400]
+    letters = sum(map(len, runs))
     if declared in _CYRILLIC_DECLARED:
-        own = scores.get(declared, scores["koi8_r"])
-        if len(high) < 12 or scores[best] - own < 0.5:
+        own = _score(words, declared if declared in _CYRILLIC else "koi8_r")
+        if letters < 30 or own > 1.4:
             return ""
+    elif letters < 4 or letters < 2.5 * len(runs):
+        return ""
+    scores = {codec: _score(words, codec) for codec in _CYRILLIC}
+    best = max(scores, key=scores.__getitem__)
+    if scores[best] < 0.6 or (declared in _CYRILLIC_DECLARED and scores[best] - own < 0.35):
+        return ""
     return best
 
 
 def _guess_asian(data: bytes) -> str:
     """Undeclared Japanese or Chinese: strict decoding and characters of everyday use."""
-    sample = data[:3000]
-    if sum(byte > 127 for byte in sample) < 8:
+    runs = _HIGH.findall(data[:3000])
+    if sum(map(len, runs)) < 8 or sum(map(len, runs)) < 3 * len(runs):
         return ""
-    for codec, low, high in (
-        ("euc_jp", "\u3040", "\u30ff"),
-        ("cp932", "\u3040", "\u30ff"),
-        ("gb18030", "\u4e00", "\u9fff"),
-    ):
-        text = sample.decode(codec, "ignore")
-        wide = [char for char in text if char > "\x7f"]
-        if len(wide) * 2 >= sum(byte > 127 for byte in sample) * 0.95 and _share(wide, low, high) > 0.4:
+    for codec, low, high, share in _ASIAN:
+        try:
+            text = data[:200_000].decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if _share([char for char in text[:2000] if char > "\x7f"], low, high) >= share:
             return codec
     return ""
+
+
+_ASIAN = (
+    ("euc_jp", "\u3040", "\u30ff", 0.4),
+    ("cp932", "\u3040", "\u30ff", 0.4),
+    ("gb18030", "\u4e00", "\u9fff", 0.75),
+)
 
 
 def _share(chars: list[str], low: str, high: str) -> float:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from connectors.mail.charsets import decode
 from connectors.mail.words import decode_value
 
 __all__ = ["Headers", "scan_headers", "split_header"]
@@ -61,6 +62,15 @@ class Headers:
         """Every value of a name, in order."""
         return [value for key, value in self.fields if key == name]
 
+    def settle(self, charset: str) -> None:
+        """Raw 8-bit values that are not UTF-8 are most likely in the charset of the text: make UTF-8 of them."""
+        for place, (name, value) in enumerate(self.fields):
+            if not value.isascii() and not _is_utf8(value):
+                settled = decode(value, charset)[0].encode("utf-8")
+                self.fields[place] = (name, settled)
+                if self.index.get(name) == value:
+                    self.index[name] = settled
+
     def kept(self) -> tuple[tuple[str, str], ...]:
         """What `Message.headers` holds: decoded, without trace fields, within the limits."""
         found: list[tuple[str, str]] = []
@@ -72,6 +82,14 @@ class Headers:
             if len(found) == KEPT_FIELDS:
                 break
         return tuple(found)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def unify_lines(data: bytes) -> bytes:

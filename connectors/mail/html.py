@@ -72,6 +72,7 @@ _SIGNATURE_MARKS: Final = (
     'id="lineberryapplemailsignature',
     "ydpsignature",
     "yahoo-signature",
+    'id="zm-_id_-sgn',
     "data-smartmail",
 )
 _WEAK_MARKS: Final = ("border-top:solid", "border-top:1", "border-top-color", "border-top-style:solid")
@@ -196,6 +197,7 @@ class _Page:
         self.pre = 0
         self.gap = False
         self.tight = False
+        self.bullet = False
         self.weak: list[int] = []
         self.verdicts: dict[str, int] = {}
 
@@ -226,8 +228,9 @@ class _Page:
         text = "".join(self.line)
         self.line.clear()
         text = text.rstrip() if self.pre else " ".join(text.split())
-        if text != "-":
-            self._append(text)
+        if self.bullet and text:
+            text, self.bullet = f"- {text}", False
+        self._append(text)
 
     def _append(self, text: str) -> None:
         if text and self.gap and self.lines and self.lines[-1]:
@@ -259,7 +262,7 @@ class _Page:
             self.tight = _is_tight(attributes)
             self.gap = self.gap or not self.tight
         elif name == "li":
-            self.line.append("- ")
+            self.bullet = True
         elif name == "pre":
             self.pre += 1
 
@@ -307,6 +310,8 @@ class _Page:
             self.end_line()
             if name in _PARAGRAPHS:
                 self.gap = self.gap or not self.tight
+            elif name == "li":
+                self.bullet = False
             if name == "pre" and self.pre:
                 self.pre -= 1
         if not self.regions or name not in _MARKED:
@@ -378,6 +383,7 @@ def _is_tight(attributes: str) -> bool:
 
 def _judge(name: str, attributes: str) -> int:
     """Decide what region, if any, a tag with these lower-case attributes opens."""
+    attributes = attributes.replace("'", '"')
     if name == "blockquote":
         indent = "border:none" in attributes.replace(" ", "") and "cite" not in attributes
         return _PLAIN if indent and "gmail_quote" not in attributes else _QUOTE

@@ -116,7 +116,8 @@ _BULK_HEADERS = frozenset((
     b"x-csa-complaints", b"x-mailer-recptid",
     b"x-sg-marketing", b"x-rpcampaign", b"x-sfmc-stack", b"x-job", b"x-list-unsubscribe", b"x-klaviyo-message-id",
     b"x-hubspot-campaign",
-    b"x-ctct-id", b"x-emarsys-identify", b"x-mktarchive", b"x-mailgun-tag", b"x-unisender", b"x-mru-bulk", b"x-bulkmail",
+    b"x-ctct-id", b"x-emarsys-identify", b"x-mktarchive", b"x-mailgun-tag", b"x-unisender", b"x-mru-bulk",
+    b"x-bulkmail",
     b"x-mailin-campaign",
 ))  # fmt: skip
 _BULK_SIGNS = _BULK_HEADERS | {b"list-unsubscribe", b"list-unsubscribe-post", b"precedence", b"feedback-id", b"list-id"}

@@ -1,4 +1,4 @@
-"""Which of our languages a text is in, from its alphabet and small words. Cheap and careful: "" when it is not clear."""
+"""Which of our languages a text is in, from alphabet and small words. Cheap and careful: "" when it is not clear."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ __all__ = ["guess_language"]
 
 SAMPLE = 320
 _WORDS = {
-    "pt": "não que uma para com você vocês obrigado obrigada pela pelo dos das são está bom olá oi abraço abraços segue "
+    "pt": "não que uma para com você vocês obrigado obrigada pela pelo dos "
+    "das são está bom olá oi abraço abraços segue "
     "até também já nos os ao à é foi pode posso tenho temos favor proposta prezado prezada boa seu sua em no na do da",
-    "es": "que una para con usted ustedes gracias por los las el y está hola saludos adjunto hasta también ya nos es fue "
+    "es": "que una para con usted ustedes gracias por los las el y está "
+    "hola saludos adjunto hasta también ya nos es fue "
     "puede puedo tengo tenemos favor buenos buenas estimado estimada su sus en del al lo le se muy pero como",
     "en": "the and you for your with this that have please thank thanks we our are is of to in it on be not can will "
     "would hello hi dear regards best from if any know let me my was has do could i",

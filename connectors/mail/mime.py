@@ -71,6 +71,11 @@ def read_safely(raw: RawMail) -> Reading:
 def read_mail(raw: RawMail) -> Reading:
     """Read `whole`, or `header` and `parts`."""
     headers, parts, attachments, notes = _split_mail(raw)
+    if not all(value.isascii() for _, value in headers.fields):
+        charset = next(
+            (part.parameters["charset"] for part in parts if part.is_text and "charset" in part.parameters), ""
+        )
+        headers.settle(charset)
     people = _People(headers, notes)
     subject = headers.text(b"subject")[:SUBJECT_LIMIT]
     texts = choose_texts(parts, notes)

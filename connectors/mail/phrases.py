@@ -64,7 +64,9 @@ WROTE_VERBS: Final = (
     r"wrote|writes|schrieb|geschrieben|schreef|escreveu|escreveram|escreve|escribió|escribio|a écrit|écrit|"
     r"ha scritto|scritto|skrev|skriver|napisał|napisała|napisał\(a\)|pisze|написал|написала|написали|написал\(а\)|"
     r"написал\(a\)|написал/а|писал|писала|писал\(а\)|пишет|пише|написав|написала|kirjoitti|yazdı|şunları yazdı|"
-    r"έγραψε|đã viết|viết|a scris|írta|napsal|napsala|napsal\(a\)|napísal|napísal\(a\)|ha escrit|rašė|写道|写入"
+    r"έγραψε|đã viết|viết|a scris|írta|napsal|napsala|napsal\(a\)|napísal|napísal\(a\)|ha escrit|rašė|"
+    r"написа|написао|написао/ла|napisao|napisala|napisao/la|je napisal|kirjutas|rakstīja|menulis|sent|"
+    r"כתב|כתבה|كتب|كتبت|写道|写入|寫道|作成|작성|작성했습니다"
 )
 
 # Whole lines that close a letter.

@@ -165,7 +165,7 @@ def _is_attribution(joined: str, *, quote_follows: bool) -> bool:
     day = _DAY.search(joined) is not None
     clock = _CLOCK.search(joined) is not None
     if verb and closed:
-        return quote_follows or address or (day and clock)
+        return quote_follows or address or (day and clock) or _is_drawn(joined)
     if _OPENING.match(joined) is None or not (day or clock):
         return False
     if _ADDRESS_END.search(joined) is not None:
@@ -177,6 +177,13 @@ def _is_dated(line: str) -> bool:
     return _DAY.search(line) is not None or _CLOCK.search(line) is not None
 
 
+def _is_drawn(joined: str) -> bool:
+    """``---- NAME wrote ----``, as Android writes it."""
+    return joined.startswith("--") and joined.endswith("--")
+
+
 def _stands_alone(joined: str) -> bool:
     """NAME <address> wrote: - no date, but the address right before the verb."""
-    return _ADDRESS.search(joined) is not None and joined[:1] not in "<" and len(joined) <= 200
+    if _is_drawn(joined):
+        return True
+    return _ADDRESS.search(joined) is not None and not joined.startswith("<") and len(joined) <= 200

@@ -62,6 +62,7 @@ class _Scan:
         self.lines = lines
         self.stripped = [line.strip() for line in lines]
         self.kinds = bytearray(marks) if marks else bytearray(len(lines))
+        self.marked = len(marks) > 0
         self.heads: dict[int, int] = {}
         """Lines that hold the end of the new text before a header begins, with the column of the header."""
         self.first_text = 0
@@ -197,13 +198,16 @@ class _Scan:
 
     def _take_rules_above(self, start: int) -> None:
         """Drawn lines and a bare "Original message" right above a header belong to it."""
-        index = start - 1
-        while index >= 0 and not self.kinds[index]:
+        top = start
+        for index in range(start - 1, -1, -1):
             line = self.stripped[index]
-            if line and not (is_rule_line(line) or separator_kind(line) or _is_yandex_field(line)):
-                return
-            self.kinds[index] = QUOTED
-            index -= 1
+            if self.kinds[index]:
+                break
+            if line:
+                if not (is_rule_line(line) or separator_kind(line) or _is_yandex_field(line)):
+                    break
+                top = index
+        self._mark(top, start - 1)
 
     def _close_gaps(self) -> None:
         """Blank lines, wrapped ends of quoted lines and stray links between two quoted lines are quoted too."""
@@ -234,17 +238,26 @@ class _Scan:
         segments = self._segments()
         texts: list[str] = []
         signatures = ["\n".join(line for line, kind in zip(self.lines, self.kinds, strict=True) if kind == SIGNATURE)]
+        before: list[str] = []
         for number, segment in enumerate(segments):
             cut = len(segment)
             if number in {0, len(segments) - 1}:
                 cut = signature_start([line.strip() for line in segment[-64:]]) + max(0, len(segment) - 64)
-            texts.append(_join(segment[:cut]))
+            if text := _join(segment[:cut]):
+                texts.extend((self._gap_after(texts, before), text))
+            before = segment
             signatures.append(_join(segment[cut:]))
         return ReplyParts(
-            text="\n\n".join(text for text in texts if text),
+            text="".join(texts),
             quoted=self._quoted(),
             signature="\n".join(part for part in signatures if part.strip()).strip(),
         )
+
+    def _gap_after(self, texts: Sequence[str], before: Sequence[str]) -> str:
+        """The line ends between two runs of new text: a blank line if there was one above the quote, or in HTML."""
+        if not texts:
+            return ""
+        return "\n\n" if self.marked or not before[-1].strip() else "\n"
 
     def _segments(self) -> list[list[str]]:
         """Runs of new text, without runs of blank lines only."""

@@ -20,7 +20,7 @@ _SENT_FROM: Final = re.compile(
     r"[\s*_\[(>-]{0,4}(?:sent (?:from|with|via|by|using)|enviad[oa] (?:do|da|de|desde|pelo|pela|a partir d|via|com|por|"
     r"usando|através)|enviei (?:do|d)|envoyé (?:de|depuis|à partir|avec|via)|gesendet (?:von|mit|über)|von mein|"
     r"inviato (?:da|dal|con|tramite)|verzonden (?:vanaf|met|via|vanuit)|verstuurd vanaf|skickat från|sendt fra|"
-    r"lähetetty|wysłan[eoy] z|отправлено (?:с|со|из|через|от|при)|отправлен[оа]? из|написано (?:с|из)|"
+    r"lähetetty|odesláno z|elküldve|trimis de|αποστολή από|发自我的|從我的|wysłan[eoy] z|отправлено (?:с|со|из|через|от|при)|отправлен[оа]? из|написано (?:с|из)|"
     r"надіслано (?:з|із)|get outlook for|get the outlook|obter o outlook|obter outlook|obtenha o outlook|"
     r"obtener outlook|baixe o outlook|baixar o outlook|télécharge[rz]? outlook|obtenir outlook|"
     r"скачать outlook|скачайте outlook|получить outlook|получите outlook|загрузить outlook|holen sie sich outlook|"
@@ -30,7 +30,7 @@ _SENT_FROM: Final = re.compile(
 )
 _DEVICE: Final = re.compile(
     r"(?<!\w)(?:my|meu|minha|mi|mon|mein|meinem|mio|mia|mijn|min|mitt|mojego|моего|моей|мобильного|мобильной|мобильным|"
-    r"iphone|ipad|ios|android|samsung|galaxy|outlook|yahoo|gmail|huawei|xiaomi|redmi|poco|honor|motorola|nokia|"
+    r"iphone?\w*|ipad\w*|ios|android|samsung|galaxy|outlook|yahoo|gmail|huawei|xiaomi|redmi|poco|honor|motorola|nokia|"
     r"blackberry|windows|mail|mail\.ru|celular|móvil|telefone|telemóvel|smartphone|mobile|handy|thunderbird|spark|"
     r"proton|protonmail|bol|uol|zoho|sparrow|mailspring|k-9|почты|яндекс|яндекс\.почты|смартфона|телефона|устройства|"
     r"планшета|айфона|hey|superhuman|webmail|airmail|bluemail|roundcube|zimbra)(?!\w)",
@@ -58,6 +58,7 @@ _NOTICE_SUBJECTS: Final = (
 )
 _NAME_WORD: Final = re.compile(r"[\"'«(]?[^\W\d_a-zа-яß-öø-ÿ].{0,29}|d[aeio]s?|e|van|von|der|du|la|и|y", re.DOTALL)
 _SLASH_NAME: Final = re.compile(r"/\s?[^\W\d_]{1,20}")
+_INITIAL: Final = re.compile(r"(?<!\w)[^\W\d_]\.$")
 _RULES: Final = frozenset("-_=*#~+—–─ᐧ")
 _DELIMITERS: Final = frozenset({"--", "—", "–", "__", "---", "-- -"})
 
@@ -180,7 +181,8 @@ def _is_sentence(line: str) -> bool:
 
 def _is_name(line: str) -> bool:
     words = line.strip("*_ ,").split()
-    if not 0 < len(words) <= 6 or line.endswith((".", "?", ":", ";")):
+    ended = line.endswith(("?", ":", ";")) or (line.endswith(".") and _INITIAL.search(line) is None)
+    if not 0 < len(words) <= 6 or ended:
         return False
     return all(_NAME_WORD.fullmatch(word) for word in words[:4] if len(word) > 1 or word.isalpha())
 

@@ -40,6 +40,14 @@ ATTRIBUTIONS = [
     "Den fre 20 nov. 2026 kl 14:03 skrev Anna <anna@butik.example>:",
     "20 серп. 2026 р. 20:45 Ім'я <ivan@prodazhi.example> пише:",
     "2026-11-20 14:03 GMT+03:00 Carl Smith <carl@sales.example>:",
+    "20.11.2026, 14:03, Имя Фамилия (ivan@prodazhi.example):",
+    "20 Kas 2026 Cum 14:03 tarihinde Ali Veli <ali@satis.example> şunu yazdı:",
+    "Dne 20. listopadu 2026 14:03 Jan Novák <jan@prodej.example> napsal(a):",
+    "pe 20. marraskuuta 2026 klo 14.03 Matti <matti@myynti.example> kirjoitti:",
+    "На 20 ноември 2026 г., 14:03, Иван <ivan@magazin.example> написа:",
+    "在 2026年11月20日星期五，Wang <wang@xiaoshou.example> 写道：",
+    "2026年11月20日(金) 14:03 Tanaka <tanaka@hanbai.example>:",
+    "---- Carl Smith wrote ----",
 ]
 
 BLOCKS = [
@@ -124,7 +132,7 @@ def test_ordinary_text_is_left_whole(body: str) -> None:
 
 def test_answers_between_quotes_are_text() -> None:
     parts = split_reply("Hi,\n\nOn 1/2/2026 10:00, Ann wrote:\n> one?\nyes\n> two?\n>> older\n\nno\n> three")
-    assert parts.text == "Hi,\n\nyes\n\nno"
+    assert parts.text == "Hi,\n\nyes\nno"
     assert parts.quoted == "On 1/2/2026 10:00, Ann wrote:\n> one?\n> two?\n>> older\n> three"
 
 
