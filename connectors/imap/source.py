@@ -252,7 +252,12 @@ class ImapSource:
                 continue
             place = position.places.get(folder.key)
             if place is None or _is_renumbered(place, standing):
-                position.places[folder.key] = _new_place(self._confirmed(folder.key, place, standing))
+                try:
+                    baseline = self._confirmed(folder.key, place, standing)
+                except Refused:  # listed and yet closed to us: it waits, the others go on
+                    del self._standings[folder.key]
+                    continue
+                position.places[folder.key] = _new_place(baseline)
                 position.marks = [mark for mark in position.marks if mark.folder != folder.key]
         gone = position.places.keys() - {folder.key for folder in self._folders}
         for key in gone:
