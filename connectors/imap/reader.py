@@ -21,7 +21,7 @@ from connectors.folders import Folder
 from connectors.imap.cursor import Mark
 from connectors.imap.link import Link
 from connectors.imap.structure import Plan, plan_mail
-from connectors.imap.trouble import BUSY_CODES, refused, translated
+from connectors.imap.trouble import FETCH_BUSY, refused, translated
 from connectors.imap.wire import Answer, Garbled, Node, Refused, compact, parse_internal_date, tokens
 from connectors.model import Message, RawMail, RawPart, Unreadable
 from connectors.protocols import Parser
@@ -35,6 +35,7 @@ _WHOLE_CLIP = 1 << 20
 _GROUP_BYTES = 8 << 20
 _BATCH_BYTES = 32 << 20
 _TRIES = 3
+_REFUSALS = 4
 _LOST_IN_A_ROW = 10
 _REFUSED_ALL = 20
 
@@ -232,26 +233,34 @@ class _Run:
     # -- questions and failures
 
     def _ask(self, questions: list[_Question]) -> None:
-        """Ask until every mail has answered, has gone, or has failed three times."""
+        """Ask until every mail has answered, has gone, or has failed for good."""
         pending = self._rest(questions)
         while pending:
             connection = self.link.connection()
             self._garbled = ""
+            asked, later = self._turn(pending)
             try:
-                answers = connection.wire.run(*map(_command, pending), each=self._take)
+                answers = connection.wire.run(*map(_command, asked), each=self._take)
             except TimeoutError:
-                self._blame(pending)
+                self._blame(asked)
                 raise
             except (OSError, Garbled, imaplib.IMAP4.error) as error:
-                self._blame(pending, str(error))
+                self._blame(asked, str(error))
                 self.link.reopen(self.folder.key, self.uidvalidity)
                 pending = self._rest(pending)
                 continue
             pending = [
                 again
-                for question, answer in zip(pending, answers, strict=True)
+                for question, answer in zip(asked, answers, strict=True)
                 for again in self._again(question, answer)
-            ]
+            ] + later
+
+    def _turn(self, pending: list[_Question]) -> tuple[list[_Question], list[_Question]]:
+        """(what to ask now, what later). Everything at once, but a mail that was refused twice all by itself."""
+        stubborn = [one for one in pending if self._tries[one.uids[0], one.proof] >= 2]
+        if len(stubborn) < len(pending):
+            return [one for one in pending if one not in stubborn], stubborn
+        return pending[:1], pending[1:]
 
     def _take(self, pieces: list[bytes]) -> None:
         self.received += sum(map(len, pieces))
@@ -314,7 +323,7 @@ class _Run:
         missing = self._missing(question)
         if not missing:
             return []
-        if answer.code in BUSY_CODES and not self._answers:
+        if answer.code in FETCH_BUSY and len(question.uids) == 1 and not self._answers:
             error = Refused(answer.status, answer.code, answer.text)
             raise refused(self.link.settings.account, self.link.where, error)
         if answer.status == "OK":  # most likely deleted meanwhile; what is still there was left out by the server
@@ -323,7 +332,7 @@ class _Run:
         again = []
         for uid in missing:
             self._tries[uid, question.proof] += 1
-            if self._tries[uid, question.proof] >= _TRIES:
+            if self._tries[uid, question.proof] >= _REFUSALS:
                 self._failed[uid, question.proof] = self._garbled or reason
             else:
                 again.append(replace(question, uids=(uid,)))

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Throttled, Unavailable
 from connectors.imap.wire import Garbled, Refused
 
-__all__ = ["BUSY_CODES", "refused", "translated"]
+__all__ = ["BUSY_CODES", "FETCH_BUSY", "refused", "translated"]
 
 BUSY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "THROTTLED", "OVERQUOTA"})
 """Response codes (RFC 5530) that speak of the server's state and not of one mail or one password."""
+
+FETCH_BUSY = BUSY_CODES - {"SERVERBUG", "OVERQUOTA"}
+"""The same for FETCH, where a fault of the server may well lie in one mail."""
 
 _LATER = "quietcrm tries again by itself; if it lasts, look at the server and the network"
 

@@ -108,7 +108,7 @@ class Wire:
         """
         tags = [b"q%d" % next(self._tags) for _ in commands]
         self._lines.send(b"".join(b"%s %s\r\n" % pair for pair in zip(tags, commands, strict=True)))
-        return [self._collect(tag, each) for tag in tags]
+        return self._collect(tags, each)
 
     def say(self, command: bytes, *, each: Callable[[list[bytes]], None] | None = None) -> Answer:
         """One command that has to succeed. Raises Refused beside what `run` raises."""
@@ -124,23 +124,27 @@ class Wire:
                 if pieces[0].startswith(tag + b" "):
                     return _tagged(Answer(), pieces[0][len(tag) + 1 :]).ok()
         self._lines.send(data + b"\r\n")
-        return self._collect(tag, None).ok()
+        return self._collect([tag], None)[0].ok()
 
-    def _collect(self, tag: bytes, each: Callable[[list[bytes]], None] | None) -> Answer:
-        answer = Answer()
-        keep = each or answer.untagged.append
-        prefix = tag + b" "
-        while True:
+    def _collect(self, tags: list[bytes], each: Callable[[list[bytes]], None] | None) -> list[Answer]:
+        """Wait for all tags. They come in order from most servers; none is bound to it (RFC 3501 5.5)."""
+        answers = {tag: Answer() for tag in tags}
+        open_tags = list(tags)
+        while open_tags:
             pieces = self._response()
             first = pieces[0]
             if first.startswith(b"* "):
                 if first[2:6].upper() == b"BYE ":
                     raise Cut(first[6:].decode("ascii", "replace").strip())
-                keep(pieces)
-            elif first.startswith(prefix):
-                return _tagged(answer, first[len(prefix) :])
+                (each or answers[open_tags[0]].untagged.append)(pieces)
+                continue
+            tag, _, rest = first.partition(b" ")
+            if tag in open_tags:
+                open_tags.remove(tag)
+                _tagged(answers[tag], rest)
             elif not first.startswith(b"+"):
                 raise Garbled(f"neither tag nor star: {first[:60]!r}")
+        return list(answers.values())
 
     def _response(self) -> list[bytes]:
         line = self._line()

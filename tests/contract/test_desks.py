@@ -1,0 +1,136 @@
+"""The desks keep their promises: memory, Maildir, and IMAP on a real Dovecot."""
+
+from __future__ import annotations
+
+import email
+from pathlib import Path
+
+import pytest
+from conftest import ImapUser
+from desk_contract import MAIL, DeskContract
+from imapclient import IMAPClient
+from test_imap_source import settings_for
+
+from connectors.errors import Misconfigured
+from connectors.imap.desk import ImapDesk
+from connectors.maildir.desk import MaildirDesk
+from connectors.maildir.maildir import FLAGS
+from connectors.memory import MemoryDesk, MemoryMailbox
+from connectors.outgoing import content_hash, render
+
+STRANGER = b"Message-ID: <stranger@acme.example>\r\nSubject: stranger\r\n\r\nhands off\r\n"
+
+
+def edited(raw: bytes) -> bytes:
+    message = email.message_from_bytes(raw)
+    for part in message.walk():
+        if part.get_content_type() == "text/plain":
+            part.set_payload("Bom dia\n")
+            del part["Content-Transfer-Encoding"]
+    return message.as_bytes()
+
+
+class TestMemoryDesk(DeskContract):
+    def make_desk(self) -> MemoryDesk:
+        self.box = MemoryMailbox()
+        return MemoryDesk(self.box)
+
+    def folder(self, drafts: bool) -> str:
+        return "Drafts" if drafts else "INBOX"
+
+    def mails(self, *, drafts: bool) -> list[tuple[bytes, frozenset[str]]]:
+        return [(mail.raw, frozenset(mail.flags)) for mail in self.box.mails[self.folder(drafts)]]
+
+    def edit(self, *, drafts: bool) -> None:
+        (mail,) = self.box.mails[self.folder(drafts)]
+        mail.raw = edited(mail.raw)
+
+    def add_stranger(self, *, drafts: bool) -> None:
+        self.box.add(STRANGER, folder=self.folder(drafts), flags=["\\Deleted"])
+
+
+class TestMaildirDesk(DeskContract):
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.root = tmp_path
+        self.count = 0
+
+    def make_desk(self) -> MaildirDesk:
+        self.count += 1
+        self.box = self.root / f"box{self.count}"
+        for name in ("cur", "new", "tmp"):
+            (self.box / name).mkdir(parents=True)
+        return MaildirDesk("files", self.box)
+
+    def files(self, drafts: bool) -> list[Path]:
+        folder = self.box / ".Drafts" if drafts else self.box
+        return sorted([*folder.glob("cur/*"), *folder.glob("new/*")])
+
+    def mails(self, *, drafts: bool) -> list[tuple[bytes, frozenset[str]]]:
+        return [
+            (path.read_bytes(), frozenset(FLAGS[letter] for letter in path.name.partition(":2,")[2]))
+            for path in self.files(drafts)
+        ]
+
+    def edit(self, *, drafts: bool) -> None:
+        (path,) = self.files(drafts)
+        path.write_bytes(edited(path.read_bytes()))
+
+    def add_stranger(self, *, drafts: bool) -> None:
+        folder = self.box / ".Drafts" if drafts else self.box
+        (folder / "cur" / "1.stranger:2,T").write_bytes(STRANGER)
+
+
+class TestImapDesk(DeskContract):
+    options = ("Drafts",)
+
+    @pytest.fixture(autouse=True)
+    def place(self, imap_user: ImapUser) -> object:
+        self.user = imap_user
+        self.desks: list[ImapDesk] = []
+        yield
+        for desk in self.desks:
+            desk.close()
+
+    def make_desk(self) -> ImapDesk:
+        self.user.server.doveadm("expunge", "-u", self.user.name, "mailbox", "*", "ALL")
+        self.desks.append(ImapDesk(settings_for(self.user)))
+        return self.desks[-1]
+
+    def client(self, drafts: bool) -> IMAPClient:
+        client = IMAPClient(self.user.server.host, self.user.server.port, ssl=False)
+        client.login(self.user.name, self.user.password)
+        client.select_folder("Drafts" if drafts else "INBOX", readonly=False)
+        return client
+
+    def mails(self, *, drafts: bool) -> list[tuple[bytes, frozenset[str]]]:
+        with self.client(drafts) as client:
+            found = client.fetch(client.search("ALL"), ["FLAGS", "BODY.PEEK[]"])
+        return [
+            (one[b"BODY[]"], frozenset(flag.decode() for flag in one[b"FLAGS"] if flag != b"\\Recent"))
+            for one in found.values()
+        ]
+
+    def edit(self, *, drafts: bool) -> None:
+        with self.client(drafts) as client:
+            (uid,) = client.search("ALL")
+            raw = client.fetch([uid], ["BODY.PEEK[]"])[uid][b"BODY[]"]
+            client.append("Drafts" if drafts else "INBOX", edited(raw), flags=["\\Draft"])
+            client.delete_messages([uid])
+            client.uid_expunge([uid])
+
+    def add_stranger(self, *, drafts: bool) -> None:
+        with self.client(drafts) as client:
+            client.append("Drafts" if drafts else "INBOX", STRANGER, flags=["\\Deleted"])
+
+    def test_without_drafts_it_says_what_to_do(self) -> None:
+        desk = self.make_desk()
+        self.user.server.doveadm("mailbox", "delete", "-u", self.user.name, "Drafts")
+        with pytest.raises(Misconfigured) as caught:
+            desk.place_draft(MAIL)
+        assert "Drafts" in caught.value.message
+        assert caught.value.hint
+
+    def test_the_stored_mail_hashes_like_the_rendered_one(self) -> None:
+        placed = self.make_desk().place_draft(MAIL)
+        assert placed.content_hash == content_hash(render(MAIL))
