@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import unescape
 from typing import Final, NamedTuple
 
+from connectors.mail.html_marks import CUT, GMAIL, HIDDEN, PLAIN, QUOTE, SIGNED, WEAK, judge_tag
 from connectors.mail.quotes import QUOTED, SIGNATURE, TEXT, ReplyParts, split_lines
 
 # Text up to a tag, and the tag; possessive throughout, so nothing is ever looked at twice.
@@ -26,56 +27,17 @@ _INVISIBLE: Final = str.maketrans("", "", "".join(_INVISIBLE_MARKS))
 _RAW: Final = frozenset({"script", "style", "title", "template", "noframes", "iframe", "object", "svg", "select"})
 _RAW_END: Final = {name: re.compile(rf"</{name}[\s>/]", re.IGNORECASE) for name in _RAW}
 _BLOCKS: Final = frozenset(
-    "address article aside blockquote body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header "
-    "hr html li main nav ol p pre section table tbody tfoot thead tr ul".split()
+    re.findall(
+        r"\w+",
+        "address article aside blockquote body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 "
+        "h6 header hr html li main nav ol p pre section table tbody tfoot thead tr ul ",
+    )
 )
 _PARAGRAPHS: Final = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6"})
 _MARKED: Final = frozenset({"div", "blockquote", "span", "hr", "pre", "table", "p", "section", "font"})
 
 _BARE_MARKED: Final = frozenset({"blockquote", "hr"})
 _HEEDED: Final = _BLOCKS | _MARKED | _RAW | {"br", "td", "th", "img"}
-
-# Region kinds; a region opens only inside one of a lower kind, so at most four are open at a time.
-_GMAIL, _SIGNED, _QUOTE, _HIDDEN = 1, 2, 3, 4
-_CUT, _WEAK, _PLAIN = 5, 6, 7
-"""A cut quotes everything to the end; a weak one does so if header fields follow."""
-
-_QUOTE_MARKS: Final = (
-    "gmail_attr",
-    "yahoo_quoted",
-    "moz-cite-prefix",
-    "protonmail_quote",
-    "tutanota_quote",
-    "zmail_extra",
-    "mailru-quote",
-    "mail-quote",
-    "ymail_android_quoted",
-)
-_CUT_MARKS: Final = (
-    "divrplyfwdmsg",
-    "appendonsend",
-    "olk_src_body_section",
-    "stopspelling",
-    "zwchr",
-    "mail-editor-reference-message-container",
-)
-_SIGNATURE_MARKS: Final = (
-    "moz-signature",
-    "gmail_signature",
-    "data-signatureblock",
-    "ms-outlook-mobile-signature",
-    "protonmail_signature",
-    'id="signature',
-    'id="x_signature',
-    'id="composer_signature',
-    'id="applemailsignature',
-    'id="lineberryapplemailsignature',
-    "ydpsignature",
-    "yahoo-signature",
-    'id="zm-_id_-sgn',
-    "data-smartmail",
-)
-_WEAK_MARKS: Final = ("border-top:solid", "border-top:1", "border-top-color", "border-top-style:solid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +239,11 @@ class _Page:
             if region_name == name:
                 region[1] += 1
         kind = self._verdict(name, attributes)
-        if not kind or kind == _PLAIN or self.cut:
+        if not kind or kind == PLAIN or self.cut:
             return
-        if kind in {_CUT, _WEAK}:
+        if kind in {CUT, WEAK}:
             self.end_line()
-            if kind == _CUT:
+            if kind == CUT:
                 self.cut = True
                 self._set_mode()
             else:
@@ -298,11 +260,13 @@ class _Page:
     def _verdict(self, name: str, attributes: str) -> int:
         if len(attributes) < 6 and name not in _BARE_MARKED:
             return 0
+        if not attributes:
+            return WEAK if name == "hr" else QUOTE
         if name in _BARE_MARKED:
-            return _judge(name, attributes[:4096].lower()) or _WEAK
+            return judge_tag(name, attributes[:4096].lower()) or WEAK
         verdict = self.verdicts.get(attributes)
         if verdict is None:
-            verdict = self.verdicts[attributes] = _judge(name, attributes[:4096].lower())
+            verdict = self.verdicts[attributes] = judge_tag(name, attributes[:4096].lower())
         return verdict
 
     def close_tag(self, name: str) -> None:
@@ -328,7 +292,7 @@ class _Page:
         self.end_line()
         for index, region in enumerate(self.regions):
             if region[1] <= 0:
-                if region[0] == _QUOTE and self.region_names[index] == "blockquote":
+                if region[0] == QUOTE and self.region_names[index] == "blockquote":
                     for outer in self.regions[:index]:
                         outer[2] = 1
                 del self.regions[index:]
@@ -337,12 +301,12 @@ class _Page:
         self._set_mode()
 
     def _set_mode(self) -> None:
-        kinds = {region[0] for region in self.regions if not (region[0] == _GMAIL and region[2])}
-        self.hidden = _HIDDEN in kinds
-        if self.cut or kinds & {_GMAIL, _QUOTE}:
+        kinds = {region[0] for region in self.regions if not (region[0] == GMAIL and region[2])}
+        self.hidden = HIDDEN in kinds
+        if self.cut or kinds & {GMAIL, QUOTE}:
             self.mode = QUOTED
         else:
-            self.mode = SIGNATURE if _SIGNED in kinds else TEXT
+            self.mode = SIGNATURE if SIGNED in kinds else TEXT
 
     def finish(self) -> _Rendered:
         """Close the last line and settle the weak marks."""
@@ -379,22 +343,3 @@ def _is_tight(attributes: str) -> bool:
     if not attributes:
         return False
     return "MsoNormal" in attributes or "margin:0" in attributes.replace(" ", "").lower()
-
-
-def _judge(name: str, attributes: str) -> int:
-    """Decide what region, if any, a tag with these lower-case attributes opens."""
-    attributes = attributes.replace("'", '"')
-    if name == "blockquote":
-        indent = "border:none" in attributes.replace(" ", "") and "cite" not in attributes
-        return _PLAIN if indent and "gmail_quote" not in attributes else _QUOTE
-    if any(mark in attributes for mark in _CUT_MARKS):
-        return _CUT
-    if "gmail_quote" in attributes:
-        return _GMAIL
-    if any(mark in attributes for mark in _QUOTE_MARKS):
-        return _QUOTE
-    if any(mark in attributes for mark in _SIGNATURE_MARKS):
-        return _SIGNED
-    if "display:none" in attributes.replace(" ", ""):
-        return _HIDDEN
-    return _WEAK if any(mark in attributes.replace(" ", "") for mark in _WEAK_MARKS) else 0

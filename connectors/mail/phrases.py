@@ -7,6 +7,11 @@ from typing import Final, Literal
 FieldKind = Literal["from", "sent", "date", "to", "subject", "copy", "other"]
 SeparatorKind = Literal["original", "forward"]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split("|"))
+
+
 _FIELDS_BY_KIND: Final[dict[FieldKind, str]] = {
     "from": "from|von|de|van|da|fra|från|från|od|от|от кого|отправитель|від|від кого|kimden|lähettäjä|"
     "expéditeur|remetente|remitente|mittente|afzender|nadawca|feladó|odesílatel|发件人|差出人|보낸 사람|от:",
@@ -54,14 +59,14 @@ _FORWARD: Final = (
 )
 
 SEPARATORS: Final[dict[str, SeparatorKind]] = {
-    **{phrase: "original" for phrase in _ORIGINAL.split("|")},
-    **{phrase: "forward" for phrase in _FORWARD.split("|")},
+    **dict.fromkeys(_ORIGINAL.split("|"), "original"),
+    **dict.fromkeys(_FORWARD.split("|"), "forward"),
 }
 SEPARATOR_OPENINGS: Final = tuple(SEPARATORS)
 
 # The verb of "On ... NAME wrote:"; order and place in the line differ by language.
 WROTE_VERBS: Final = (
-    r"wrote|writes|schrieb|geschrieben|schreef|escreveu|escreveram|escreve|escribió|escribio|a écrit|écrit|"
+    r"wrote|writes|schrieb|geschrieben|schreef|geschreven|escreveu|escreveram|escreve|escribió|escribio|a écrit|écrit|"
     r"ha scritto|scritto|skrev|skriver|napisał|napisała|napisał\(a\)|pisze|написал|написала|написали|написал\(а\)|"
     r"написал\(a\)|написал/а|писал|писала|писал\(а\)|пишет|пише|написав|написала|kirjoitti|yazdı|şunları yazdı|"
     r"έγραψε|đã viết|viết|a scris|írta|napsal|napsala|napsal\(a\)|napísal|napísal\(a\)|ha escrit|rašė|"
@@ -69,30 +74,30 @@ WROTE_VERBS: Final = (
     r"כתב|כתבה|كتب|كتبت|写道|写入|寫道|作成|작성|작성했습니다"
 )
 
+# Thanks close a letter too, but "Thanks, Carl" speaks to the reader and is no name of the writer.
+THANKS: Final = _words(
+    "thanks|thank you|many thanks|thx|grato|grata|obrigado|obrigada|muito obrigado|muito obrigada|desde já agradeço|"
+    "agradeço|спасибо|заранее спасибо|заранее благодарю|благодарю|с благодарностью|gracias|muchas gracias|danke|"
+    "vielen dank|merci|merci d'avance|grazie|bedankt|dziękuję|tack|tak|takk"
+)
+
 # Whole lines that close a letter.
-CLOSINGS: Final = frozenset(
-    (
-        "regards|best regards|kind regards|kindest regards|warm regards|warmest regards|with regards|many regards|"
-        "with best regards|with kind regards|best wishes|with best wishes|all the best|best|sincerely|"
-        "yours sincerely|sincerely yours|yours truly|yours faithfully|yours|respectfully|cordially|cheers|thanks|"
-        "thank you|many thanks|thanks and regards|thanks & regards|thanks and best regards|thx|br|rgds|"
-        "atenciosamente|att|atte|atentamente|at.te|abraço|abraços|um abraço|grande abraço|forte abraço|abs|abç|"
-        "cordialmente|grato|grata|obrigado|obrigada|muito obrigado|muito obrigada|desde já agradeço|agradeço|"
-        "saudações|cumprimentos|com os melhores cumprimentos|melhores cumprimentos|os melhores cumprimentos|"
-        "respeitosamente|beijos|bjs|até breve|à disposição|fico à disposição|"
-        "с уважением|с наилучшими пожеланиями|с искренним уважением|искренне ваш|искренне ваша|всего доброго|"
-        "всего наилучшего|с пожеланиями успеха|спасибо|заранее спасибо|заранее благодарю|благодарю|"
-        "с благодарностью|хорошего дня|удачи|до встречи|з повагою|"
-        "saludos|un saludo|saludos cordiales|un cordial saludo|cordiales saludos|gracias|muchas gracias|un abrazo|"
-        "mit freundlichen grüßen|mit freundlichen grüssen|mit freundlichem gruß|mit freundlichem gruss|"
-        "freundliche grüße|freundliche grüsse|viele grüße|viele grüsse|beste grüße|beste grüsse|liebe grüße|"
-        "herzliche grüße|schöne grüße|mit besten grüßen|grüße|gruß|mfg|lg|vg|danke|vielen dank|hochachtungsvoll|"
-        "cordialement|bien cordialement|très cordialement|bien à vous|salutations|salutations distinguées|"
-        "sincères salutations|meilleures salutations|amicalement|merci|merci d'avance|respectueusement|"
-        "cordiali saluti|distinti saluti|saluti|un saluto|grazie|met vriendelijke groet|met vriendelijke groeten|"
-        "vriendelijke groet|vriendelijke groeten|groeten|groet|mvg|pozdrawiam|z poważaniem|"
-        "pozdrawiam serdecznie|med vänlig hälsning|med vänliga hälsningar|vänliga hälsningar|mvh|"
-        "med venlig hilsen|venlig hilsen|med vennlig hilsen|vennlig hilsen|ystävällisin terveisin|terveisin|"
-        "s pozdravem|üdvözlettel|saygılarımla"
-    ).split("|")
+CLOSINGS: Final = THANKS | _words(
+    "regards|best regards|kind regards|kindest regards|warm regards|warmest regards|with regards|many regards|"
+    "with best regards|with kind regards|best wishes|with best wishes|all the best|best|sincerely|yours sincerely|"
+    "sincerely yours|yours truly|yours faithfully|yours|respectfully|cordially|cheers|thanks and regards|"
+    "thanks & regards|thanks and best regards|br|rgds|atenciosamente|att|atte|atentamente|at.te|abraço|abraços|"
+    "um abraço|grande abraço|forte abraço|abs|abç|cordialmente|saudações|cumprimentos|com os melhores cumprimentos|"
+    "melhores cumprimentos|os melhores cumprimentos|respeitosamente|beijos|bjs|até breve|à disposição|"
+    "fico à disposição|с уважением|с наилучшими пожеланиями|с искренним уважением|искренне ваш|искренне ваша|"
+    "всего доброго|всего наилучшего|с пожеланиями успеха|хорошего дня|удачи|до встречи|з повагою|saludos|un saludo|"
+    "saludos cordiales|un cordial saludo|cordiales saludos|un abrazo|mit freundlichen grüßen|"
+    "mit freundlichen grüssen|mit freundlichem gruß|mit freundlichem gruss|freundliche grüße|freundliche grüsse|"
+    "viele grüße|viele grüsse|beste grüße|beste grüsse|liebe grüße|herzliche grüße|schöne grüße|mit besten grüßen|"
+    "grüße|gruß|mfg|lg|vg|hochachtungsvoll|cordialement|bien cordialement|très cordialement|bien à vous|salutations|"
+    "salutations distinguées|sincères salutations|meilleures salutations|amicalement|respectueusement|"
+    "cordiali saluti|distinti saluti|saluti|un saluto|met vriendelijke groet|met vriendelijke groeten|"
+    "vriendelijke groet|vriendelijke groeten|groeten|groet|mvg|pozdrawiam|z poważaniem|pozdrawiam serdecznie|"
+    "med vänlig hälsning|med vänliga hälsningar|vänliga hälsningar|mvh|med venlig hilsen|venlig hilsen|"
+    "med vennlig hilsen|vennlig hilsen|ystävällisin terveisin|terveisin|s pozdravem|üdvözlettel|saygılarımla"
 )

@@ -59,7 +59,7 @@ def separator_kind(line: str) -> SeparatorKind | None:
 
 def is_rule_line(line: str) -> bool:
     """Tell whether a line is only drawn: ``-----``, ``____``, ``***``."""
-    return len(line) > 1 and not line.strip("-_=*#~+—–─ ᐧ") or line in {"—", "–", "ᐧ"}
+    return (len(line) > 1 and not line.strip("-_=*#~+—–─ ᐧ")) or line in {"—", "–", "ᐧ"}
 
 
 def field_kind(line: str) -> FieldKind | None:
@@ -147,9 +147,7 @@ def _name_above(lines: Sequence[str], start: int) -> int:
     for _ in range(2):
         line, above = lines[start], lines[start - 1] if start else ""
         wrapped = (
-            line.startswith("<")
-            or above.endswith(("<", "("))
-            or (len(line) < 30 and _VERB.match(line) is not None)
+            line.startswith("<") or above.endswith(("<", "(")) or (len(line) < 30 and _VERB.match(line) is not None)
         )
         if not wrapped or not 0 < len(above) < 80:
             break

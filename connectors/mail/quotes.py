@@ -85,9 +85,21 @@ class _Scan:
                 )
                 and index >= resume
             ):
-                resume = self._visit(index, line)
+                if line[0] == ">" and self._continues_quote(index, line):
+                    kinds[index] = QUOTED
+                else:
+                    resume = self._visit(index, line)
         if QUOTED in kinds:
             self._close_gaps()
+
+    def _continues_quote(self, index: int, line: str) -> bool:
+        return (
+            index > 0
+            and self.kinds[index - 1] == QUOTED
+            and self.stripped[index - 1].startswith(">")
+            and line[-1] != "<"
+            and not self.kinds[index]
+        )
 
     def _visit(self, index: int, line: str) -> int:
         """Judge one line; return the index at which to go on."""
@@ -126,12 +138,15 @@ class _Scan:
 
     def _visit_quote(self, index: int, line: str) -> int:
         """A quoted line; the first of a run may have a header above it that has not been seen as one."""
+        if not self.patience:
+            self.kinds[index] = QUOTED
+            return index + 1
         before = self._previous_filled(index)
         if is_verb_ending(line) and before >= 0 and not self.stripped[before].startswith(">"):
             found = find_attribution(self.stripped, index, quote_follows=True)
             return self._take_header(found.start if found else index, index, 0)
         self.kinds[index] = QUOTED
-        if before >= 0 and not self.kinds[before] and self.patience:
+        if before >= 0 and not self.kinds[before]:
             self.patience -= 1
             found = find_attribution(self.stripped, before, quote_follows=True)
             if found is not None:

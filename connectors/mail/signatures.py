@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from connectors.mail.phrases import CLOSINGS
+from connectors.mail.phrases import CLOSINGS, THANKS
 from connectors.mail.quote_headers import is_rule_line
 
 _TAIL: Final = 60
@@ -20,7 +20,8 @@ _SENT_FROM: Final = re.compile(
     r"[\s*_\[(>-]{0,4}(?:sent (?:from|with|via|by|using)|enviad[oa] (?:do|da|de|desde|pelo|pela|a partir d|via|com|por|"
     r"usando|através)|enviei (?:do|d)|envoyé (?:de|depuis|à partir|avec|via)|gesendet (?:von|mit|über)|von mein|"
     r"inviato (?:da|dal|con|tramite)|verzonden (?:vanaf|met|via|vanuit)|verstuurd vanaf|skickat från|sendt fra|"
-    r"lähetetty|odesláno z|elküldve|trimis de|αποστολή από|发自我的|從我的|wysłan[eoy] z|отправлено (?:с|со|из|через|от|при)|отправлен[оа]? из|написано (?:с|из)|"
+    r"lähetetty|odesláno z|elküldve|trimis de|αποστολή από|发自我的|從我的|wysłan[eoy] z|"
+    r"отправлено (?:с|со|из|через|от)|написано (?:с|из)|"
     r"надіслано (?:з|із)|get outlook for|get the outlook|obter o outlook|obter outlook|obtenha o outlook|"
     r"obtener outlook|baixe o outlook|baixar o outlook|télécharge[rz]? outlook|obtenir outlook|"
     r"скачать outlook|скачайте outlook|получить outlook|получите outlook|загрузить outlook|holen sie sich outlook|"
@@ -41,10 +42,24 @@ _CONTACT: Final = re.compile(
     re.IGNORECASE,
 )
 _NOTICE_WORDS: Final = (
-    "confidencia|confidentia|конфиденциал|vertraulich|privileged|antes de imprimir|before printing|uso exclusivo|"
-    "intended solely|intended only|intended recipient|исключительно для|проверено на вирусы|virus-free|"
-    "livre de vírus|sem vírus|www.avast"
-).split("|")
+    "confidencia",
+    "confidentia",
+    "конфиденциал",
+    "vertraulich",
+    "privileged",
+    "antes de imprimir",
+    "before printing",
+    "uso exclusivo",
+    "intended solely",
+    "intended only",
+    "intended recipient",
+    "исключительно для",
+    "проверено на вирусы",
+    "virus-free",
+    "livre de vírus",
+    "sem vírus",
+    "www.avast",
+)
 _NOTICE_SUBJECTS: Final = (
     "mensagem",
     "message",
@@ -58,9 +73,10 @@ _NOTICE_SUBJECTS: Final = (
 )
 _NAME_WORD: Final = re.compile(r"[\"'«(]?[^\W\d_a-zа-яß-öø-ÿ].{0,29}|d[aeio]s?|e|van|von|der|du|la|и|y", re.DOTALL)
 _SLASH_NAME: Final = re.compile(r"/\s?[^\W\d_]{1,20}")
+_EDGES: Final = " ,.!;:-–—*_\xa0"
 _INITIAL: Final = re.compile(r"(?<!\w)[^\W\d_]\.$")
 _RULES: Final = frozenset("-_=*#~+—–─ᐧ")
-_DELIMITERS: Final = frozenset({"--", "—", "–", "__", "---", "-- -"})
+_DELIMITERS: Final = frozenset({"--", "—", "–", "__", "-- -"})
 
 
 def signature_start(lines: Sequence[str]) -> int:
@@ -122,9 +138,8 @@ def _delimited(lines: Sequence[str], end: int, floor: int) -> int:
         line = lines[index]
         if not line:
             continue
-        if line in _DELIMITERS and filled and line != "---":
-            found = index
-        elif is_rule_line(line) and contact and narrow and filled <= 10:
+        drawn = is_rule_line(line) and contact and narrow and filled <= 10
+        if drawn or (filled and line in _DELIMITERS):
             found = index
         filled += 1
         narrow = narrow and len(line) <= _WIDE and not (line.endswith((".", "?")) and line.count(" ") > 7)
@@ -143,20 +158,21 @@ def _closed_block(lines: Sequence[str], end: int, floor: int) -> int:
             break
         name = _closing_name(line) if len(line) <= 60 else None
         if name is not None:
-            if _is_block([name, *block[::-1]] if name else block[::-1]):
-                return _first_closing(lines, index, floor)
-            break
+            start = _first_closing(lines, index, floor)
+            formal = line.strip(_EDGES).casefold() not in THANKS
+            lead = [name] if name else []
+            return start if _is_block(lead + block[::-1], formal=formal) and any(lines[:start]) else end
         block.append(line)
     return end
 
 
 def _closing_name(line: str) -> str | None:
     """Return what follows the closing formula on its own line ("" for nothing), None if the line is not a closing."""
-    words = line.strip(" ,.!;:-–—*_\xa0").casefold()
-    if words in CLOSINGS:
+    if line.strip(_EDGES).casefold() in CLOSINGS:
         return ""
     head, comma, name = line.partition(",")
-    if comma and head.strip(" *_").casefold() in CLOSINGS and _is_name(name.strip(" *_.")):
+    phrase = head.strip(" *_").casefold()
+    if comma and phrase in CLOSINGS and phrase not in THANKS and 0 < len(name.split()) <= 6:
         return name.strip(" *_.")
     return None
 
@@ -167,10 +183,13 @@ def _first_closing(lines: Sequence[str], index: int, floor: int) -> int:
     return index
 
 
-def _is_block(block: Sequence[str]) -> bool:
-    if len(block) < 2:
+def _is_block(block: Sequence[str], *, formal: bool) -> bool:
+    """A name, or below a formal closing a short line and contact data; then no sentence."""
+    if len(block) < 2 or any(_is_sentence(line) for line in block[1:]):
         return False
-    return _is_name(block[0]) and not any(_is_sentence(line) for line in block[1:])
+    if _is_name(block[0]):
+        return True
+    return formal and len(block[0].split()) <= 6 and any(_CONTACT.search(line) for line in block)
 
 
 def _is_sentence(line: str) -> bool:

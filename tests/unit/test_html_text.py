@@ -42,9 +42,11 @@ def test_layout(page: str, text: str) -> None:
 
 
 QUOTES = {
-    "gmail": '<div class="gmail_quote"><div class="gmail_attr">H:</div><blockquote class="gmail_quote">old</blockquote></div>',
+    "gmail": '<div class="gmail_quote"><div class="gmail_attr">H:</div><blockquote class="gmail_quote">old</blockquote>'
+    "</div>",
     "gmail before 2018": '<div class="gmail_quote">H:<br><blockquote class="gmail_quote">old</blockquote></div><br>',
-    "gmail in outlook": '<div class="x_gmail_quote"><div class="x_gmail_attr">H:</div><blockquote>old</blockquote></div>',
+    "gmail in outlook": '<div class="x_gmail_quote"><div class="x_gmail_attr">H:</div><blockquote>old</blockquote>'
+    "</div>",
     "hotmail": '<hr id="stopSpelling">H:<br>old',
     "outlook web": '<div id="appendonsend"></div><hr><div id="divRplyFwdMsg">H:</div>old',
     "outlook web, quoted again": '<hr><div id="x_divRplyFwdMsg">H:</div><div>old</div>',
@@ -52,7 +54,7 @@ QUOTES = {
     "apple": '<blockquote type="cite"><div>H:</div><br class="Apple-interchange-newline"><div>old</div></blockquote>',
     "yahoo": '<div id="ydp1yahoo_quoted_1" class="ydp1yahoo_quoted"><div>H:</div>old</div>',
     "thunderbird": '<div class="moz-cite-prefix">H:<br></div><blockquote type="cite">old</blockquote>',
-    "mail.ru": '<blockquote style="border-left:1px solid #0857A6; margin:10px; padding:0 0 0 10px;">H:<br>old</blockquote>',
+    "mail.ru": '<blockquote style="border-left:1px solid #0857A6; margin:10px;">H:<br>old</blockquote>',
     "proton": '<div class="protonmail_quote">H:<br><blockquote>old</blockquote></div>',
     "zimbra": '<hr id="zwchr">H:<br>old',
     "unclosed": '<div class="gmail_quote">H:<blockquote>old',
@@ -122,7 +124,16 @@ def test_forwarded_page_without_a_word_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["<div>", "<blockquote>", "<table><tr><td>", '<div class="gmail_quote"><span>', "<a '", '<a "\'>', "<!--", "<title>"],
+    [
+        "<div>",
+        "<blockquote>",
+        "<table><tr><td>",
+        '<div class="gmail_quote"><span>',
+        "<a '",
+        "<a \"'>",
+        "<!--",
+        "<title>",
+    ],
 )
 def test_hostile_nesting_ends(unit: str) -> None:
     page = "new" + unit * (200_000 // len(unit))

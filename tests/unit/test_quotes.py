@@ -166,3 +166,30 @@ def test_line_endings_and_invisible_marks_do_not_matter() -> None:
 
 def test_header_in_the_middle_of_a_line() -> None:
     assert split_reply("Ok! On Wed, Apr 4, 2026 at 3:59 PM, ann@shop.example wrote:\n> Hi").text == "Ok!"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        ">",
+        ">\n",
+        "> a\nb\n",
+        "a:\n",
+        "wrote:\n",
+        "On 20/11/2026 14:03 A <a@b.example> ",
+        "On 20/11/2026 14:03 A <a@b.example> wrote:\n> x\n",
+        "From: a@b.example\n",
+        "---------- Forwarded message ----------\n",
+        "Regards,\nAna\n",
+        "Sent from my iPhone\n",
+        "_",
+        "--\n",
+        "\n",
+        "<",
+        "1",
+    ],
+)
+def test_hostile_body_ends(unit: str) -> None:
+    body = unit * (262_144 // len(unit))
+    parts = split_reply(body)
+    assert len(parts.text) + len(parts.quoted) + len(parts.signature) <= len(body) + 2
