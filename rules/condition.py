@@ -107,14 +107,12 @@ def listed(
 
 
 def best_keys(members: Iterable[Condition]) -> frozenset[str] | None:
-    """The narrowest key set among conditions that must all hold: addresses before words, few before many."""
+    """The narrowest key set among conditions that must all hold: people, then words, then facts; few before many."""
     found = [one.keys for one in members if one.keys is not None]
-    return min(found, key=_width, default=None)
+    return min(found, key=lambda keys: (max((_RANK[key[0]] for key in keys), default=0), len(keys)), default=None)
 
 
-def _width(keys: frozenset[str]) -> tuple[int, int]:
-    rank = max(("aduf".find(key[0]) if key[0] in "aduf" else 9 for key in keys), default=0)
-    return (1 if rank == 9 else 0, len(keys))
+_RANK = {"a": 0, "d": 0, "w": 1, "p": 2, "f": 3}
 
 
 def _united(members: Sequence[Condition]) -> frozenset[str] | None:

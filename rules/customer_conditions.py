@@ -66,8 +66,8 @@ def fact_keys(customer: CustomerFacts | None) -> set[str]:
     """The index keys of a customer, for the conditions in INDEXED."""
     if customer is None:
         return set()
-    keys = {f"f:tag={fold_text(tag)}" for tag in customer.tags}
-    return keys | {f"f:{name}={fold_text(getattr(customer, name))}" for name in ("stage", "segment", "owner")}
+    keys = {f"tag={fold_text(tag)}" for tag in customer.tags}
+    return keys | {f"{name}={fold_text(getattr(customer, name))}" for name in ("stage", "segment", "owner")}
 
 
 def _attribute(attribute: str, known: Callable[[Reader], Iterable[str]] | None = None) -> Build:

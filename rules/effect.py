@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from connectors.model import Address
 from rules.decision import Direction
 from rules.facts import CustomerFacts, Moment
+from rules.lazy import Lazy
 from rules.moments import At, Delay
 from rules.names import first_name
 from rules.view import View
@@ -66,13 +66,13 @@ class Plan:
             return self.rep
         return self.view.office.settings.admin if who == "admin" else who
 
-    @cached_property
+    @Lazy
     def owner(self) -> str:
         """The customer's owner, else who wrote or got the mail (decision 13)."""
         owner = self.view.customer.owner if self.view.customer else ""
         return owner if owner in self.view.office.settings.team else self.rep
 
-    @cached_property
+    @Lazy
     def rep(self) -> str:
         """Who of us wrote the mail or, for one that came in, got it; at last the admin."""
         message, office = self.view.message, self.view.office
@@ -83,7 +83,7 @@ class Plan:
         account = office.settings.accounts.get(message.account)
         return found or (account.rep if account else "") or office.settings.admin
 
-    @cached_property
+    @Lazy
     def values(self) -> dict[str, Any]:
         """What {{ ... }} may name, see rules.templates.STANDARD_NAMES."""
         view, settings = self.view, self.view.office.settings

@@ -144,10 +144,13 @@ class _Run:
         return self.history or self.view.at < self.moment.loaded.get(rule.name, self.moment.now)
 
     def _holds(self, rule: Rule) -> bool:
-        held = all(holds(self.view) for holds in rule.asks)
-        if not held and self.explain:
-            self._note(rule, "failed")
-        return held
+        view = self.view
+        for holds in rule.asks:
+            if not holds(view):
+                if self.explain:
+                    self._note(rule, "failed")
+                return False
+        return True
 
     def _claim(self, rule: Rule, effects: list[Effect], result: str) -> None:
         done: list[str] = []

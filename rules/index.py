@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rules.customer_conditions import fact_keys
-from rules.text_match import PREFIX_LENGTH
 from rules.view import View
 
 _Table = dict[str, list[int]]
+HEAD = 4
+
+
+@dataclass(slots=True, eq=False)
+class Prefixes:
+    """Prefixes by their first letters (up to HEAD): one look-up for most words, more only for those that share a head.
+
+    heads   length of head -> head -> the lengths of its prefixes
+    """
+
+    heads: dict[int, dict[str, set[int]]] = field(default_factory=dict)
+    table: _Table = field(default_factory=dict)
+
+    def add(self, prefix: str, number: int) -> None:
+        """Enter a rule under a prefix."""
+        head = prefix[:HEAD]
+        self.heads.setdefault(len(head), {}).setdefault(head, set()).add(len(prefix))
+        self.table.setdefault(prefix, []).append(number)
+
+    def collect(self, words: Iterable[str], found: set[int]) -> None:
+        """Add the rules with a prefix of one of the words."""
+        table = self.table
+        for length, heads in self.heads.items():
+            for word in [word for word in words if word[:length] in heads]:
+                for size in heads[word[:length]]:
+                    numbers = table.get(word[:size])
+                    if numbers:
+                        found.update(numbers)
 
 
 @dataclass(slots=True, eq=False)
@@ -18,7 +46,7 @@ class RuleIndex:
 
     always: list[int] = field(default_factory=list)
     words: _Table = field(default_factory=dict)
-    prefixes: _Table = field(default_factory=dict)
+    prefixes: Prefixes = field(default_factory=Prefixes)
     people: _Table = field(default_factory=dict)
     domains: _Table = field(default_factory=dict)
     facts: _Table = field(default_factory=dict)
@@ -26,11 +54,10 @@ class RuleIndex:
     def candidates(self, view: View) -> list[int]:
         """The numbers of all rules that may fire, in order. Rules left out cannot."""
         found = set(self.always)
-        if self.words or self.prefixes:
-            words = view.text.words
-            _collect(found, self.words, self.words.keys() & words)
-            if self.prefixes:
-                _collect(found, self.prefixes, self.prefixes.keys() & {word[:PREFIX_LENGTH] for word in words})
+        if self.words or self.prefixes.table:
+            for words in (view.subject.words, view.body.words):
+                _collect(found, self.words, self.words.keys() & words)
+                self.prefixes.collect(words, found)
         if self.people or self.domains:
             keys = {person.email.lower() for person in view.people}
             _collect(found, self.people, self.people.keys() & keys)
@@ -39,16 +66,22 @@ class RuleIndex:
             _collect(found, self.facts, self.facts.keys() & fact_keys(view.customer))
         return sorted(found)
 
-    def add(self, number: int, keys: frozenset[str] | None) -> None:
-        """Enter a rule under each of its keys; None = always a candidate."""
+
+def build_index(needs: Sequence[tuple[int, frozenset[str] | None]]) -> RuleIndex:
+    """Enter each rule number under its keys; None = always a candidate. Of a phrase, the word fewest rules ask for."""
+    asked = Counter(word for _, keys in needs for key in keys or () if key[0] == "w" for word in key[2:].split())
+    index = RuleIndex()
+    tables = {"w": index.words, "a": index.people, "d": index.domains, "f": index.facts}
+    for number, keys in needs:
         if keys is None:
-            self.always.append(number)
-            return
-        tables = {"w": self.words, "p": self.prefixes, "a": self.people, "d": self.domains, "f": self.facts}
-        for key in keys:
-            table = tables[key[0]]
-            name = key if key[0] == "f" else key[2:]
-            table.setdefault(name, []).append(number)
+            index.always.append(number)
+        for key in keys or ():
+            if key[0] == "p":
+                index.prefixes.add(key[2:], number)
+                continue
+            name = min(key[2:].split(), key=lambda word: (asked[word], -len(word))) if key[0] == "w" else key[2:]
+            tables[key[0]].setdefault(name, []).append(number)
+    return index
 
 
 def _collect(found: set[int], table: _Table, keys: Iterable[str]) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import re2
 
 from config.errors import QuietcrmError
+from rules.lazy import Lazy
 from rules.text_match import TEXT_LIMIT
 
 MOST_PATTERN = 2000
@@ -80,17 +80,17 @@ class Searchable:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    @cached_property
+    @Lazy
     def _clean(self) -> str:
         clean = unicodedata.normalize("NFC", self.text[:TEXT_LIMIT]).replace(_MARK, " ")
         return clean if clean.isascii() else _SPACES.sub(" ", clean)
 
-    @cached_property
+    @Lazy
     def plain(self) -> bytes:
         """For patterns without boundaries."""
         return self._clean.encode("utf-8", "replace")
 
-    @cached_property
+    @Lazy
     def marked(self) -> bytes:
         """With two marks at each word boundary, so that two `\\b` in a row find one each."""
         return _BOUNDARY.sub(_MARK * 2, self._clean).encode("utf-8", "replace")

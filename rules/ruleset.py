@@ -9,7 +9,7 @@ from types import MappingProxyType
 from rules.condition import Condition
 from rules.decision import Direction
 from rules.effect import Effect
-from rules.index import RuleIndex
+from rules.index import RuleIndex, build_index
 from rules.templates import Template
 from rules.view import View
 
@@ -64,8 +64,4 @@ class RuleSet:
 
 def index_rules(rules: tuple[Rule, ...]) -> RuleIndex:
     """Enter every rule that can fire under what it needs."""
-    index = RuleIndex()
-    for number, rule in enumerate(rules):
-        if rule.mode != "off":
-            index.add(number, rule.keys)
-    return index
+    return build_index([(number, rule.keys) for number, rule in enumerate(rules) if rule.mode != "off"])

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+")
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f]")
@@ -19,7 +20,7 @@ _MARKS = re.compile(r"[\u0300-\u036f]")
 _STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe"})
 _MOST_CACHED = 50_000
 TEXT_LIMIT = 256 * 1024
-PREFIX_LENGTH = 3
+SHORTEST_PREFIX = 2
 
 
 class _Folds(dict[str, str]):
@@ -46,11 +47,43 @@ def fold_text(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """The words of a text in order, folded. Punctuation and invisible characters are gone."""
     text = text[:TEXT_LIMIT]
-    if text.isascii():
-        return _WORD.findall(text.lower())
+    for codec in _CODECS:
+        try:
+            data = text.encode(codec)
+        except UnicodeEncodeError:
+            continue
+        table, target = _table(codec)
+        plain = data.translate(table, _SOFT_HYPHEN[codec])
+        if b"\0" not in plain:
+            return plain.decode(target).split()
+    return _any_words(text)
+
+
+def _any_words(text: str) -> list[str]:
+    """The same for any script: by the rules of Unicode, word by word."""
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     folds = _folds
     return [word for word in [folds[found] for found in _WORD.findall(text.lower())] if word]
+
+
+# Most mail fits one byte a character: then folding is one table look-up a byte, some ten times as fast.
+_CODECS = ("ascii", "latin-1", "cp1252", "cp1251")
+_SOFT_HYPHEN = {"ascii": b"", "latin-1": b"\xad", "cp1252": b"\xad", "cp1251": b"\xad"}
+
+
+@lru_cache(maxsize=8)
+def _table(codec: str) -> tuple[bytes, str]:
+    """Byte -> folded byte, space for what is no part of a word, 0 for what one byte cannot say."""
+    target = "cp1251" if codec == "cp1251" else "ascii"
+    table = bytearray(256)
+    for value in range(1, 256):
+        try:
+            found = _any_words(bytes([value]).decode(codec))
+            folded = "".join(found).encode(target) if found else b" "
+        except UnicodeError:
+            continue
+        table[value] = folded[0] if len(folded) == 1 else 0
+    return bytes(table), target
 
 
 def fold_words(text: str) -> str:
@@ -58,23 +91,29 @@ def fold_words(text: str) -> str:
     return " ".join(words_of(text))
 
 
-@dataclass(frozen=True, slots=True)
 class Folded:
-    """A text made ready: `line` = " word word ", `words` = the different ones."""
+    """A text made ready for many questions: its different words, and " word word " as one line when first asked."""
 
-    line: str
-    words: frozenset[str]
+    def __init__(self, ordered: list[str], line: str = "") -> None:
+        self.words = frozenset(ordered)
+        self._ordered = ordered
+        self._line = line
+
+    @property
+    def line(self) -> str:
+        """The words with a space before, between and behind them."""
+        if not self._line:
+            self._line = f" {' '.join(self._ordered)} "
+        return self._line
+
+    def followed_by(self, other: Folded) -> Folded:
+        """Two texts as one; no phrase reaches across."""
+        return Folded([*self._ordered, "\n", *other._ordered], f"{self.line}\n{other.line}")
 
 
 def folded(text: str) -> Folded:
     """Make a text ready for many questions."""
-    words = words_of(text)
-    return Folded(f" {' '.join(words)} ", frozenset(words))
-
-
-def joined(first: Folded, second: Folded) -> Folded:
-    """Two texts as one; no phrase reaches across."""
-    return Folded(f"{first.line}\n{second.line}", first.words | second.words)
+    return Folded(words_of(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +125,12 @@ class Phrase:
 
     @property
     def key(self) -> str | None:
-        """What the index looks up: "w:" and the first word, or "p:" and the beginning of a prefix."""
-        word, _, rest = self.needle[1:].partition(" ")
-        if rest or self.needle.endswith(" "):
-            return f"w:{word}"
-        return f"p:{word[:PREFIX_LENGTH]}" if len(word) >= PREFIX_LENGTH else None
+        """What the index looks up: "w:" and the whole words, or "p:" and the prefix; None for one letter."""
+        words = self.needle.split()
+        whole = words if self.needle.endswith(" ") else words[:-1]
+        if whole:
+            return f"w:{' '.join(whole)}"
+        return f"p:{words[0]}" if len(words[0]) >= SHORTEST_PREFIX else None
 
 
 def phrase(written: str) -> Phrase:

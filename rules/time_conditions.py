@@ -7,7 +7,7 @@ from datetime import date
 
 from config.nodes import Node, Scalar
 from rules.clock import parse_clock_range, parse_weekdays
-from rules.condition import Condition, listed
+from rules.condition import SLOW, Condition, listed
 from rules.mail_conditions import Build
 from rules.moments import parse_date_range
 from rules.reader import Item, Reader
@@ -30,15 +30,16 @@ def _asked(
         lambda view, ask: ask(view),
         seen,
         written=written(node),
+        cost=SLOW,
     )
 
 
 def _time(name: str, node: Node, reader: Reader) -> Condition | None:
     def read(item: Item) -> Ask | None:
         if item.text == "business_hours":
-            return lambda view: view.office.hours.is_open(view.at)
+            return lambda view: view.is_open
         if item.text == "outside_hours":
-            return lambda view: not view.office.hours.is_open(view.at)
+            return lambda view: not view.is_open
         scalar = Scalar(item.text, item.place)
         if item.text[:1].isalpha():
             reader.choice(scalar, _WORDS, "`time`")

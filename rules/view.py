@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cached_property
 
 from connectors.model import Address, Message
 from rules.decision import Direction, Match
 from rules.facts import ContactFacts, CustomerFacts, Directory
 from rules.ladder import primary
+from rules.lazy import Lazy
 from rules.office import Office
 from rules.patterns import Searchable
-from rules.text_match import Folded, folded, joined
+from rules.text_match import Folded, folded
 
 
 class View:
@@ -32,7 +32,7 @@ class View:
         """When the mail arrived; conditions on time ask this, so an evaluation can be repeated."""
         return self.message.received_at
 
-    @cached_property
+    @Lazy
     def customer(self) -> CustomerFacts | None:
         """The customer that things are created for; None while it is not clear who that is."""
         found = primary(self.match)
@@ -43,55 +43,60 @@ class View:
         """The person at the other end."""
         return self.match.contact
 
-    @cached_property
+    @Lazy
     def customers(self) -> tuple[CustomerFacts, ...]:
         """Every customer the mail is about, as far as the directory has them."""
         known = self.directory.customers
         return tuple(known[one] for one in self.match.customers if one in known)
 
-    @cached_property
+    @Lazy
     def subject(self) -> Folded:
         """The subject, folded."""
         return folded(self.message.subject)
 
-    @cached_property
+    @Lazy
     def body(self) -> Folded:
         """The newly written text, folded."""
         return folded(self.message.text)
 
-    @cached_property
+    @Lazy
     def text(self) -> Folded:
         """Subject and new text."""
-        return joined(self.subject, self.body)
+        return self.subject.followed_by(self.body)
 
-    @cached_property
+    @Lazy
     def subject_pattern(self) -> Searchable:
         """The subject, ready for patterns."""
         return Searchable(self.message.subject)
 
-    @cached_property
+    @Lazy
     def body_pattern(self) -> Searchable:
         """The new text, ready for patterns."""
         return Searchable(self.message.text)
 
-    @cached_property
+    @Lazy
     def text_pattern(self) -> Searchable:
         """Subject and new text, ready for patterns."""
         return Searchable(f"{self.message.subject}\n{self.message.text}")
 
-    @cached_property
+    @Lazy
     def language(self) -> str:
         """The language of the mail by a guess, else of the contact, else of the customer; "" if unknown."""
         return mail_language(self.message) or _first(
             one.language for one in (self.contact, self.customer) if one is not None
         )
 
-    @cached_property
+    @Lazy
+    def is_open(self) -> bool:
+        """Whether the office was open when the mail arrived."""
+        return self.office.hours.is_open(self.at)
+
+    @Lazy
     def country(self) -> str:
         """The country of the contact, else of the customer; upper case."""
         return _first(one.country for one in (self.contact, self.customer) if one is not None).upper()
 
-    @cached_property
+    @Lazy
     def people(self) -> tuple[Address, ...]:
         """From, Sender, Reply-To, To, Cc and Bcc."""
         return tuple(self.message.people())
