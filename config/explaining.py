@@ -13,7 +13,7 @@ from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Scalar, last_line
 from config.remedy import removal
 from config.schema import example_at, model_at, required_at, settings_of, words_at
-from config.values import closest, did_you_mean
+from config.values import closest, did_you_mean, shorten
 
 CODE = re.compile(r"[EW]\d{3}")
 Location = tuple[str | int, ...]
@@ -46,7 +46,7 @@ class Fault:
         place = (at or self.node).place
         return Problem(
             code=code,
-            message=message,
+            message=shorten(message),
             path=place.path,
             line=place.line,
             column=place.column,

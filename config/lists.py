@@ -10,7 +10,7 @@ from config.text import read_text, strange_characters
 from config.values import NAME
 
 LONGEST_ENTRY = 300
-COMMENT = re.compile(r"(^|\s+)#.*$")
+COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
 YAML_HABIT = re.compile(r"""-\s+(?P<item>.*)|"(?P<double>[^"]*)",?|'(?P<single>[^']*)',?""")
 
 

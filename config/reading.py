@@ -25,6 +25,7 @@ from config.traps import quoted as in_quotes
 
 DEEPEST = 32
 MOST_NODES = 50_000
+MOST_PROBLEMS = 100
 MOST_REPAIRS = 12
 BEYOND = 1 << 60
 REPAIR_BUDGET = 400_000  # characters read again while remedies are tried
@@ -212,7 +213,7 @@ class _Builder:
         mark = _mark(event.start_mark)
         self._count(mark)
         self._refuse_marks(event)
-        if self._source(mark).startswith("{{"):
+        if self._starts(mark, "{{"):
             raise _Broken(self._plain_breakdown(mark, "a mapping as a key"))
         if len(self.stack) >= DEEPEST:
             help = "write it flatter; nothing needs so many levels"
@@ -222,7 +223,7 @@ class _Builder:
     def _close(self, event: Any) -> None:
         done = self.stack.pop()
         begun = Mark(done.place.line, done.place.column)
-        if self._source(begun)[:1] in ("[", "{"):
+        if self._starts(begun, ("[", "{")):
             done.place = self._place(begun, event.end_mark)
         if done.mapping:
             self._add(MapNode(self._entries(done), done.place))
@@ -283,7 +284,7 @@ class _Builder:
             first = seen.setdefault(key.text, key)
             if first is key:
                 entries.append((key, value))
-            else:
+            elif len(self.problems) < MOST_PROBLEMS:
                 self._duplicate(first, key, value)
         return tuple(entries)
 
@@ -294,7 +295,7 @@ class _Builder:
     def _check_cut(self, scalar: Scalar, end: Mark) -> None:
         line = self.lines[end.line - 1]
         match = CUT.match(line, end.column - 1)
-        if match is None or line[end.column - 2 : end.column - 1].isspace():
+        if match is None or len(self.problems) >= MOST_PROBLEMS or line[end.column - 2 : end.column - 1].isspace():
             return
         start = scalar.place.column - 1 if scalar.place.line == end.line and scalar.text else end.column
         whole = line[start:].rstrip()
@@ -322,8 +323,8 @@ class _Builder:
             help = "split the file; long word lists belong into lists/"
             raise _Stop(self._problem("E017", f"more than {MOST_NODES} values in one file", mark, 1, help))
 
-    def _source(self, mark: Mark) -> str:
-        return self.lines[mark.line - 1][mark.column - 1 :]
+    def _starts(self, mark: Mark, text: str | tuple[str, ...]) -> bool:
+        return self.lines[mark.line - 1].startswith(text, mark.column - 1)
 
     def _place(self, mark: Mark, end: Any) -> Place:
         span = end.column + 1 - mark.column if end.line + 1 == mark.line else 1

@@ -10,7 +10,7 @@ from config.accounts import is_loopback
 from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Scalar
 from config.secrets import loose_mode
-from config.values import did_you_mean
+from config.values import did_you_mean, shorten
 
 # The providers whose domain in `internal` would hide most customers; the full list lives with the matching.
 MAIL_PROVIDERS = frozenset(
@@ -161,7 +161,7 @@ def _at(scalar: Scalar, code: str, message: str, help: str, *, warning: bool = F
     place = scalar.place
     return Problem(
         code=code,
-        message=message,
+        message=shorten(message),
         path=place.path,
         line=place.line,
         column=place.column,

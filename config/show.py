@@ -10,6 +10,7 @@ from config.errors import Problem
 from config.text import read_text, without_secrets
 
 TAB_WIDTH = 4
+LONGEST_LINE = 160
 SECRET_CODES = ("E302",)
 
 
@@ -90,12 +91,23 @@ def _underlined(problem: Problem, line: str) -> list[str]:
     line = without_secrets(line)
     if problem.code in SECRET_CODES:
         line = line[:start] + "*" * len(line[start : start + problem.span]) + line[start + problem.span :]
+    line, start = _window(line, start)
     before, under = _printable(line[:start]), _printable(line[start : start + problem.span])
     carets = "^" * max(cells(under), 1)
     return [
         f"{number} | {_printable(line)}".rstrip(),
         f"{' ' * len(number)} | {' ' * cells(before)}{carets}",
     ]
+
+
+def _window(line: str, start: int) -> tuple[str, int]:
+    """The part of a long line around `start`, and where `start` lies in it."""
+    if len(line) <= LONGEST_LINE:
+        return line, start
+    first = max(min(start - LONGEST_LINE // 3, len(line) - LONGEST_LINE), 0)
+    last = first + LONGEST_LINE
+    head, tail = "…" if first else "", "…" if last < len(line) else ""
+    return head + line[first:last] + tail, start - first + len(head)
 
 
 def _printable(text: str) -> str:

@@ -13,6 +13,7 @@ LINE_HEAD = re.compile(
     r"""(?P<head>[ \t]*(?:-[ ]+)*(?:(?:"[^"]*"|'[^']*'|[^\s"'{\[#:,][^:#{\[]*):[ ]+)?)(?P<value>.*)"""
 )
 FLOW_TOKEN = re.compile(r"(?:\{\{.*?\}\}|[^,\[\]{}])*")
+LONGEST_LINE = 2000  # nobody wrote that by hand, and the patterns below would take their time
 JINJA = re.compile(r"\{\{.*?\}\}")
 TIGHT_COLON = re.compile(r"(?P<head>[ \t]*(?:-[ ]+)*)(?P<key>[A-Za-z_][\w.-]*):(?P<value>[^\s:/].*)")
 LONE_WORD = re.compile(r"[ \t]*(?:-[ ]+)*(?P<word>[^\s:#][^:#]*?)[ \t]*$")
@@ -60,6 +61,9 @@ def quoted(text: str) -> str:
 
 def suspects(broken: Breakdown) -> Iterator[Problem]:
     """Problems that would explain the breakdown, the most telling first. Their remedies are guesses to be tried."""
+    lines = (broken.at.line, broken.since.line if broken.since else broken.at.line)
+    if any(len(broken.source(number)) > LONGEST_LINE for number in lines):
+        return
     for trap in TRAPS:
         yield from trap(broken)
 
@@ -145,7 +149,7 @@ def _inner_colon(broken: Breakdown) -> Iterator[Problem]:
 
 def _tight_colon(broken: Breakdown) -> Iterator[Problem]:
     for number in _near(broken):
-        match = TIGHT_COLON.fullmatch(broken.source(number).rstrip())
+        match = TIGHT_COLON.fullmatch(broken.source(number)[:LONGEST_LINE].rstrip())
         if match:
             span = len(match["key"]) + 1 + len(match["value"])
             help = f"write: {match['key']}: {match['value']}"
@@ -212,7 +216,7 @@ def _lone_word(broken: Breakdown) -> Iterator[Problem]:
     if "could not find expected ':'" not in broken.text and broken.at.line > 2:
         return
     for number in _near(broken):
-        match = LONE_WORD.fullmatch(broken.source(number))
+        match = LONE_WORD.fullmatch(broken.source(number)[:LONGEST_LINE])
         if match:
             mark = Mark(number, match.start("word") + 1)
             help = f"remove this line, or write it as {match['word']}: value"

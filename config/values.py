@@ -32,6 +32,7 @@ SECONDS: dict[Unit, int] = {
 SHORT: dict[str, Unit] = {"s": "second", "sec": "second", "min": "minute", "m": "minute", "h": "hour", "d": "day"}
 LENGTH = re.compile(r"\s*(\d{1,6})\s*([a-z]+(?:\s+[a-z]+)?)\s*", re.IGNORECASE)
 CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
+LONGEST_ADDRESS = 320
 MAIL = re.compile(r"[^@\s,;<>\"*]+@[^@\s,;<>\"*.]+(\.[^@\s,;<>\"*.]+)*")
 DOMAIN = re.compile(r"@(\*\.)?[^@\s,;<>\"*.]+(\.[^@\s,;<>\"*.]+)*")
 NAME = re.compile(r"[^\W_][\w.+-]{0,63}")
@@ -40,7 +41,12 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 
 def fault(code: str, message: str, help: str = "") -> PydanticCustomError:
     """An error that the loader turns into a Problem with this code, message and remedy."""
-    return PydanticCustomError(cast(Any, code), "{message}", {"message": message, "help": help})
+    return PydanticCustomError(cast(Any, code), "{message}", {"message": shorten(message), "help": help})
+
+
+def shorten(text: str) -> str:
+    """At most 200 characters, so that one message stays one line."""
+    return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -159,8 +165,8 @@ def parse_zone(value: object) -> str:
 def parse_mail(value: object) -> str:
     """One plain address. Raises E205."""
     text = str(value).strip()
-    if not MAIL.fullmatch(text):
-        inner = MAIL.search(text)
+    if not MAIL.fullmatch(text) or len(text) > LONGEST_ADDRESS:
+        inner = MAIL.search(text[:LONGEST_ADDRESS])
         help = f"write: {inner[0]}" if inner else "write: ana@vendas.example"
         raise fault("E205", f'"{text}" is not a mail address', help)
     return text

@@ -141,14 +141,35 @@ def test_bombs_are_refused_without_growing() -> None:
         f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
     )
     tracemalloc.start()
-    bombs = [laughs, "a: " + "[" * 100_000, "a: " + "{a: " * 50_000, "[x, " * 10_000, "- " * 50_000]
+    bombs = [
+        laughs,
+        "a: " + "[" * 100_000,
+        "a: " + "{a: " * 50_000,
+        "[x, " * 10_000,
+        "- " * 50_000,
+        "- [" + "{{ " * 100_000,
+    ]
     for text in [*bombs, "x" * (LARGEST_FILE + 1)]:
         node, problems = read(text)
         assert node is None
-        assert problems[0].code in ("E012", "E015", "E016")
+        assert problems[0].code in ("E012", "E015", "E016", "E020")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40_000_000
+
+
+def test_long_lines_and_many_faults_come_to_an_end() -> None:
+    lines = [
+        "b: " + "x " * 20_000 + ": c",
+        "- " + " " * 20_000 + "@",
+        "a: *b" * 4_000,
+        "{" + "a: b, " * 4_000 + "}",
+    ]
+    lines += ["{{ t }} " * 4_000, "a: b\n" + "x" * 20_000 + ":y", '- "' + "\\" * 20_000, "a: b #c\n" * 2_000]
+    for text in lines:
+        _, problems = read(text)
+        assert 1 <= len(problems) <= 120
+        assert all(len(one.message) < 400 for one in problems)
 
 
 def test_caps_on_depth_and_number() -> None:

@@ -48,6 +48,12 @@ def test_tabs_wide_and_combining_characters_keep_the_caret_in_place() -> None:
     assert caret_line("ab", 3, 1)[1] == "  |   ^"
 
 
+def test_a_long_line_is_shown_around_the_fault() -> None:
+    line, carets = caret_line("a" * 500 + "BCD" + "e" * 500, 501, 3)
+    assert len(line) < 180
+    assert line[carets.index("^") : carets.rindex("^") + 1] == "BCD"
+
+
 def test_nothing_in_a_file_steers_the_terminal() -> None:
     shown = render_problem(problem(1, 1, 1, message="a\x1b[2J", help="\u202eb"), source="\x1b]0;x\x07\u2066y")
     assert not any(char in shown for char in "\x1b\x07\u202e\u2066")
