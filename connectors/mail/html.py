@@ -235,9 +235,10 @@ class _Page:
             self.line.append(alt[1])
 
     def _open_region(self, name: str, attributes: str) -> None:
-        for region, region_name in zip(self.regions, self.region_names, strict=True):
-            if region_name == name:
-                region[1] += 1
+        if self.regions:
+            for region, region_name in zip(self.regions, self.region_names, strict=True):
+                if region_name == name:
+                    region[1] += 1
         kind = self._verdict(name, attributes)
         if not kind or kind == PLAIN or self.cut:
             return
@@ -258,11 +259,9 @@ class _Page:
         self._set_mode()
 
     def _verdict(self, name: str, attributes: str) -> int:
-        if len(attributes) < 6 and name not in _BARE_MARKED:
-            return 0
-        if not attributes:
-            return WEAK if name == "hr" else QUOTE
         if name in _BARE_MARKED:
+            if not attributes:
+                return WEAK if name == "hr" else QUOTE
             return judge_tag(name, attributes[:4096].lower()) or WEAK
         verdict = self.verdicts.get(attributes)
         if verdict is None:
@@ -340,6 +339,6 @@ def _drop_invisible(text: str) -> str:
 
 def _is_tight(attributes: str) -> bool:
     """A paragraph without space around it: Word's, and those with a margin of nothing."""
-    if not attributes:
-        return False
-    return "MsoNormal" in attributes or "margin:0" in attributes.replace(" ", "").lower()
+    if "MsoNormal" in attributes:
+        return True
+    return "margin" in attributes and "margin:0" in attributes[:4096].replace(" ", "").lower()
