@@ -181,7 +181,7 @@ class _Run:
             self.marks.append(Mark(self.folder.key, uid, int(received_at.timestamp()), size))
         plan = None
         with contextlib.suppress(Garbled):  # then the raw mail is read instead
-            plan = plan_mail(found.get(b"BODYSTRUCTURE"), returned=_RETURNED.search(header) is not None)
+            plan = plan_mail(found.get(b"BODYSTRUCTURE"), returned=lambda: _RETURNED.search(header) is not None)
         raw = RawMail(
             account=self.link.settings.account,
             folder=self.folder.name,

@@ -6,7 +6,7 @@ Garbled, and the reader falls back to the raw mail.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.imap.wire import Garbled, Node
@@ -57,8 +57,9 @@ class _Leaf:
     title: str = ""
 
 
-def plan_mail(structure: Node, *, returned: bool = False) -> Plan:
-    """Choose from a BODYSTRUCTURE. `returned`: the mail may be a bounce, so headers of enclosed mails are wanted too.
+def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False) -> Plan:
+    """Choose from a BODYSTRUCTURE. `returned` tells, if it matters, whether the mail may be a bounce:
+    then headers of enclosed mails are wanted too.
 
     Raises Garbled if the structure is none.
     """
@@ -67,10 +68,11 @@ def plan_mail(structure: Node, *, returned: bool = False) -> Plan:
         top = _type_of(structure)
     except (IndexError, TypeError, AttributeError, ValueError) as error:
         raise Garbled(f"a BODYSTRUCTURE that is none: {error}") from error
-    returned = returned or top == "multipart/report"
+    encloses = any(leaf.content_type == "message/rfc822" for leaf in leaves)
+    bounce = encloses and (top == "multipart/report" or returned())
     texts = [leaf for leaf in leaves if leaf.content_type in ("text/plain", "text/html") and not leaf.attached]
     bodies = _bodies(texts)
-    reports = [leaf for leaf in leaves if _is_report(leaf, returned)]
+    reports = [leaf for leaf in leaves if _is_report(leaf, bounce)]
     shown = {id(leaf) for leaf in (*texts, *reports)}
     wanted = {id(leaf) for leaf in (*bodies, *reports)}
     attached = tuple(_attachment(leaf) for leaf in leaves if leaf.attached or id(leaf) not in shown)
@@ -90,10 +92,10 @@ def _bodies(texts: Sequence[_Leaf]) -> list[_Leaf]:
     return chosen[:_MOST_TEXTS]
 
 
-def _is_report(leaf: _Leaf, returned: bool) -> bool:
+def _is_report(leaf: _Leaf, bounce: bool) -> bool:
     if leaf.content_type == "text/calendar" or leaf.content_type in _REPORTS:
         return True
-    return returned and leaf.content_type == "message/rfc822"
+    return bounce and leaf.content_type == "message/rfc822"
 
 
 def _section(leaf: _Leaf) -> Section:
@@ -129,7 +131,7 @@ def _is_body(node: list[Node]) -> bool:
 def _type_of(node: Node) -> str:
     if not isinstance(node[0], list):
         return f"{_text(node[0])}/{_text(node[1])}".lower()
-    subtype = next(child for child in node if not isinstance(child, list))
+    subtype = next((child for child in node if not isinstance(child, list)), b"mixed")
     return f"multipart/{_text(subtype)}".lower()
 
 

@@ -35,7 +35,7 @@ Node = Any
 """An answer as nested lists of bytes; NIL is None."""
 
 _TOKEN = re.compile(rb'[()]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s()"]+')
-_LITERAL = re.compile(rb"~?\{(\d+)\+?\}\r?\n\Z")
+_LITERAL = re.compile(rb"\{(\d+)\+?\}\r?\n\Z")
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _CODE = re.compile(rb"\[([A-Za-z0-9-]+)([^\]]*)\]")
 _LITERAL_LIMIT = 64 << 20
@@ -151,7 +151,7 @@ class Wire:
         if line[-3:] != b"}\r\n" and line[-2:] != b"}\n":
             return [line]
         pieces = []
-        while match := _LITERAL.search(line):
+        while match := _LITERAL.match(line, max(0, line.rfind(b"{"))):
             pieces += [line[: match.start()], self._literal(int(match[1]))]
             line = self._line()
         return [*pieces, line]
