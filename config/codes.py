@@ -1,4 +1,4 @@
-"""Every problem code with its title: one table, so that a number never means two things.
+"""Every problem code with its title, and why it is one: one table, so that a number never means two things.
 
 E0xx YAML, E1xx names and types, E2xx values and references, E3xx secrets and security, E4xx rules, E5xx templates,
 W for warnings.
@@ -86,8 +86,40 @@ CODES: dict[str, str] = {
     "E514": "image in a template",
     "E515": "something that cannot be used in a template",
     "W101": "company domain is a public mail domain",
+    "W102": "the team's domain is not internal",
     "W301": "secret file readable by others",
     "W302": "secret file not found",
     "W303": "password inside the store address",
     "W501": "attachments are not added to drafts yet",
+}
+
+ABOUT: dict[str, str] = {
+    "E001": "YAML counts spaces only. Let the editor write spaces when the Tab key is pressed.",
+    "E002": "A brace begins a mapping in YAML, so a placeholder at the start of a text needs quotes around the text.",
+    "E003": 'A colon with a space behind it ends a name in YAML. Text that holds one ("Re: quote") needs quotes.',
+    "E004": "YAML keeps @ for itself. Addresses of a whole domain are written with quotes.",
+    "E005": "A * at the start means something else in YAML. Patterns such as *.pdf are written with quotes.",
+    "E006": "YAML keeps ` and % for itself at the start of a text.",
+    "E007": "YAML readers often take the last of two equal names without a word; here neither is guessed.",
+    "E008": "A space and # begin a comment, so the rest of the text would be lost. A comment has two spaces before #.",
+    "E009": "The text runs on to the next quote, often lines below; the help names the line where it was opened.",
+    "E010": "Settings of one level begin in the same column. The line named, or the one above it, is out of line.",
+    "E012": "Values are written out where they are used: what a line does can be read there, and no file can explode.",
+    "E014": "A line with --- begins another document. One file holds one.",
+    "E015": "1 MB is far beyond any office's settings.",
+    "E018": "Save the file as UTF-8 in the editor. The line named holds the first character that is not.",
+    "E021": "Copied from a web page or a document: it looks like a space or like nothing, and YAML takes it for text.",
+    "E027": "Inside double quotes a backslash starts a code. Patterns are written in single quotes.",
+    "E101": "Nothing is ignored silently: a misspelt setting would leave its default in force.",
+    "E106": "A name without a value says nothing. Leave it out to get the default.",
+    "E206": "The name must be one of those below `team:`.",
+    "E211": "A mail has one person behind it. A mailbox that several read is an account with `shared`.",
+    "E301": "Without TLS everybody on the way can read the password and the mail.",
+    "E302": "Settings are copied, sent and shown. Only the place of a password is written there.",
+    "E304": "Without a password the server would refuse every mail.",
+    "W101": "Mail among internal addresses is never stored, so these customers would never appear.",
+    "W102": "Colleagues who are not in the team would be taken for customers, and mail among them stored.",
+    "W301": "Only the user quietcrm runs as should be able to read it.",
+    "W302": "Everything else can be checked without it; to run, it must be there.",
+    "W303": "It works, but whoever sees the settings sees the password.",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import time
 from functools import cached_property
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
@@ -26,6 +25,7 @@ from config.values import (
     closest,
     did_you_mean,
     fault,
+    one_or_many,
 )
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -114,15 +114,11 @@ def _split_days(data: Any) -> Any:
     return {**rest, "days": days} if days else rest
 
 
-def _one_or_many(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
 HOUR_SETTINGS = ("zone", "holidays", "extra")
 WeekdayRange = Annotated[str, AfterValidator(_check_weekdays)]
 Intervals = Annotated[tuple[Interval, ...], PlainValidator(_parse_intervals)]
 Calendar = Annotated[str, AfterValidator(_check_holidays)]
-Calendars = Annotated[tuple[Calendar, ...], BeforeValidator(_one_or_many)]
+Calendars = Annotated[tuple[Calendar, ...], BeforeValidator(one_or_many)]
 
 
 class Hours(Section):
@@ -247,8 +243,3 @@ class Polling(Section):
         description="at most this many old mails a second while catching up; 0 = no limit",
         examples=["50"],
     )
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The time zone object of a checked name."""
-    return ZoneInfo(name)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from config.codes import CODES
+from config.codes import ABOUT, CODES
 from config.schema import annotation_at, members, model_at, settings_of, tag_of
 from config.secrets import SecretRef
 from config.settings import Settings
@@ -37,8 +37,8 @@ def problems_page() -> str:
     """The Markdown page of every problem code."""
     parts = ["# Problem codes", "", MADE_FROM, "", "`quietcrm check` names each fault with one of these codes, its", ""]
     parts[-2] += " place and a remedy. W codes are warnings: shown, but nothing is refused."
-    rows = [f"| {code} | {_cell(title)} |" for code, title in sorted(CODES.items())]
-    return "\n".join([*parts, "| code | what is wrong |", "|---|---|", *rows]) + "\n"
+    rows = [f"| {code} | {_cell(title)} | {_cell(ABOUT.get(code, ''))} |" for code, title in sorted(CODES.items())]
+    return "\n".join([*parts, "| code | what is wrong | why it matters |", "|---|---|---|", *rows]) + "\n"
 
 
 INTRODUCTION = (
@@ -50,13 +50,12 @@ INTRODUCTION = (
 
 
 def _section(name: str) -> Iterator[str]:
-    annotation = annotation_at([name])
     kinds = members(annotation_at([name, "NAME"]))
     if kinds:
         yield from _kinds(name, kinds)
         return
     model = model_at([name]) or model_at([name, "NAME"])
-    if model is not None and annotation is not None:
+    if model is not None:
         path = name if model_at([name]) else f"{name}.NAME"
         yield from ["", f"## {path}", "", _summary(model), "", *_table(model)]
 

@@ -10,7 +10,7 @@ from config.accounts import is_loopback
 from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Scalar
 from config.secrets import loose_mode
-from config.values import did_you_mean, shorten
+from config.values import address_matches, did_you_mean, shorten
 
 # The providers whose domain in `internal` would hide most customers; the full list lives with the matching.
 MAIL_PROVIDERS = frozenset(
@@ -57,6 +57,7 @@ def check_references(root: MapNode, directory: Path) -> list[Problem]:
         *_written_password(root),
         *_secret_files(root, directory),
         *_hidden_customers(root),
+        *_forgotten_colleagues(root),
     ]
 
 
@@ -144,6 +145,19 @@ def _hidden_customers(root: MapNode) -> Iterator[Problem]:
             message = f"every customer at {scalar.text.removeprefix('@')} would count as a colleague"
             help = "name the team's addresses one by one instead (they are internal already)"
             yield _at(scalar, "W101", message, help, warning=True)
+
+
+def _forgotten_colleagues(root: MapNode) -> Iterator[Problem]:
+    covered = [scalar.text for scalar in _scalars(root.get("internal"))]
+    told = set(MAIL_PROVIDERS)
+    for _, person in _entries(root.get("team")):
+        for scalar in _scalars(person.get("mail")) if isinstance(person, MapNode) else ():
+            domain = scalar.text.rpartition("@")[2].lower()
+            if domain in told or any(address_matches(pattern, f"anybody@{domain}") for pattern in covered):
+                continue
+            told.add(domain)
+            message = f"other people at {domain} would count as customers"
+            yield _at(scalar, "W102", message, f'add "@{domain}" to internal', warning=True)
 
 
 def _scalars(node: Node | None) -> Iterator[Scalar]:

@@ -232,7 +232,8 @@ def parse_secret(value: object) -> SecretRef:
     )
 
 
-def _one_or_many(value: object) -> object:
+def one_or_many(value: object) -> object:
+    """A single text where a list may stand."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -252,8 +253,8 @@ Name = Annotated[str, AfterValidator(parse_name)]
 Language = Annotated[str, AfterValidator(parse_language)]
 SecretSetting = Annotated[SecretRef, PlainValidator(parse_secret)]
 Location = Annotated[Path, AfterValidator(_below_directory)]
-Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_one_or_many)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_one_or_many)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-Mails = Annotated[tuple[Mail, ...], BeforeValidator(_one_or_many)]
-Days = Annotated[tuple[Day, ...], BeforeValidator(_one_or_many)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(one_or_many)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(one_or_many)]
+Words = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
+Mails = Annotated[tuple[Mail, ...], BeforeValidator(one_or_many)]
+Days = Annotated[tuple[Day, ...], BeforeValidator(one_or_many)]

@@ -14,6 +14,7 @@ from config.text import read_text
 
 BROKEN = Path(__file__).parents[1] / "config" / "broken"
 SOUND = """company: {name: Vendas, zone: America/Sao_Paulo, language: pt}
+internal: ["@vendas.example"]
 team: {ana: {mail: ana@vendas.example}}
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from config.codes import CODES
+from config.codes import ABOUT, CODES
 from config.reference import PAGES
 from config.schema import annotation_at, members, model_at, settings_of, tag_of
 from config.settings import Settings
@@ -53,4 +53,5 @@ def test_every_code_used_here_is_in_the_table_and_the_other_way_round() -> None:
     used = set(re.findall(r'"([EW][0-3]\d\d)"', sources))
     known = {code for code in CODES if code[0] == "W" or code < "E400"}
     assert used - known == set()
+    assert set(ABOUT) <= set(CODES)
     assert {code for code in known if code[1] < "4"} - used == set()

@@ -19,6 +19,7 @@ from config.secrets import Secret, SecretRef, SecretUnavailable, parse_ref, reso
 
 CANARY = "kanarienvogel-7"
 OFFICE = """company: {name: Vendas, zone: America/Sao_Paulo, language: pt}
+internal: ["@vendas.example"]
 team: {ana: {mail: ana@vendas.example}}
 accounts:
   ana: {type: imap, host: 127.0.0.1, login: ana, password: {file: secrets/ana}}
@@ -138,7 +139,7 @@ def test_loose_files_are_a_warning_with_its_place(tmp_path: Path, mode: int, cod
     file.chmod(mode)
     problems: list[Problem] = []
     assert parse_settings(tmp_path / "quietcrm.yaml", OFFICE, problems) is not None
-    assert [(one.code, one.line, one.column, one.warning) for one in problems] == [(c, 4, 67, True) for c in codes]
+    assert [(one.code, one.line, one.column, one.warning) for one in problems] == [(c, 5, 67, True) for c in codes]
 
 
 def test_a_missing_file_is_a_warning(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as campaign
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
@@ -16,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from config.accounts import is_loopback
 from config.errors import ConfigError, Problem
 from config.load import config_hash, load_settings, parse_settings, read_lists
+from config.references import MAIL_PROVIDERS
 from config.settings import Length, Settings
 from config.values import address_matches, parse_clock, parse_date, parse_length, parse_pattern
 
@@ -30,6 +32,9 @@ accounts:
 senders:
   rep1: {type: smtp, host: 127.0.0.1, port: 14125, security: none}
 """
+
+
+OFFICE = "company: {name: Vendas, zone: America/Sao_Paulo, language: pt}\n"
 
 
 def settle(text: str, *, directory: Path = Path("/office")) -> Settings:
@@ -160,12 +165,33 @@ def test_not_loopback(host: str) -> None:
 
 def test_plain_text_login_needs_this_machine() -> None:
     line = "accounts: {{ana: {{type: imap, host: {host}, security: none, login: a, password: {{env: A}}}}}}\n"
-    start = "company: {name: Vendas, zone: America/Sao_Paulo, language: pt}\nteam: {ana: {mail: ana@vendas.example}}\n"
+    start = OFFICE + "internal: '@vendas.example'\nteam: {ana: {mail: ana@vendas.example}}\n"
     assert codes(start + line.format(host="mail.vendas.example")) == ["E301"]
     assert codes(start + line.format(host="127.0.0.1")) == []
     relay = "senders: {ana: {type: smtp, host: relay.vendas.example, security: none}}\n"
     assert codes(start + relay) == []
     assert codes(start + relay.replace("none", "none, login: a, password: {env: A}")) == ["E301"]
+
+
+def test_colleagues_outside_the_team_are_thought_of() -> None:
+    start = OFFICE
+    team = "team: {ana: {mail: ana@vendas.example}, bruno: {mail: bruno@vendas.example}}\n"
+    assert codes(start + team) == ["W102"]
+    assert codes(start + team + 'internal: ["@Vendas.example"]\n') == []
+    assert codes(start + team.replace("vendas.example", min(MAIL_PROVIDERS))) == []
+    assert codes(start + team + f'internal: ["@vendas.example", "@{min(MAIL_PROVIDERS)}"]\n') == ["W101"]
+
+
+def test_one_address_has_one_person() -> None:
+    team = "{ana: {mail: ana@vendas.example}, bruno: {mail: b@vendas.example, aliases: [Ana@vendas.example]}}"
+    assert codes(f"{OFFICE}internal: '@vendas.example'\nteam: {team}\n") == ["E211"]
+
+
+def test_stages_differ() -> None:
+    stages = "stages: {open: [lead, lost], won: won, lost: lost}\n"
+    assert codes(f"{OFFICE}internal: '@vendas.example'\nteam: {{ana: {{mail: ana@vendas.example}}}}\n{stages}") == [
+        "E210"
+    ]
 
 
 def test_warnings_do_not_refuse() -> None:
@@ -238,6 +264,7 @@ def test_lengths(text: str, length: Length) -> None:
     assert parse_length(str(length)) == length
 
 
+@campaign(deadline=None)
 @given(st.text(max_size=12) | st.from_regex(r"[0-9]{1,7} ?[a-z ]{0,12}", fullmatch=True))
 def test_lengths_and_times_are_refused_with_a_remedy_that_works(text: str) -> None:
     parsers: list[Any] = [parse_length, parse_date, parse_clock, parse_pattern]
@@ -250,6 +277,7 @@ def test_lengths_and_times_are_refused_with_a_remedy_that_works(text: str) -> No
             parse(help.removeprefix("write: ").strip('"'))
 
 
+@campaign(deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_patterns_never_raise(pattern: str, email: str) -> None:
     assert address_matches(pattern, email) in (True, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import Problem
@@ -86,6 +86,7 @@ def test_json() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.integers(0, 30), st.integers(1, 30))
 def test_any_line_can_be_shown(source: str, column: int, span: int) -> None:
     lines = render_problem(problem(1, column, span), source=source).split("\n")
