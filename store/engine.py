@@ -54,7 +54,8 @@ class Store:
         self.dialect = engine.dialect.name
         self._reader = engine.execution_options(**_reading(self.dialect))
         self._writer = engine.execution_options(quietcrm_writing=True)
-        # Threads of this process queue here instead of polling SQLite's file lock.
+        # Threads of this process queue here: on SQLite instead of polling its file lock, on PostgreSQL so that two
+        # accounts that hold the same mail decide about it one after the other.
         self._turn = threading.Lock()
 
     @contextmanager
@@ -75,9 +76,6 @@ class Store:
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
-        if self.dialect != "sqlite":
-            yield
-            return
         if not self._turn.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy("another thread writes for too long", hint="try again; if it stays, restart quietcrm")
         try:
