@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from connectors.mail.charsets import decode_line
-from connectors.mail.words import decode_words, unfold
+from connectors.mail.words import decode_words, read_line
 from connectors.model import Address
 
 __all__ = ["parse_addresses", "tidy_email"]
@@ -34,8 +33,7 @@ def parse_addresses(value: bytes) -> tuple[list[Address], bool]:
 
 
 def _parse(value: bytes) -> tuple[list[Address], bool]:
-    value = unfold(value)
-    text = value.decode("ascii") if value.isascii() else decode_line(value)
+    text = read_line(value)
     plain = _parse_plainly(text)
     if plain is not None:
         return plain, False

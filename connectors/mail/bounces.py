@@ -97,6 +97,11 @@ _STRONG = re.compile(
     r"undeliverable to|following (?:address|recipient)",
     re.IGNORECASE,
 )
+_ABOUT_MAIL = re.compile(
+    r"original message|message removed|undeliverable to|mailbox|"
+    r"(?:mail|message|recipient)[^.\n]{0,60}(?:could not|not be|was not|undeliver|been delayed|rejected|failed)",
+    re.IGNORECASE,
+)
 _DELAYED = re.compile(
     r"warning message only|(?:has|have) (?:not yet been|been) delayed|not yet (?:been )?(?:delivered|"
     r"received)|will (?:continue|keep) (?:to )?(?:be )?(?:try|retr|attempt|deliver)|"
@@ -190,14 +195,7 @@ def _is_suspect(report: Report) -> bool:
 
 
 def _only_bounces_say(sample: str) -> bool:
-    return (
-        re.search(
-            r"original message|message removed|not (?:be )?deliver|mailbox|undeliver|(?:mail|message) could not",
-            sample,
-            re.I,
-        )
-        is not None
-    )
+    return _ABOUT_MAIL.search(sample) is not None
 
 
 def _original_identifier(original: Headers | None) -> str:

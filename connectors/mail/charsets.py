@@ -13,7 +13,8 @@ __all__ = ["clean", "decode", "decode_line", "find_codec"]
 
 _CODECS = {
     # single byte
-    "ascii": "ascii us_ascii ansi_x34_1968 ansi_x3110 ansi_x34_1986 iso646_us iso_646 646 us 7bit default none",
+    "ascii": "ascii us_ascii ansi_x3_4_1968 ansi_x3_110 ansi_x3_110_1983 ansi_x3_4_1986 iso646_us "
+    "iso_646 646 us 7bit default none",
     "utf_8": "utf_8 utf8 utf8mb4 utf8mb3 unicode_1_1_utf_8 unicode utf cp65001 utf_8_mac unicode_2_0_utf_8 "
     "3dutf_8 8bit",
     "cp1252": "iso_8859_1 iso8859_1 88591 8859_1 latin1 latin_1 latin l1 cp819 ibm819 iso_ir_100 windows_1252 cp1252 "
@@ -159,7 +160,7 @@ def _decode(data: bytes, charset: str) -> tuple[str, str]:
 
 
 def _decode_special(data: bytes, charset: str, codec: str) -> tuple[str, str]:
-    if codec in _WIDE and codec.startswith("utf") and b"\0" not in data:
+    if codec.startswith(("utf_16", "utf_32")) and data.isascii() and b"\0" not in data:
         return _decode(data, "")[0], f"declared {charset[:40]}, charset guessed"
     if codec == "utf_7" and not data.isascii():
         return _decode(data, "")[0], f"declared {charset[:40]}, charset guessed"
@@ -220,7 +221,7 @@ _FREQUENT = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё"
 
 
 def _weigh(codec: str) -> list[float]:
-    """For each byte 128-255 how Russian it looks in this codec: frequent letters high, capitals lower, symbols negative."""
+    """For each byte 128-255 how Russian it looks in this codec: frequent letters high, symbols negative."""
     weights = []
     for byte in range(128, 256):
         char = bytes((byte,)).decode(codec, "replace")

@@ -18,6 +18,9 @@ KEPT_FIELDS = 200
 KEPT_CHARACTERS = 2_000
 
 _FIELD = re.compile(rb"^([!-9;-~]{1,200}+)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
+_SPACED = bytes(32 if code == 127 or (code < 32 and code not in (9, 10, 27)) else code for code in range(256))
+"""Controls become spaces; escape stays, for ISO-2022-JP."""
 _START = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
 _TRACE = re.compile(
     rb"received|dkim-|domainkey|arc-|x-ms-exchange-|x-microsoft-|x-forefront|x-google-(?:dkim|smtp)|x-gm-|x-received|"
@@ -136,6 +139,8 @@ def scan_headers(block: bytes) -> Headers:
         block = block[:BLOCK_LIMIT]
         headers.notes.append("header longer than 1 MB, cut")
     fields, index = headers.fields, headers.index
+    if _CONTROL.search(block):
+        block = block.translate(_SPACED)
     found = _FIELD.findall(block)
     if len(found) > FIELDS_LIMIT:
         headers.notes.append(f"more than {FIELDS_LIMIT} header fields")

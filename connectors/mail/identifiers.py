@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from connectors.mail.charsets import decode_line
-from connectors.mail.words import decode_words, unfold
+from connectors.mail.words import decode_words, read_line
 
 __all__ = ["merge_references", "parse_identifier", "parse_identifiers"]
 
@@ -19,8 +18,7 @@ def parse_identifiers(value: bytes) -> list[str]:
     """All ids of a References or In-Reply-To value, in order. Words around them (old phrases) are ignored."""
     if not value:
         return []
-    value = unfold(value)
-    text = value.decode("ascii") if value.isascii() else decode_line(value)
+    text = read_line(value)
     if "=?" in text:
         text = decode_words(text)
     found = _BRACKETED.findall(text)
@@ -35,7 +33,7 @@ def parse_identifier(value: bytes) -> str:
     found = parse_identifiers(value)
     if found:
         return found[0]
-    return _tidy(decode_words(decode_line(unfold(value))).partition(" ")[0])
+    return _tidy(decode_words(read_line(value)).partition(" ")[0])
 
 
 def _tidy(text: str) -> str:

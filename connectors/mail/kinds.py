@@ -63,7 +63,7 @@ _AWAY_TEXT = re.compile(
     r"nicht im b[uü]ro|im urlaub|abwesend|au[sß]er haus|nicht erreichbar|wieder (?:im b[uü]ro|erreichbar|"
     r"f[uü]r sie)|elternzeit|krank|"
     r"en cong[eé]|en vacances|absent|de retour (?:le|au)|hors du bureau|"
-    r"в отпуске|в командировке|отсутству|вне офиса|не в офисе|вернусь|на больничном|нет на месте|"
+    r"в отпуске|в командировке|отсутств|вне офиса|не в офисе|вернусь|на больничном|нет на месте|"
     r"буду на (?:месте|работе)",
     re.IGNORECASE,
 )

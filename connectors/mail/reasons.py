@@ -82,7 +82,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"not found in|is not a mailbox|could not be found|(?:wasn't|couldn't be) found at|unable to find|"
         r"possibly incorrect|not listed in|user \S{1,60} not",
     ),
-    ("spam", r"\bspam|unsolicited|bulk mail|junk|content rejected|bayes|virus|malware|infected|phish"),
+    ("spam", r"\bspam(?!haus|cop)|unsolicited|bulk mail|junk|content rejected|bayes|virus|malware|infected|phish"),
     (
         "blocked",
         r"black ?-?list|block ?-?list|\bblocked\b|\brbl\b|dnsbl|spamhaus|reputation|barracuda|spamcop|"
@@ -100,9 +100,10 @@ _WORDS: tuple[tuple[str, str], ...] = (
         "expired",
         r"did not accept our requests|socket error|expired|time ?out|timed out|too long|retry (?:timeout|"
         r"time)|gave up|giving up|maximum delivery attempts|connection (?:refused|lost|dropped|reset)|"
-        r"no route|not respond|unreachable|could not connect|unable to (?:connect|establish)|"
+        r"no route|not respond|unreachable|not reachable|could not connect|unable to (?:connect|establish)|"
         r"delivery attempts|retries|wasn't able to establish",
     ),
+    ("other", r"no such file|cannot create|mailer error|system error|local delivery error"),
 )  # fmt: skip
 _EXCEPTIONS = 2
 """The first entries are exceptions to the later ones and outweigh the status code."""

@@ -6,11 +6,12 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from binascii import a2b_qp
+from collections.abc import Iterator
 from functools import lru_cache
 
 from connectors.mail.charsets import clean_line, decode_line
 
-__all__ = ["decode_value", "decode_words", "unfold"]
+__all__ = ["decode_value", "decode_words", "read_line", "unfold"]
 
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]{0,200}){0,4})\?=")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
@@ -23,6 +24,14 @@ def unfold(value: bytes) -> bytes:
     if b"\n" in value:
         value = b" ".join([line.strip() for line in value.split(b"\n")])
     return value.strip()
+
+
+def read_line(value: bytes) -> str:
+    """A raw value as text on one line, encoded words left as they are."""
+    value = unfold(value)
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    return decode_line(value)
 
 
 def decode_value(value: bytes) -> str:
@@ -57,7 +66,7 @@ def decode_words(text: str) -> str:
 def _decode_once(text: str) -> str:
     out: list[str] = []
     position = 0
-    pending: list[bytes] = []
+    pending: list[tuple[str, str]] = []
     pending_charset = ""
     for count, match in enumerate(_WORD.finditer(text)):
         if count >= WORDS_LIMIT:
@@ -69,23 +78,37 @@ def _decode_once(text: str) -> str:
             if not (position and not gap.strip()):
                 out.append(gap)
             pending, pending_charset = [], charset
-        pending.append(_decode_payload(match.group(2), match.group(3)))
+        pending.append((match.group(2), match.group(3)))
         position = match.end()
     _flush(pending, pending_charset, out)
     out.append(text[position:])
     return "".join(out)
 
 
-def _flush(pending: list[bytes], charset: str, out: list[str]) -> None:
+def _flush(pending: list[tuple[str, str]], charset: str, out: list[str]) -> None:
     if pending:
-        out.append(decode_line(b"".join(pending), charset))
+        out.append(decode_line(b"".join(_decode_payloads(pending)), charset))
 
 
-def _decode_payload(encoding: str, payload: str) -> bytes:
-    data = payload.encode("utf-8", "replace")
-    if encoding in "qQ":
-        return a2b_qp(data, header=True)
-    return decode_base64(data)
+def _decode_payloads(words: list[tuple[str, str]]) -> Iterator[bytes]:
+    """The bytes of adjacent words. Base64 that was cut between words without padding is one stream."""
+    open_stream = b""
+    for encoding, payload in words:
+        data = payload.encode("utf-8", "replace")
+        if encoding in "qQ":
+            if open_stream:
+                yield decode_base64(open_stream)
+                open_stream = b""
+            yield a2b_qp(data, header=True)
+            continue
+        data = open_stream + data.strip()
+        open_stream = b""
+        if len(data) % 4 and not data.endswith(b"="):
+            open_stream = data
+        else:
+            yield decode_base64(data)
+    if open_stream:
+        yield decode_base64(open_stream)
 
 
 def decode_base64(data: bytes) -> bytes:
