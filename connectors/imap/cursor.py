@@ -28,7 +28,6 @@ class Place:
     low        back-fill has reached down to here: UIDs below are unread; 0 or 1 when finished
     low_at     arrival of the oldest mail read so far, seconds since 1970; merges the folders by age
     done, total    messages of the back-fill
-    modseq     HIGHESTMODSEQ when `live` was last right, 0 where the server has no CONDSTORE
     """
 
     uidvalidity: int
@@ -37,7 +36,6 @@ class Place:
     low_at: int = 0
     done: int = 0
     total: int = 0
-    modseq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

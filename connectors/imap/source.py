@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from connectors.errors import OtherMailbox, Unavailable
+from connectors.errors import Misconfigured, OtherMailbox, Unavailable
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
 from connectors.imap.connection import Connection, Standing
 from connectors.imap.cursor import Mark, Place, Position
@@ -123,7 +123,8 @@ class ImapSource:
             items=tuple(harvest.items),
             unreadable=tuple(harvest.unreadable),
             cursor=position.save(),
-            more=self._has_more(position),
+            # Without any progress a caller that asks again at once would ask for ever.
+            more=bool(harvest.reached) and self._has_more(position),
             backfill=backfill and bool(harvest.reached),
             folders=names,
             progress=position.progress(),
@@ -171,9 +172,13 @@ class ImapSource:
         return keys[:_FEW_FOLDERS]
 
     def _completed(self, connection: Connection, key: str, standing: Standing) -> Standing:
-        """With UIDNEXT, where the server keeps it to itself (RFC 3501 lets it)."""
+        """With UIDNEXT, where the server keeps it to itself (RFC 3501 lets it). With CONDSTORE (RFC 7162) an unchanged
+        HIGHESTMODSEQ spares opening the folder."""
         if standing.uidnext or not standing.uidvalidity:
             return standing
+        known = self._standings.get(key)
+        if known and standing.modseq and (known.modseq, known.uidvalidity) == (standing.modseq, standing.uidvalidity):
+            return known
         opened = connection.examine(key)
         last = connection.uids(1)[-1:] if opened.messages and not opened.uidnext else []
         return replace(standing, uidnext=opened.uidnext or (last[0] + 1 if last else 1), messages=opened.messages)
@@ -203,7 +208,9 @@ class ImapSource:
         identity = self._standings[inbox].identity if inbox in self._standings else ""
         same = bool(identity) and identity == position.identity
         if position.marks and not same and self._looks_strange(connection, position):
-            if not any(self._finds(connection, mark) for mark in position.marks):
+            # A colleague's mailbox holds some of the same mails, so one alone proves nothing.
+            found = sum(self._finds(connection, mark) for mark in position.marks)
+            if found * 3 < len(position.marks):
                 raise OtherMailbox(
                     self.account,
                     f"the login {self._settings.login} now opens another mailbox than before",
@@ -262,8 +269,10 @@ class ImapSource:
         gone = position.places.keys() - {folder.key for folder in self._folders}
         for key in gone:
             del position.places[key]
-        if not self._folders or not position.places:
-            raise Unavailable(self.account, "no folder can be read", hint="look at `folders:` of this account")
+        if not self._folders:
+            raise Misconfigured(self.account, "none of its folders is to be read", hint="correct `folders:`")
+        if not position.places:
+            raise Unavailable(self.account, "no folder can be opened", hint="look at the rights of this login")
 
     def _confirmed(self, key: str, place: Place | None, standing: Standing) -> Standing:
         """A baseline to rely on. Dovecot's STATUS shows a folder that is being renumbered as empty for a moment; taken
@@ -297,7 +306,7 @@ class ImapSource:
         window = uids[:limit]
         harvest = self._reader.read(folder, place.uidvalidity, window) if window else Harvest()
         if len(harvest.reached) == len(uids):
-            place.live, place.modseq = max(standing.uidnext, place.live), standing.modseq
+            place.live = max(standing.uidnext, place.live)
         else:
             place.live = harvest.reached[-1] + 1
         return harvest
@@ -351,7 +360,6 @@ def _new_place(standing: Standing) -> Place:
         live=standing.uidnext,
         low=standing.uidnext if standing.messages else 0,
         total=standing.messages,
-        modseq=standing.modseq,
     )
 
 

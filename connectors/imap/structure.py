@@ -68,6 +68,8 @@ def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False) 
         top = _type_of(structure)
     except (IndexError, TypeError, AttributeError, ValueError) as error:
         raise Garbled(f"a BODYSTRUCTURE that is none: {error}") from error
+    if not leaves:
+        raise Garbled("a multipart without parts")
     encloses = any(leaf.content_type == "message/rfc822" for leaf in leaves)
     bounce = encloses and (top == "multipart/report" or returned())
     texts = [leaf for leaf in leaves if leaf.content_type in ("text/plain", "text/html") and not leaf.attached]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import email
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from conftest import ImapUser
 from desk_contract import MAIL, DeskContract
 from imapclient import IMAPClient
-from test_imap_source import settings_for
+from servers.dovecot import DovecotServer
+from test_imap_source import BARE, settings_for
 
 from connectors.errors import Misconfigured
 from connectors.imap.desk import ImapDesk
@@ -82,10 +85,8 @@ class TestMaildirDesk(DeskContract):
 
 
 class TestImapDesk(DeskContract):
-    options = ("Drafts",)
-
     @pytest.fixture(autouse=True)
-    def place(self, imap_user: ImapUser) -> object:
+    def place(self, imap_user: ImapUser) -> Iterator[None]:
         self.user = imap_user
         self.desks: list[ImapDesk] = []
         yield
@@ -117,7 +118,7 @@ class TestImapDesk(DeskContract):
             raw = client.fetch([uid], ["BODY.PEEK[]"])[uid][b"BODY[]"]
             client.append("Drafts" if drafts else "INBOX", edited(raw), flags=["\\Draft"])
             client.delete_messages([uid])
-            client.uid_expunge([uid])
+            client.expunge()
 
     def add_stranger(self, *, drafts: bool) -> None:
         with self.client(drafts) as client:
@@ -134,3 +135,35 @@ class TestImapDesk(DeskContract):
     def test_the_stored_mail_hashes_like_the_rendered_one(self) -> None:
         placed = self.make_desk().place_draft(MAIL)
         assert placed.content_hash == content_hash(render(MAIL))
+
+
+@pytest.fixture(scope="module")
+def bare_server() -> Iterator[DovecotServer]:
+    with DovecotServer(BARE) as server:
+        yield server
+
+
+class TestImapDeskWithoutExtensions(TestImapDesk):
+    """No UIDPLUS: a withdrawn mail is marked as deleted, and nobody else's is expunged with it."""
+
+    @pytest.fixture(autouse=True)
+    def place(self, bare_server: DovecotServer) -> Iterator[None]:
+        name = f"desk{next(_serial)}"
+        bare_server.add_user(name, "secret")
+        self.user = ImapUser(bare_server, name, "secret")
+        self.desks = []
+        yield
+        for desk in self.desks:
+            desk.close()
+
+    def test_an_untouched_mail_is_withdrawn_and_nothing_else(self) -> None:
+        desk = self.make_desk()
+        placed = desk.place_draft(MAIL)
+        self.add_stranger(drafts=True)
+        assert desk.withdraw(placed, MAIL.message_id)
+        assert desk.find(MAIL.message_id, drafts=True) == ()
+        flags = {b"stranger" in raw: flags for raw, flags in self.mails(drafts=True)}
+        assert flags == {True: {"\\Deleted"}, False: {"\\Deleted", "\\Draft", "\\Seen"}}
+
+
+_serial = count(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
@@ -18,6 +18,7 @@ from servers.faults import Fault, FaultProxy
 from source_contract import FIRST, BreakableContract, mail, read_all
 
 from connectors.errors import AuthRejected, Misconfigured, OtherMailbox, Unavailable
+from connectors.imap.connection import connect
 from connectors.imap.idle import IdleHub
 from connectors.imap.settings import ImapSettings
 from connectors.imap.source import ImapSource
@@ -74,23 +75,55 @@ class TestImapWithoutSpecialUse(ImapHooks):
     sent = "Gesendet"
 
     @pytest.fixture(autouse=True)
-    def mailbox(self, start_dotted: DovecotServer) -> None:
+    def mailbox(self, dotted_server: DovecotServer) -> None:
         name = f"dot{next(_serial)}"
-        start_dotted.add_user(name, "secret")
-        self.user = ImapUser(start_dotted, name, "secret")
+        dotted_server.add_user(name, "secret")
+        self.user = ImapUser(dotted_server, name, "secret")
         self.other = "INBOX.Projects"
 
     def add_mail(self, raw: bytes, *, folder: str = "INBOX", at: datetime = FIRST) -> None:
         super().add_mail(raw, folder=folder.removeprefix("INBOX."), at=at)
 
 
+class TestImapWithoutExtensions(ImapHooks):
+    """A server that announces nothing but IMAP4rev1: no LIST-STATUS, ESEARCH, SPECIAL-USE, SASL-IR, UIDPLUS."""
+
+    @pytest.fixture(autouse=True)
+    def mailbox(self, bare_server: DovecotServer) -> None:
+        name = f"bare{next(_serial)}"
+        bare_server.add_user(name, "secret")
+        self.user = ImapUser(bare_server, name, "secret")
+
+
 _serial = count(1)
+BARE = DovecotOptions(special_use=False, extra="imap_capability = IMAP4rev1")
 
 
 @pytest.fixture(scope="module")
-def start_dotted():  # type: ignore[no-untyped-def]
+def dotted_server() -> Iterator[DovecotServer]:
     with DovecotServer(DovecotOptions(special_use=False, separator=".", prefix="INBOX.")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def bare_server() -> Iterator[DovecotServer]:
+    with DovecotServer(BARE) as server:
+        yield server
+
+
+def test_a_bare_server_is_bare(bare_server: DovecotServer) -> None:
+    bare_server.add_user("look", "secret")
+    connection = connect(settings_for(ImapUser(bare_server, "look", "secret")))
+    assert connection.capabilities == {"IMAP4REV1"}
+    connection.close()
+
+
+def test_without_idle_the_wait_is_a_pause(bare_server: DovecotServer, parser: PlainParser) -> None:
+    bare_server.add_user("pause", "secret")
+    source = ImapSource(settings_for(ImapUser(bare_server, "pause", "secret")), parser)
+    assert source.wait(0.1) is False
+    assert any("IDLE" in finding for finding in source.check())
+    source.close()
 
 
 @pytest.fixture
@@ -219,6 +252,13 @@ def test_a_wrong_password_is_said_to_be_one(imap_user: ImapUser, parser: PlainPa
         ImapSource(settings_for(imap_user, password="wrong"), parser).fetch(None, limit=1)
 
 
+def test_folders_that_do_not_exist_are_a_wrong_setting(imap_user: ImapUser, parser: PlainParser) -> None:
+    source = ImapSource(settings_for(imap_user, only=("Nowhere",)), parser)
+    with pytest.raises(Misconfigured, match="folders"):
+        source.fetch(None, limit=1)
+    source.close()
+
+
 def test_odd_passwords(dovecot: DovecotServer, parser: PlainParser) -> None:
     dovecot.add_user("oddword", 'a"b\\c{5}%u')
     user = ImapUser(dovecot, "oddword", 'a"b\\c{5}%u')
@@ -300,9 +340,11 @@ def test_many_messages_take_few_turns(imap_user: ImapUser, parser: PlainParser) 
     assert counts.turns <= 40
 
 
-def test_idle_tells_of_new_mail(imap_user: ImapUser, parser: PlainParser) -> None:
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_idle_tells_of_new_mail(imap_user: ImapUser, parser: PlainParser, security: str) -> None:
     deliver(imap_user, [1])
-    source = ImapSource(settings_for(imap_user), parser)
+    port = imap_user.server.tls_port if security == "tls" else imap_user.server.port
+    source = ImapSource(settings_for(imap_user, security=security, port=port, ca=str(imap_user.server.ca)), parser)
     assert source.wait(0.2) is False
     timer = threading.Timer(0.1, deliver, (imap_user, [2]))
     timer.start()
