@@ -17,6 +17,7 @@ from connectors.parsing import ParserPool
 from connectors.protocols import Desk, Mailer, Source
 from daemon.clock import Clock, SystemClock
 from daemon.desks import Desks
+from daemon.glance import existing_store
 from daemon.notice import Notices
 from daemon.office import Office, load_office, state_directory
 from daemon.pipeline import Pipeline
@@ -141,6 +142,23 @@ def hash_key(directory: Path) -> HashKey:
     """The key of the keyed hashes, made at the first start."""
     path = state_directory(directory) / "hash.key"
     return HashKey.load(path) if path.exists() else HashKey.create(path)
+
+
+def make_store(directory: Path) -> None:
+    """Make an empty store where there is none yet; for commands that look before anything was ever read."""
+    office = load_office(directory)
+    found = existing_store(office)
+    if found is not None:
+        found.close()
+        return
+    url = office.settings.store_url(directory)
+    store = open_store(url, base=directory)
+    try:
+        with WriterLock(store):
+            bring_up_to_date(url, office)
+            hash_key(directory)
+    finally:
+        store.close()
 
 
 @contextmanager

@@ -45,15 +45,22 @@ def state_directory(directory: Path) -> Path:
 def load_office(directory: Path) -> Office:
     """Load and check everything. Raises ConfigError that names every fault of settings, rules and templates."""
     problems: list[Problem] = []
+    office = read_office(directory, problems)
+    if office is None:
+        raise ConfigError([problem for problem in problems if not problem.warning])
+    return office
+
+
+def read_office(directory: Path, problems: list[Problem]) -> Office | None:
+    """Load and check everything; faults and warnings are appended to `problems`. None if there is any fault."""
     settings = read_settings(directory, problems)
     rules = load_ruleset(directory, settings, problems) if settings else None
-    errors = [problem for problem in problems if not problem.warning]
-    if errors or settings is None or rules is None:
-        raise ConfigError(errors)
+    if settings is None or rules is None or any(not problem.warning for problem in problems):
+        return None
     return Office(
         directory=directory,
         settings=settings,
         rules=rules,
         hash=config_hash(directory),
-        warnings=tuple(problem for problem in problems if problem.warning),
+        warnings=tuple(problems),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ _CUSTOMER = table(Customer)
 _OWN = ("name", "email", "company", "domain", "tags")
 _OF_CONTACT = ("title", "phone", "birthday", "language")
 """Columns that speak of the person; so do columns written as `contact.X`. All others speak of the customer."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_PHONE = re.compile(r"[+-]?[\d\s().-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,9 @@ class ImportReport:
 def read_csv(path: Path) -> list[SourceRow]:
     """The rows of a CSV file in UTF-8 (with or without BOM) or Windows-1252; comma, semicolon or tab.
 
+    Columns without a name, or whose name begins with #, are remarks and left out. What `guarded` put before a value
+    is taken off again.
+
     Raises Conflict if a column comes twice or there is neither name, company, email nor domain.
     """
     raw = path.read_bytes()
@@ -129,9 +136,25 @@ def read_csv(path: Path) -> list[SourceRow]:
     for cells in reader:
         line, before = before + 1, reader.line_num
         if any(cell.strip() for cell in cells):
-            values = {name: storable(cell.strip()) for name, cell in zip(names, cells, strict=False) if name}
+            values = {
+                name: storable(_unguarded(cell.strip()))
+                for name, cell in zip(names, cells, strict=False)
+                if name and not name.startswith("#")
+            }
             rows.append(SourceRow(line, values))
     return rows
+
+
+def guarded(cell: str) -> str:
+    """The value for a CSV file that people open in a spreadsheet: what it would take for a formula gets a ' in front.
+
+    Names come from mail, so anybody may write them. Telephone numbers stay as they are.
+    """
+    return "'" + cell if cell[:1] in _FORMULA and not _PHONE.fullmatch(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell
 
 
 def plan_import(session: Session, rows: Sequence[SourceRow], *, public: Collection[str] = ()) -> ImportPlan:

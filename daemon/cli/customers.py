@@ -48,7 +48,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Import customers from CSV. Shows the plan first; --apply carries it out. The same file twice changes nothing."""
-    from daemon.app import looking
+    from daemon.app import looking, make_store
     from daemon.requests import perform, shown_plan
     from rules.office import office_of
     from store import importing
@@ -59,6 +59,7 @@ def import_(
         args = {"rows": [[row.line, dict(row.values)] for row in rows]}
         data = perform(directory, "customer.import", args)
     else:
+        make_store(directory)
         with looking(directory) as (office, store), store.session() as session:
             plan = importing.plan_import(session, rows, public=office_of(office.settings).public)
         data = shown_plan(plan) | {"applied": False}

@@ -82,13 +82,14 @@ def _show_problems(error: ConfigError) -> None:
 
 def exit_code(error: QuietcrmError) -> Exit:
     """The exit code of an error, by its class."""
+    from config.secrets import SecretUnavailable
     from connectors.errors import AuthRejected, ConnectorError, Misconfigured, OtherMailbox
     from daemon.errors import Refused
     from store.errors import AlreadyRunning, NotFound, StoreError
 
     if isinstance(error, NotFound):
         return Exit.NOT_FOUND
-    if isinstance(error, AuthRejected | Misconfigured | OtherMailbox):
+    if isinstance(error, AuthRejected | Misconfigured | OtherMailbox | SecretUnavailable):
         return Exit.LOGIN
     if isinstance(error, AlreadyRunning):
         return Exit.RUNNING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,17 +52,22 @@ def remark(text: str) -> None:
     sys.stderr.write(harmless(text) + "\n")
 
 
+_STEERING = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+_UNESCAPED = re.compile("[\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+
+
 def harmless(text: str) -> str:
-    """Text from mail must not steer a terminal: control characters other than newline and tab become U+FFFD."""
-    return "".join(
-        c if (c >= " " and c != "\x7f" and not "\x80" <= c <= "\x9f") or c in "\n\t" else "\ufffd" for c in text
-    )
+    """Text from mail must not steer a terminal: controls other than newline and tab, and overrides of the direction
+    of writing, become U+FFFD."""
+    return _STEERING.sub("\ufffd", text)
 
 
 def emit(data: object, *, as_json: bool, human: Callable[[], None]) -> None:
     """Show a result: one JSON value on stdout, or whatever `human` prints."""
     if as_json:
-        sys.stdout.write(json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
+        text = json.dumps(data, ensure_ascii=False, default=_plain)
+        # json leaves C1 controls as they are, and some terminals obey them.
+        sys.stdout.write(_UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     else:
         human()
 

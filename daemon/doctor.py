@@ -1,0 +1,319 @@
+"""Looks at everything that has to work, says what does not, and how to mend it. Stores nothing, sends nothing."""
+
+from __future__ import annotations
+
+import email.policy
+import os
+import platform
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from config.accounts import ImapAccount
+from config.errors import QuietcrmError
+from config.secrets import SecretRef, loose_mode
+from connectors import factory
+from connectors.errors import ConnectorError
+from connectors.factory import Surroundings
+from connectors.folders import Folder, Purpose, choose_folders
+from connectors.imap.connection import Connection, connect
+from connectors.imap.settings import ImapSettings
+from connectors.imap.trouble import translated
+from connectors.imap.wire import Refused, quote
+from connectors.model import Message
+from connectors.parsing import ParserPool
+from connectors.protocols import Parser
+from daemon.clock import Clock
+from daemon.glance import Knowledge, existing_store, knowledge, newest
+from daemon.office import Office
+from daemon.ways import DESKS
+from rules.explain import as_dict, explain
+from store import schema
+from store.engine import WAL_IS_SAFE
+
+AT_ONCE = 8
+CLOCKS_MAY_DIFFER = timedelta(minutes=2)
+_PERMANENT = re.compile(rb"\[PERMANENTFLAGS \(([^)]*)\)", re.IGNORECASE)
+_REMEDIES = {
+    "no folder is called": "correct `folders:` of this account in quietcrm.yaml",
+    "no folder of sent mail": "tell the mail program to keep sent mail in a folder Sent on the server",
+    "no Drafts folder": "make a folder Drafts in the mail program",
+    "the server does not tell": "nothing to do; `every:` of the account says how often it is asked",
+}
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at.
+
+    about         "python", "store", "account ana" ...
+    error         what made it fail, if an error did
+    lines, mail   a longer answer (one mail, explained) for people and for programs
+    """
+
+    about: str
+    level: Level
+    message: str
+    remedy: str = ""
+    error: QuietcrmError | None = None
+    lines: tuple[str, ...] = ()
+    mail: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        plain = {"about": self.about, "level": self.level.value, "message": self.message, "remedy": self.remedy}
+        return plain | ({"mail": self.mail} if self.mail else {})
+
+
+def examine(office: Office, clock: Clock, done: Callable[[], None] = lambda: None) -> list[Finding]:
+    """Every finding, in a fixed order; `done` is called after each account and sender."""
+    now = clock.now()
+    store = list(_store(office))
+    findings = [*_machine(office), *_files(office), *store, *_people(office)]
+    around = Surroundings(base=office.directory, today=now.astimezone(office.settings.zone).date())
+    parser = ParserPool()
+    try:
+        with _known(office, store) as known, ThreadPoolExecutor(AT_ONCE) as pool:
+            visit = _Visit(office, around, parser, known, now)
+
+            def looked_at(look: Callable[[str], Iterator[Finding]], name: str) -> list[Finding]:
+                found = list(look(name))
+                done()
+                return found
+
+            answers = [pool.submit(looked_at, visit.account, name) for name in office.settings.accounts]
+            answers += [pool.submit(looked_at, visit.sender, name) for name in office.settings.senders]
+            findings += [finding for answer in answers for finding in answer.result()]
+    finally:
+        parser.close()
+    return findings
+
+
+def _good(about: str, message: str) -> Finding:
+    return Finding(about=about, level=Level.OK, message=message)
+
+
+def _warn(about: str, message: str, remedy: str) -> Finding:
+    return Finding(about=about, level=Level.WARN, message=message, remedy=remedy)
+
+
+def _failed(about: str, error: QuietcrmError) -> Finding:
+    return Finding(about=about, level=Level.FAIL, message=error.message, remedy=error.hint, error=error)
+
+
+@contextmanager
+def _known(office: Office, store: Iterable[Finding]) -> Iterator[Knowledge]:
+    if any(finding.error for finding in store):
+        yield Knowledge.none(office)
+        return
+    with knowledge(office) as known:
+        yield known
+
+
+# --- this machine --------------------------------------------------------------------------------------------------
+
+
+def _machine(office: Office) -> Iterator[Finding]:
+    version = platform.python_version()
+    if hasattr(email.policy.default, "verify_generated_headers"):
+        yield _good("python", version)
+    else:
+        message = f"{version} lacks a later check of mail headers; quietcrm checks every mail it writes by itself"
+        yield _warn("python", message, "install the newest patch release of this Python when your system offers it")
+    if office.settings.store.startswith("sqlite"):
+        journal = "write-ahead log" if WAL_IS_SAFE else "rollback journal: its write-ahead log is safe from 3.51.3 on"
+        yield _good("sqlite", f"{sqlite3.sqlite_version} ({journal})")
+
+
+def _files(office: Office) -> Iterator[Finding]:
+    folder = office.state
+    if not folder.exists():
+        parent = next(one for one in folder.absolute().parents if one.exists())
+        if os.access(parent, os.W_OK | os.X_OK):
+            yield _good("state", f"{folder} is made at the first run")
+        else:
+            error = QuietcrmError(f"{folder} cannot be made", hint=f"run as a user who may write to {parent}")
+            yield _failed("state", error)
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        error = QuietcrmError(f"{folder} cannot be written", hint=f"let quietcrm's user own it: chown USER {folder}")
+        yield _failed("state", error)
+    elif (mode := loose_mode(folder)) is not None:
+        yield _warn("state", f"{folder} is open to others ({mode:04o})", f"run: chmod 700 {folder}")
+    else:
+        yield _good("state", f"{folder}, closed to others")
+    yield from _secrets(office)
+
+
+def _secrets(office: Office) -> Iterator[Finding]:
+    """Secret files that others may read. Whether a secret is there at all shows when it is used."""
+    logins = (*office.settings.accounts.values(), *office.settings.senders.values())
+    refs = [office.settings.store_password, *(getattr(one, "password", None) for one in logins)]
+    for ref in dict.fromkeys(one for one in refs if isinstance(one, SecretRef) and one.kind == "file"):
+        path = office.directory / ref.name
+        if (mode := loose_mode(path)) is not None:
+            yield _warn("secrets", f"{path} is open to others ({mode:04o})", f"run: chmod 600 {path}")
+
+
+def _store(office: Office) -> Iterator[Finding]:
+    try:
+        store = existing_store(office)
+        if store is None:
+            yield _good("store", "none yet, it is made at the first run")
+            return
+        try:
+            problems = schema.check(store)
+            schema.ensure_current(store)
+        finally:
+            store.close()
+    except QuietcrmError as error:
+        yield _failed("store", error)
+        return
+    for problem in problems:
+        yield _failed("store", QuietcrmError(problem, hint="restore a backup: quietcrm db restore FILE"))
+    if not problems:
+        yield _good("store", f"{store.dialect}, schema {schema.HEAD}, no damage")
+
+
+def _people(office: Office) -> Iterator[Finding]:
+    settings = office.settings
+    served = {one.rep for one in settings.accounts.values() if one.type in DESKS}
+    for rep in settings.team:
+        if rep not in served and settings.sender_for(rep) is None:
+            remedy = f"add an account or a sender with rep: {rep} to quietcrm.yaml"
+            yield _warn(f"person {rep}", "no draft, reminder or notice can reach this person", remedy)
+
+
+# --- mailboxes and ways out ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A look at each mailbox and each way out; the methods may run on several threads."""
+
+    office: Office
+    around: Surroundings
+    parser: Parser
+    known: Knowledge
+    now: datetime
+
+    def account(self, name: str) -> Iterator[Finding]:
+        """Login, folders, keywords, and one newest mail read to the end."""
+        about, account = f"account {name}", self.office.settings.accounts[name]
+        try:
+            source = factory.build_source(name, account, self.parser, self.around)
+            try:
+                yield from _told(about, source.check())
+                if isinstance(account, ImapAccount):
+                    yield from _server(about, factory.imap_settings(name, account, self.around))
+                messages, unreadable = newest(source, 1)
+            finally:
+                source.close()
+        except QuietcrmError as error:
+            yield _failed(about, error)
+            return
+        if messages:
+            yield from self._mail(about, messages[0])
+        for bad in unreadable:
+            yield _warn(about, f"a new mail cannot be read: {bad.reason}", "look at it in the mail program")
+        if not messages and not unreadable:
+            yield _warn(about, "there is no mail to read", f"check `since:` and `folders:` of {name}")
+
+    def sender(self, name: str) -> Iterator[Finding]:
+        """Login, nothing sent."""
+        about = f"sender {name}"
+        try:
+            mailer = factory.build_mailer(name, self.office.settings.senders[name], self.around)
+            try:
+                for message in mailer.check():
+                    yield _good(about, message)
+            finally:
+                mailer.close()
+        except QuietcrmError as error:
+            yield _failed(about, error)
+
+    def _mail(self, about: str, message: Message) -> Iterator[Finding]:
+        if message.received_at > self.now + CLOCKS_MAY_DIFFER:
+            ahead = message.received_at - self.now
+            text = f"the newest mail came {ahead.total_seconds() / 60:.0f} minutes in the future: clocks differ"
+            yield _warn(about, text, "set this machine's clock by NTP: timedatectl set-ntp true")
+        decision = self.known.explain(message, self.known.directory([message]), self.now)
+        names, rules = self.known.names(decision.match.customers), self.office.rules
+        yield Finding(
+            about=about,
+            level=Level.OK,
+            message="the newest mail, read and explained:",
+            lines=tuple(explain(decision, message, rules, names, zone=self.office.settings.zone)),
+            mail={"subject": message.subject, **as_dict(decision, message, rules, names)},
+        )
+
+
+def _told(about: str, sentences: Iterable[str]) -> Iterator[Finding]:
+    """What a source says of itself: first what it reads, then what is missing."""
+    for sentence in sentences:
+        remedy = next((text for start, text in _REMEDIES.items() if sentence.startswith(start)), "")
+        yield _warn(about, sentence, remedy) if remedy else _good(about, sentence)
+
+
+def _server(about: str, settings: ImapSettings) -> Iterator[Finding]:
+    """Folders with their roles, and whether mails may carry keywords. Raises ConnectorError."""
+    connection = connect(settings)
+    try:
+        with translated(settings.account, f"{settings.host}:{settings.port}"):
+            folders, _ = connection.list_folders()
+            yield _good(about, _roles(folders, choose_folders(folders, settings.only, settings.skip)))
+            drafts = next((one for one in folders if one.purpose is Purpose.DRAFTS and one.selectable), None)
+            if drafts is not None:
+                yield _keywords(about, drafts, _permanent_flags(connection, drafts))
+    finally:
+        connection.close()
+
+
+def _roles(folders: list[Folder], chosen: list[Folder]) -> str:
+    """ "reads INBOX (inbox), Sent (sent), Clients; leaves out Drafts (drafts), Trash (trash)"."""
+    read = {folder.key for folder in chosen}
+    out = [_named(folder) for folder in folders if folder.key not in read and folder.selectable]
+    kept = ", ".join(map(_named, chosen)) or "nothing"
+    return f"reads {kept}" + (f"; leaves out {', '.join(out)}" if out else "")
+
+
+def _named(folder: Folder) -> str:
+    return folder.name if folder.purpose is Purpose.PLAIN else f"{folder.name} ({folder.purpose.value})"
+
+
+def _permanent_flags(connection: Connection, folder: Folder) -> bytes | None:
+    """PERMANENTFLAGS (RFC 3501 7.1) of Drafts, the one folder that is opened for writing anyway; None if not said."""
+    try:
+        answer = connection.wire.say(b"SELECT " + quote(folder.key))
+    except Refused:
+        return None
+    connection.leave()
+    found = next((match for line in answer.untagged if (match := _PERMANENT.search(line[0]))), None)
+    return found[1] if found else None
+
+
+def _keywords(about: str, folder: Folder, flags: bytes | None) -> Finding:
+    if flags is None:
+        return _warn(about, f"{folder.name} does not say which flags it keeps", "nothing to do: flags are not needed")
+    if rb"\*" in flags:
+        return _good(about, "the server keeps keywords of our own")
+    return _warn(about, "the server keeps no keywords of our own", "nothing to do: they are not needed yet")
+
+
+def worst(findings: Iterable[Finding]) -> list[QuietcrmError]:
+    """The errors among the findings, those of a login or a setting before those that may pass by themselves."""
+    errors = [finding.error for finding in findings if finding.error]
+    return sorted(errors, key=lambda error: isinstance(error, ConnectorError))
