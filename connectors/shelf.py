@@ -138,6 +138,20 @@ class ShelfSource:
             progress=_progress(position),
         )
 
+    def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
+        """Read the mails at (folder name, ref) again; what is no longer there is left out. Raises Misconfigured."""
+        wanted = set(places)
+        folders = [folder for folder in self._shelf.folders() if folder.name in {name for name, _ in wanted}]
+        window = [
+            (folder, entry) for folder in folders for entry in self._list(folder) if (folder.name, entry.ref) in wanted
+        ]
+        found: list[Message | Unreadable] = []
+        while window:
+            read, items, unreadable = self._read(window)
+            found += [*items, *unreadable]
+            window = window[read:]
+        return tuple(found)
+
     def close(self) -> None:
         """Nothing is held open."""
 
