@@ -109,7 +109,8 @@ def _values(view: View, name: str) -> list[str]:
 
 
 def _shown_header(view: View, name: str) -> str:
-    return clip(" | ".join(_values(view, name))) or "not there"
+    values = _values(view, name)
+    return (clip(" | ".join(values)) or "empty") if values else "not there"
 
 
 def _language(name: str, node: Node, reader: Reader) -> Condition | None:

@@ -92,8 +92,8 @@ class Searchable:
 
     @Lazy
     def marked(self) -> bytes:
-        """With two marks at each word boundary, so that two `\\b` in a row find one each."""
-        return _BOUNDARY.sub(_MARK * 2, self._clean).encode("utf-8", "replace")
+        """With three marks at each word boundary: several `\\b` may ask for the same one (`\\b-?\\b`)."""
+        return _BOUNDARY.sub(_MARK * 3, self._clean).encode("utf-8", "replace")
 
 
 def compile_pattern(source: str) -> Pattern:
@@ -155,7 +155,9 @@ class _Translator:
             self._class()
         elif sign == "(":
             self._open()
-        elif sign in ")|*+?{^":
+        elif sign == "^":
+            self._start(sign, 1)
+        elif sign in ")|*+?{":
             self._copy(self._length_of_repeat() if sign == "{" else 1)
         elif sign == "$":
             self.out.append(_STEP + "$" if self.marked else "$")
@@ -191,17 +193,34 @@ class _Translator:
             hint = "write the repeated part a second time"
             raise PatternError("the pattern has a back-reference", hint=hint, offset=self.at)
         if letter == "b":
-            self.out.append(_MARK_ONCE)
-            self.at += 2
-        elif letter in ("A", "z", "Z"):
-            step = _STEP if self.marked and letter != "A" else ""
-            self.out.append(f"{step}\\{letter.replace('Z', 'z')}")
+            self._boundary()
+        elif letter == "A":
+            self._start("\\A", 2)
+        elif letter in ("z", "Z"):
+            self.out.append((_STEP if self.marked else "") + "\\z")
             self.at += 2
         elif letter.lower() in _INSIDE:
             self._atom(_shorthand(letter, self.marked), 2)
         else:
             length = _escape_length(self.source, self.at)
             self._atom(self.source[self.at : self.at + length], length)
+
+    def _boundary(self) -> None:
+        """One mark; a boundary said twice is said once, and one at the end is looked for before the end."""
+        last = self.out[-1] if self.out else ""
+        if last in (_STEP + "$", _STEP + "\\z"):
+            self.out[-1:] = [_MARK_ONCE, last]
+        elif last != _MARK_ONCE:
+            self.out.append(_MARK_ONCE)
+        self.at += 2
+
+    def _start(self, text: str, length: int) -> None:
+        """The start of the text; a boundary said before it is looked for behind it."""
+        if self.out and self.out[-1] == _MARK_ONCE:
+            self.out[-1:] = [text, _MARK_ONCE]
+        else:
+            self.out.append(text)
+        self.at += length
 
     def _class(self) -> None:
         end = _class_end(self.source, self.at)

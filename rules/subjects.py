@@ -12,12 +12,17 @@ _PREFIX = re.compile(
     r"(?:\s*[\[(]?\d{1,3}[\])]?)?\s*[:：]",
     re.IGNORECASE,
 )
+_TOKEN = re.compile(r"\[CRM-[0-9A-Z]{2,32}\]", re.IGNORECASE | re.ASCII)
 _TAG = re.compile(r"\s*\[[^\]]{1,60}\]")
 
 
 def subject_key(subject: str) -> str:
-    """The subject without reply and forward marks and [tags], folded to words; applying it twice changes nothing."""
-    return fold_words(bare_subject(subject))
+    """The subject without reply and forward marks, [tags] before it and tokens of ours, folded to words.
+
+    Applying it twice changes nothing.
+    """
+    # Keys made elsewhere may have lost the mark of й: here it counts for nothing.
+    return fold_words(bare_subject(_TOKEN.sub(" ", subject))).replace("й", "и")
 
 
 def bare_subject(subject: str) -> str:
