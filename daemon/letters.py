@@ -33,7 +33,7 @@ def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetim
         raise Held(f'the template "{draft.template}" is gone; write it again or: quietcrm outbox cancel {draft.id}')
     if draft.rep not in office.settings.team:
         raise Held(f'"{draft.rep}" is not of the team any more; quietcrm outbox cancel {draft.id}')
-    values, languages = template_values(session, office, draft, now)
+    values, languages = template_values(session, office, draft)
     language = choose_language(template, *languages)
     try:
         rendered = template.render(values, language, now=now, zone=office.settings.zone)

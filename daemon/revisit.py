@@ -1,4 +1,4 @@
-"""Reads mails again that matched nobody when they came, now that one of their addresses, domains or threads is known."""
+"""Reads mails again that matched nobody when they came, now that an address, domain or thread of theirs is known."""
 
 from __future__ import annotations
 

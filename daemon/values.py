@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -16,9 +15,7 @@ from store.customers import ContactRow, CustomerCard
 from store.tables import OutboxMail
 
 
-def template_values(
-    session: Session, office: Office, draft: OutboxMail, now: datetime
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def template_values(session: Session, office: Office, draft: OutboxMail) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Values for the template of a draft, and the languages to try: contact, mail, customer."""
     settings = office.settings
     card = customers.show(session, draft.customer_id) if draft.customer_id else None

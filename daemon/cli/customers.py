@@ -30,7 +30,7 @@ def propose(
     since: Annotated[str, typer.Option(help="Look back this far: 2y, 6m, 30d or a date.")] = "2y",
     as_json: AsJson = False,
 ) -> None:
-    """Suggest customers: outside addresses that the team wrote to, as CSV on stdout. Reads the mailboxes, stores nothing."""
+    """Suggest customers: whom the team wrote to, as CSV on stdout. Reads the mailboxes, stores nothing."""
     from daemon.proposing import propose_customers, write_csv
 
     given = invocation(context)

@@ -48,7 +48,7 @@ def reload(context: typer.Context, as_json: AsJson = False) -> None:
 
 def sync(
     context: typer.Context,
-    once: Annotated[
+    _once: Annotated[
         bool, typer.Option("--once", help="One pass over what is there, then end (the only way so far).")
     ] = True,
     account: Annotated[

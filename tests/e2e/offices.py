@@ -26,7 +26,7 @@ TEMPLATE = """\
 name: proposta
 subject: "Re: {{ mail.subject }}"
 ---
-{{ greeting }} {{ contact.first_name | or("") }}, obrigado pelo contato. Envio **amanhã** a proposta com todos os valores.
+{{ greeting }} {{ contact.first_name | or("") }}, obrigado pelo contato.\nEnvio **amanhã** a proposta com todos os valores.
 """
 
 RULES = """\
@@ -69,7 +69,9 @@ class TestOffice:
     def write(self) -> None:
         """Write the configuration and make the mailboxes."""
         accounts = "\n".join(self._account(rep) for rep in self.reps)
-        team = "\n".join(f"  {rep}: {{mail: {rep}@vendas.example, language: pt, name: {rep.title()}}}" for rep in self.reps)
+        team = "\n".join(
+            f"  {rep}: {{mail: {rep}@vendas.example, language: pt, name: {rep.title()}}}" for rep in self.reps
+        )
         text = dedent("""\
             company: {{name: Vendas, zone: America/Sao_Paulo, language: pt}}
             store: {store}

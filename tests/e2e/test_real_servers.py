@@ -108,9 +108,7 @@ def compare(office: Office, log: list[dict[str, Any]]) -> None:
     assert wrong == {}
     copies = {plain(name_of(message)): message.mailboxes for message in office.messages}
     short = {
-        named(entry)
-        for entry in log
-        if {one["account"] for one in entry["sightings"]} != copies[plain(named(entry))]
+        named(entry) for entry in log if {one["account"] for one in entry["sightings"]} != copies[plain(named(entry))]
     }
     assert short == set(), "copies not listed"
 
