@@ -26,7 +26,8 @@ TEMPLATE = """\
 name: proposta
 subject: "Re: {{ mail.subject }}"
 ---
-{{ greeting }} {{ contact.first_name | or("") }}, obrigado pelo contato.\nEnvio **amanhã** a proposta com todos os valores.
+{{ greeting }} {{ contact.first_name | or("") }}, obrigado pelo contato.
+Envio **amanhã** a proposta com todos os valores.
 """
 
 RULES = """\
