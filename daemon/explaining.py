@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from daemon.clock import SystemClock
 from daemon.office import Office
 from daemon.pipeline import Pipeline
 from daemon.reading import one_mail
-from rules.explain import explain
+from rules.explain import as_dict, explain
 from store import actions, customers, interactions, unmatched
 from store.engine import Store
 from store.errors import NotFound
@@ -74,11 +74,11 @@ def _pipeline(office: Office, store: Store, directory: Path) -> Pipeline:
 def _today(session: Session, pipeline: Pipeline, message: Message, rule: str | None) -> Explained:
     decision = pipeline.explain(session, message)
     names = {number: row.name for number, row in customers.facts(session, decision.match.customers).items()}
-    data = decision.as_dict()
     if rule is not None:
-        data["rules"] = [one for one in data["rules"] if one["rule"] == rule]
-    lines = explain(decision, message, pipeline.office.rules, names, rule=rule)
-    return Explained(lines=lines, data=data)
+        decision = replace(decision, traces=tuple(one for one in decision.traces if one.rule == rule))
+    office = pipeline.office
+    lines = explain(decision, message, office.rules, names, zone=office.settings.zone, now=SystemClock().now())
+    return Explained(lines=lines, data=as_dict(decision, message, office.rules, names))
 
 
 def _recorded(session: Session, number: int, entry: dict[str, Any]) -> Explained:
