@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from store import changes
 from store.errors import NotFound
 from store.folding import fold
+from store.gate import storable, storable_values
 from store.statements import LIKE_ESCAPE, among, insert_new, like, table
 from store.tables import (
     AddressRow,
@@ -286,6 +287,7 @@ _CONTACT_NAMES = [column.name for column in _CONTACT_COLUMNS]
 
 def add(session: Session, name: str, by: Actor, fields: Mapping[str, Any] | None = None) -> int:
     """A new customer; its id. `fields`: see CUSTOMER_FIELDS, all others go into the customer's free fields."""
+    name = storable(name)
     own, free = _split(fields or {}, CUSTOMER_FIELDS)
     values = {**_EMPTY_CUSTOMER, **own, "name": name, "name_key": fold(name), "fields": free, "created_at": by.now}
     number = int(session.execute(insert(_CUSTOMER).values(values).returning(_CUSTOMER.c.id)).scalar_one())
@@ -304,8 +306,9 @@ def add_contact(session: Session, customer_id: int, by: Actor, fields: Mapping[s
 
 def add_address(session: Session, contact_id: int, email: str, by: Actor, *, alias: bool = False) -> bool:
     """Give a contact an address; False if it has it. Older mails of that address become this contact's."""
-    key = email.strip().lower()
-    row = {"contact_id": contact_id, "email": email.strip(), "key": key, "alias": alias}
+    email = storable(email.strip())
+    key = email.lower()
+    row = {"contact_id": contact_id, "email": email, "key": key, "alias": alias}
     if not insert_new(session, _ADDRESS, [row], key=("contact_id", "key")):
         return False
     number = session.execute(
@@ -402,6 +405,7 @@ def _edit(
 
 
 def _split(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = storable_values(values)
     own = {name: value for name, value in values.items() if name in columns}
     free = {name: value for name, value in values.items() if name not in columns}
     return own, changes.plain(free)

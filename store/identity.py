@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import floor
 
 from connectors.model import Message
 from store.folding import fold
@@ -34,7 +35,7 @@ class Identity:
 def identity(message: Message) -> Identity:
     """The two identities of a mail, 32 hexadecimal digits each behind their prefix."""
     sender = message.sender.key if message.sender else ""
-    date = message.sent_at.strftime("%Y%m%d%H%M%S") if message.sent_at else _NO_DATE
+    date = str(floor(message.sent_at.timestamp())) if message.sent_at else _NO_DATE
     if message.message_id and not (message.sent_at and message.sender):
         content = ""
     else:

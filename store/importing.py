@@ -166,6 +166,7 @@ def plan_import(session: Session, rows: Sequence[SourceRow], *, public: Collecti
         planned = _plan_customer(group, known, plan)
         if planned is not None:
             plan.customers.append(planned)
+    plan.problems.sort(key=lambda problem: problem.line)
     return plan
 
 
@@ -174,18 +175,19 @@ def apply_import(session: Session, plan: ImportPlan, by: Actor) -> ImportReport:
     addresses: list[str] = []
     domains: list[str] = []
     for one in plan.customers:
-        if one.id is None:
-            one.id = customers.add(session, one.name, by, one.fields)
+        owner = one.id
+        if owner is None:
+            owner = customers.add(session, one.name, by, one.fields)
         elif one.fields:
-            customers.edit(session, one.id, one.fields, by)
+            customers.edit(session, owner, one.fields, by)
         for tag in one.tags:
-            customers.tag(session, one.id, tag, by)
-        domains += [domain for domain in one.domains if customers.add_domain(session, one.id, domain, by)]
+            customers.tag(session, owner, tag, by)
+        domains += [domain for domain in one.domains if customers.add_domain(session, owner, domain, by)]
         for contact in one.contacts:
             if contact.id is not None:
                 customers.edit_contact(session, contact.id, contact.fields, by)
                 continue
-            number = customers.add_contact(session, one.id, by, {"name": contact.name, **contact.fields})
+            number = customers.add_contact(session, owner, by, {"name": contact.name, **contact.fields})
             customers.add_address(session, number, contact.email, by)
             addresses.append(contact.email.lower())
     return ImportReport(counts=plan.counts(), new_addresses=tuple(addresses), new_domains=tuple(domains))
@@ -341,15 +343,20 @@ def _candidates(group: Sequence[_Row], known: _Known) -> list[int]:
 def _collect(
     planned: PlannedCustomer, row: _Row, old: customers.CustomerRow | None, known: _Known, plan: ImportPlan
 ) -> None:
-    before = (len(planned.fields), len(planned.tags), len(planned.domains), len(planned.contacts))
+    before = _size(planned, plan)
     _collect_fields(planned, row, old, plan)
     planned.tags += [tag for tag in row.tags if tag not in planned.tags and (old is None or tag not in old.tags)]
     if row.domain and row.domain not in planned.domains and planned.id not in known.domains.get(row.domain, ()):
         planned.domains.append(row.domain)
     same = _collect_contact(planned, row, known, plan)
-    after = (len(planned.fields), len(planned.tags), len(planned.domains), len(planned.contacts))
-    if same and before == after and row.line != planned.line:
+    if same and before == _size(planned, plan) and row.line != planned.line:
         plan.duplicates.append(ImportProblem(row.line, f"says nothing new about {planned.name!r}"))
+
+
+def _size(planned: PlannedCustomer, plan: ImportPlan) -> tuple[int, ...]:
+    """Grows with whatever a row adds to the plan."""
+    parts = (planned.fields, planned.tags, planned.domains, planned.contacts, plan.problems)
+    return tuple(len(part) for part in parts)
 
 
 def _collect_fields(planned: PlannedCustomer, row: _Row, old: customers.CustomerRow | None, plan: ImportPlan) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from connectors.model import Message
+from connectors.model import Address, Message
+from store.gate import storable, storable_values
 from store.identity import Identity, subject_key
 from store.statements import among, insert_new, is_sqlite, table, upsert
 from store.tables import AddressRow, Contact, Customer, Interaction, InteractionCustomer, Participant, Sighting, Trace
@@ -274,6 +275,7 @@ def _insert(session: Session, rows: Sequence[NewInteraction], ids: Sequence[int]
 
 def _values(number: int, row: NewInteraction) -> dict[str, Any]:
     mail = row.message
+    sender = mail.sender or _NOBODY
     return {
         "id": number,
         "identity": row.identity.key,
@@ -283,14 +285,14 @@ def _values(number: int, row: NewInteraction) -> dict[str, Any]:
         "direction": row.direction,
         "at": mail.received_at,
         "sent_at": mail.sent_at,
-        "message_id": mail.message_id,
-        "thread": mail.references[0] if mail.references else mail.in_reply_to or mail.message_id,
-        "subject": mail.subject,
-        "text": "" if row.headers_only else mail.text,
-        "sender": mail.sender.key if mail.sender else "",
-        "sender_name": mail.sender.name if mail.sender else "",
-        "attachments": [[part.name, part.content_type, part.size] for part in mail.attachments],
-        "headers": [list(pair) for pair in row.headers],
+        "message_id": storable(mail.message_id),
+        "thread": storable(mail.references[0] if mail.references else mail.in_reply_to or mail.message_id),
+        "subject": storable(mail.subject),
+        "text": "" if row.headers_only else storable(mail.text),
+        "sender": storable(sender.key),
+        "sender_name": storable(sender.name),
+        "attachments": [[storable(part.name), storable(part.content_type), part.size] for part in mail.attachments],
+        "headers": [[storable(name), storable(value)] for name, value in row.headers],
         "size": mail.size,
         "rep": row.rep,
         "logged_by": row.logged_by,
@@ -298,6 +300,9 @@ def _values(number: int, row: NewInteraction) -> dict[str, Any]:
         "backfill": row.backfill,
         "created_at": row.created_at,
     }
+
+
+_NOBODY = Address("")
 
 
 def _links(number: int, row: NewInteraction) -> list[dict[str, Any]]:
@@ -320,15 +325,15 @@ def _participants(number: int, row: NewInteraction) -> list[dict[str, Any]]:
         ("bcc", mail.bcc),
     ):
         for person in people:
-            if person is None or (role, person.key) in seen:
+            if person is None or (role, key := storable(person.key)) in seen:
                 continue
-            seen[role, person.key] = {
+            seen[role, key] = {
                 "interaction_id": number,
                 "role": role,
-                "key": person.key,
-                "email": person.email,
-                "name": person.name,
-                "contact_id": row.contacts.get(person.key),
+                "key": key,
+                "email": storable(person.email),
+                "name": storable(person.name),
+                "contact_id": row.contacts.get(key),
             }
     return list(seen.values())
 
@@ -337,7 +342,8 @@ def _trace(number: int, row: NewInteraction) -> dict[str, Any] | None:
     data = compact_trace(row.trace) if row.trace else None
     if data is None:
         return None
-    return {"interaction_id": number, "config_hash": row.config_hash, "at": row.created_at, "data": data}
+    kept = storable_values(data)
+    return {"interaction_id": number, "config_hash": row.config_hash, "at": row.created_at, "data": kept}
 
 
 def _add(session: Session, into: Table, values: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from connectors.model import Unreadable
+from store.gate import storable
 from store.statements import among, insert_new, table
 from store.tables import Quarantine
 
@@ -25,7 +26,7 @@ def put(session: Session, mail: Unreadable, now: datetime) -> int:
     place = _at(mail.account, mail.folder, mail.ref)
     if insert_new(session, _QUARANTINE, [_values(mail, now)], key=("account", "folder", "ref")):
         return 1
-    again: dict[str, Any] = {"stage": mail.stage, "reason": mail.reason, "settled_at": None}
+    again: dict[str, Any] = {"stage": mail.stage, "reason": storable(mail.reason), "settled_at": None}
     if mail.raw:
         again["raw"] = mail.raw[:MAX_RAW]
     session.execute(update(_QUARANTINE).where(*place).values(**again, attempts=_QUARANTINE.c.attempts + 1))
@@ -86,11 +87,11 @@ def _values(mail: Unreadable, now: datetime) -> dict[str, Any]:
         "folder": mail.folder,
         "ref": mail.ref,
         "stage": mail.stage,
-        "reason": mail.reason,
+        "reason": storable(mail.reason),
         "attempts": 1,
         "raw": mail.raw[:MAX_RAW],
         "size": mail.size,
-        "message_id": mail.message_id,
+        "message_id": storable(mail.message_id),
         "received_at": mail.received_at,
         "created_at": now,
     }

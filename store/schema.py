@@ -15,7 +15,7 @@ HEAD = "0001"
 """The schema this release works with."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_CHAIN = ("0001",)
+REVISIONS = ("0001",)
 """All revisions, oldest first; a test holds it to the files in migrations/versions."""
 
 
@@ -118,7 +118,7 @@ def tables_of_all_releases() -> tuple[str, ...]:
 
 def refuse_newer(found: str) -> None:
     """Raise StoreNewer for a revision that this release does not know."""
-    if found and found not in _CHAIN:
+    if found and found not in REVISIONS:
         raise StoreNewer(
             f"the store was made by a newer quietcrm (schema {found}, this one knows {HEAD})",
             hint="install the newer release again, or restore a backup made by this one",

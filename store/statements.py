@@ -55,7 +55,8 @@ def insert_new(
         return 0
     make = sqlite_insert if is_sqlite(session) else postgresql_insert
     statement = make(into).on_conflict_do_nothing(index_elements=list(key) if key else None)
-    return _rowcount(session.connection().execute(statement, list(rows)))
+    result = session.connection().execute(statement, list(rows), execution_options={"preserve_rowcount": True})
+    return int(result.rowcount)
 
 
 def upsert(
@@ -75,7 +76,3 @@ def upsert(
 def like(text: str) -> str:
     """`text` with LIKE's own signs made harmless (use with escape=LIKE_ESCAPE)."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _rowcount(result: Any) -> int:
-    return int(result.rowcount)
