@@ -10,10 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from heapq import merge
+from itertools import islice
 from typing import Protocol
 
 from connectors.errors import CursorExpired, Misconfigured
@@ -55,7 +58,7 @@ class Shelf(Protocol):
         ...
 
     def entries(self, folder: Folder) -> Sequence[Entry]:
-        """The mails in a folder, in any order. Raises OSError."""
+        """The mails in a folder, in any order. The very same object again says that nothing changed. Raises OSError."""
         ...
 
     def load(self, folder: Folder, entry: Entry) -> Content | None:
@@ -73,6 +76,19 @@ class _Shelved:
     done: int = 0
     total: int = 0
     late: set[bytes] = field(default_factory=set)
+    packed: str = ""
+    """`known` as it is saved, "" when it has changed since."""
+
+
+@dataclass(slots=True)
+class _Listing:
+    """A folder's entries, oldest first, with their hashes. `given` is what the shelf gave, to see if it is the same."""
+
+    folder: Folder
+    given: Sequence[Entry]
+    entries: list[Entry]
+    hashes: list[bytes]
+    present: set[bytes]
 
 
 _TOP = Entry(1 << 62, "")
@@ -97,6 +113,8 @@ class ShelfSource:
         self._since = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) * 10**9 if since else 0
         self._only = tuple(only)
         self._skip = tuple(skip)
+        self._listed: _Listed = {}
+        self._last: tuple[Cursor | None, _Places] = (None, {})
 
     @property
     def account(self) -> str:
@@ -114,25 +132,24 @@ class ShelfSource:
 
     def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
         """Read up to `limit` messages: new ones of every folder first, else the next older ones."""
-        position = _load(cursor, self._account)
+        position = self._position(cursor)
         folders = choose_folders(list(self._shelf.folders()), self._only, self._skip)
-        listed = {folder.key: (folder, self._list(folder)) for folder in folders}
+        listed = {folder.key: self._list(folder) for folder in folders}
+        self._listed = listed
         _settle(position, listed)
-        work = list(_live(position, listed))
-        backfill = not work
+        window = list(islice(_live(position, listed), max(1, limit)))
+        backfill = not window
         if backfill:
-            work = list(_past(position, listed, self._since))
-        window = work[: max(1, limit)]
+            window = list(islice(_past(position, listed, self._since), max(1, limit)))
         read, items, unreadable = self._read(window)
         _advance(position, window[:read], backfill)
-        if backfill:
-            _finish(position, {folder.key for folder, _ in work[read:]})
-        more = len(work) > read or (not backfill and any(_past(position, listed, self._since)))
+        _finish(position, listed, self._since)
+        self._last = (_save(position), position)
         return Batch(
             items=tuple(items),
             unreadable=tuple(unreadable),
-            cursor=_save(position),
-            more=more,
+            cursor=self._last[0],
+            more=any(place.low is not None for place in position.values()) or any(_live(position, listed)),
             backfill=backfill and bool(window),
             folders=tuple(folder.name for folder in folders),
             progress=_progress(position),
@@ -143,7 +160,10 @@ class ShelfSource:
         wanted = set(places)
         folders = [folder for folder in self._shelf.folders() if folder.name in {name for name, _ in wanted}]
         window = [
-            (folder, entry) for folder in folders for entry in self._list(folder) if (folder.name, entry.ref) in wanted
+            (folder, entry)
+            for folder in folders
+            for entry in self._list(folder).entries
+            if (folder.name, entry.ref) in wanted
         ]
         found: list[Message | Unreadable] = []
         while window:
@@ -155,9 +175,20 @@ class ShelfSource:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _list(self, folder: Folder) -> list[Entry]:
+    def _position(self, cursor: Cursor | None) -> _Places:
+        """The saved position; the one just returned is at hand and need not be read again."""
+        last, self._last = self._last, (None, {})
+        return last[1] if cursor is not None and last[0] == cursor else _load(cursor, self._account)
+
+    def _list(self, folder: Folder) -> _Listing:
         try:
-            return list(self._shelf.entries(folder))
+            given = self._shelf.entries(folder)
+            before = self._listed.get(folder.key)
+            if before and before.given is given:
+                return before
+            entries = sorted(given)
+            hashes = [_hash(entry.ref) for entry in entries]
+            return _Listing(folder, given, entries, hashes, set(hashes))
         except OSError as error:
             raise Misconfigured(
                 self._account, f"folder {folder.name} cannot be listed: {error.strerror}", hint="check its permissions"
@@ -217,7 +248,7 @@ class ShelfSource:
         )
 
 
-_Listed = dict[str, tuple[Folder, list[Entry]]]
+_Listed = dict[str, _Listing]
 _Places = dict[str, _Shelved]
 
 
@@ -229,32 +260,39 @@ def _settle(position: _Places, listed: _Listed) -> None:
     """New folders get their baseline, vanished folders and entries leave."""
     for key in position.keys() - listed.keys():
         del position[key]
-    for key, (_, entries) in listed.items():
-        present = {_hash(entry.ref) for entry in entries}
-        if key in position:
-            position[key].known &= present
-        else:
-            position[key] = _Shelved(present, _TOP if entries else None, 0, len(entries))
+    for key, listing in listed.items():
+        place = position.get(key)
+        if place is None:
+            low = _TOP if listing.entries else None
+            position[key] = _Shelved(set(listing.present), low, 0, len(listing.entries))
+        elif not place.known <= listing.present:
+            place.known &= listing.present
+            place.packed = ""
 
 
 def _live(position: _Places, listed: _Listed) -> Iterator[tuple[Folder, Entry]]:
     """Entries that were not there at the last look, oldest first."""
-    for key, (folder, entries) in listed.items():
+    for key, listing in listed.items():
         known = position[key].known
-        yield from ((folder, entry) for entry in sorted(entries) if _hash(entry.ref) not in known)
+        if len(known) < len(listing.present):
+            pairs = zip(listing.entries, listing.hashes, strict=True)
+            yield from ((listing.folder, entry) for entry, name in pairs if name not in known)
 
 
 def _past(position: _Places, listed: _Listed, since: int) -> Iterator[tuple[Folder, Entry]]:
     """What is left of the back-fill, newest first over all folders."""
-    waiting = []
-    for key, (folder, entries) in listed.items():
-        low = position[key].low
-        if low is not None:
-            due = position[key].known - position[key].late
-            waiting += [
-                (folder, entry) for entry in entries if since <= entry.at and entry < low and _hash(entry.ref) in due
-            ]
-    yield from sorted(waiting, key=lambda pair: pair[1], reverse=True)
+    ranges = [_past_of(position[key], listing, since) for key, listing in listed.items()]
+    return merge(*ranges, key=lambda pair: pair[1], reverse=True)
+
+
+def _past_of(place: _Shelved, listing: _Listing, since: int) -> Iterator[tuple[Folder, Entry]]:
+    if place.low is None:
+        return
+    for index in range(bisect_left(listing.entries, place.low) - 1, -1, -1):
+        if listing.entries[index].at < since:
+            return
+        if listing.hashes[index] in place.known and listing.hashes[index] not in place.late:
+            yield listing.folder, listing.entries[index]
 
 
 def _advance(position: _Places, dealt_with: list[tuple[Folder, Entry]], backfill: bool) -> None:
@@ -265,13 +303,15 @@ def _advance(position: _Places, dealt_with: list[tuple[Folder, Entry]], backfill
             place.done += 1
         else:
             place.known.add(_hash(entry.ref))
+            place.packed = ""
             if place.low is not None and entry < place.low:
                 place.late.add(_hash(entry.ref))
 
 
-def _finish(position: _Places, waiting: set[str]) -> None:
+def _finish(position: _Places, listed: _Listed, since: int) -> None:
+    """Folders whose back-fill has nothing left are done with it."""
     for key, place in position.items():
-        if place.low is not None and key not in waiting:
+        if place.low is not None and not any(_past_of(place, listed[key], since)):
             place.low, place.total = None, place.done
             place.late.clear()
 
@@ -297,7 +337,7 @@ def _load(cursor: Cursor | None, account: str) -> _Places:
 
 def _place(known: str, low: list[object] | None, done: int, total: int, late: str) -> _Shelved:
     entry = Entry(int(str(low[0])), str(low[1])) if low else None
-    return _Shelved(_unpack(known), entry, done, total, _unpack(late))
+    return _Shelved(_unpack(known), entry, done, total, _unpack(late), known)
 
 
 def _unpack(text: str) -> set[bytes]:
@@ -310,9 +350,11 @@ def _pack(hashes: set[bytes]) -> str:
 
 
 def _save(position: _Places) -> Cursor:
+    for place in position.values():
+        place.packed = place.packed or _pack(place.known)
     folders = {
         key: [
-            _pack(place.known),
+            place.packed,
             [place.low.at, place.low.ref] if place.low else None,
             place.done,
             place.total,

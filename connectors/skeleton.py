@@ -9,10 +9,11 @@ If mails lie somewhere as whole files, a `connectors.shelf.Shelf` with three met
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectors.errors import Unavailable
-from connectors.model import Batch, Cursor
+from connectors.model import Batch, Cursor, Message, Unreadable
 from connectors.protocols import Parser
 
 __all__ = ["SkeletonSettings", "SkeletonSource"]
@@ -51,6 +52,10 @@ class SkeletonSource:
         - Translate the library's errors in one context manager; only a refused login is `AuthRejected`.
         - The new cursor goes out with the items. Unreadable text there is `CursorExpired`.
         """
+        raise self._unfinished()
+
+    def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
+        """Optional: read the mails at (folder name, ref) once more, whatever their age; gone ones are left out."""
         raise self._unfinished()
 
     def close(self) -> None:

@@ -77,12 +77,13 @@ class Reader:
         self._account = link.settings.account
         self._suspects: Counter[tuple[str, int, int]] = Counter()
 
-    def read(self, folder: Folder, uidvalidity: int, uids: Sequence[int]) -> Harvest:
+    def read(self, folder: Folder, uidvalidity: int, uids: Sequence[int], *, any_age: bool = False) -> Harvest:
         """Read these mails of the open folder, in this order; stops early after 32 MB (see `Harvest.reached`).
+        Those from before `since` are passed over unless `any_age`.
 
         Raises ConnectorError only when nothing at all could be read: what came before a failure is kept.
         """
-        run = _Run(self._link, self._parser, self._suspects, folder, uidvalidity, self._since)
+        run = _Run(self._link, self._parser, self._suspects, folder, uidvalidity, _EPOCH if any_age else self._since)
         harvest = Harvest()
         try:
             with translated(self._account, self._link.where):

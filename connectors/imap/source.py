@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.errors import Misconfigured, OtherMailbox, Unavailable
@@ -18,7 +18,7 @@ from connectors.imap.reader import Harvest, Reader
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Refused
-from connectors.model import Batch, Cursor, FolderRole
+from connectors.model import Batch, Cursor, FolderRole, Message, Unreadable
 from connectors.protocols import Parser
 
 __all__ = ["ImapSource"]
@@ -89,6 +89,36 @@ class ImapSource:
         except BaseException:
             self._link.abandon()  # what is on the line now belongs to no question
             raise
+
+    def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
+        """Read the mails at (folder name, "UIDVALIDITY:UID") again; what is no longer there is left out."""
+        try:
+            with translated(self.account, self._link.where):
+                folders = {folder.name: folder for folder in self._link.connection().list_folders()[0]}
+                found: list[Message | Unreadable] = []
+                for name in dict.fromkeys(name for name, _ in places):
+                    if name in folders:
+                        found += self._reread(folders[name], {ref for folder, ref in places if folder == name})
+                return tuple(found)
+        except BaseException:
+            self._link.abandon()
+            raise
+
+    def _reread(self, folder: Folder, refs: set[str]) -> list[Message | Unreadable]:
+        try:
+            uidvalidity = self._link.connection().examine(folder.key).uidvalidity
+        except Refused:
+            return []
+        parts = [ref.split(":") for ref in refs if ref.startswith(f"{uidvalidity}:")]
+        uids = sorted(int(part[1]) for part in parts if len(part) == 2 and part[1].isdigit())
+        found: list[Message | Unreadable] = []
+        while uids:
+            harvest = self._reader.read(folder, uidvalidity, uids, any_age=True)
+            found += [*harvest.items, *harvest.unreadable]
+            uids = uids[len(harvest.reached) :]
+            if self._link.connection().open_key != folder.key:  # the line broke: the folder has to be opened again
+                self._link.reopen(folder.key, uidvalidity)
+        return found
 
     def close(self) -> None:
         """Close both connections. The source connects again when asked."""

@@ -7,6 +7,7 @@ A mail is named by the unique part of its file name, which outlives flags and th
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
@@ -18,6 +19,10 @@ __all__ = ["FLAGS", "MaildirShelf", "unique_name"]
 FLAGS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 
 
+_SETTLED = 2_000_000_000
+"""Nanoseconds after which a folder's time stamp can be trusted."""
+
+
 class MaildirShelf:
     """The mails of one Maildir."""
 
@@ -25,6 +30,7 @@ class MaildirShelf:
         self._account = account
         self._root = path
         self._paths: dict[tuple[str, str], Path] = {}
+        self._listings: dict[str, tuple[tuple[int, int], list[Entry]]] = {}
 
     def folders(self) -> list[Folder]:
         """The Inbox and every sub-folder, Maildir++ names ("." between levels) or plain nested Maildirs."""
@@ -41,7 +47,25 @@ class MaildirShelf:
         return give_purposes([*inbox, *found, *nested])
 
     def entries(self, folder: Folder) -> list[Entry]:
-        """All mails of a folder, new and seen."""
+        """All mails of a folder, new and seen; listed again only if new/ or cur/ changed."""
+        looked_at = time.time_ns()
+        state = self._state(folder)
+        known = self._listings.get(folder.key)
+        if known and known[0] == state:
+            return known[1]
+        listed = self._list(folder)
+        # A folder that changed a moment ago may change again within the same tick of its time stamp.
+        if max(state) < looked_at - _SETTLED:
+            self._listings[folder.key] = (state, listed)
+        else:
+            self._listings.pop(folder.key, None)
+        return listed
+
+    def _state(self, folder: Folder) -> tuple[int, int]:
+        path = self._root / folder.key
+        return ((path / "new").stat().st_mtime_ns, (path / "cur").stat().st_mtime_ns)
+
+    def _list(self, folder: Folder) -> list[Entry]:
         entries = {}
         for place in ("new", "cur"):
             with os.scandir(self._root / folder.key / place) as listing:
@@ -62,7 +86,7 @@ class MaildirShelf:
         path = self._paths.get((folder.key, entry.ref))
         content = load_file(path, _flags(path.name)) if path else None
         if content is None:  # renamed since it was listed: a flag was set, or it went from new to cur
-            self.entries(folder)
+            self._list(folder)
             path = self._paths.get((folder.key, entry.ref))
             content = load_file(path, _flags(path.name)) if path else None
         return content

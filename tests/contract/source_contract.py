@@ -14,7 +14,7 @@ from plain_parser import PlainParser
 
 from connectors.errors import CursorExpired
 from connectors.model import Batch, Cursor, FolderRole, Message
-from connectors.protocols import Source
+from connectors.protocols import Rereader, Source
 
 FIRST = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -234,6 +234,24 @@ class SourceContract:
             source.fetch(Cursor(cursor), limit=5)
         assert caught.value.hint
         source.close()
+
+    def test_single_mails_are_read_again(self, parser: PlainParser) -> None:
+        self.fill(6)
+        self.add_mail(mail("s"), folder=self.sent)
+        source = self.make_source(parser)
+        run = read_all(source)
+        wanted = [item for item in run.items if item.message_id[:2] in ("m2", "m5", "ms")]
+        places = [(item.folder, item.ref) for item in wanted]
+        other = self.make_source(parser, since=date(2027, 1, 1))
+        assert isinstance(other, Rereader)
+        again = other.reread([*places, ("INBOX", "1:999999"), ("INBOX", "no ref"), ("No such folder", "1:1")])
+        assert sorted(item.message_id for item in again if isinstance(item, Message)) == sorted(
+            item.message_id for item in wanted
+        )
+        assert {(item.folder, item.ref) for item in again} == set(places)
+        assert read_all(source, run.cursor).ids == []
+        source.close()
+        other.close()
 
     def test_check_says_what_is_read(self, parser: PlainParser) -> None:
         self.fill(3)
