@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from connectors.model import Batch, Cursor, Kind, Message, Unreadable
@@ -29,7 +30,7 @@ from rules.decision import Decision, Direction, Outcome
 from rules.engine import evaluate
 from rules.facts import CustomerFacts, Directory, Moment, Thread
 from rules.office import office_of
-from store import accounts, actions, interactions, quarantine, suppressions, unmatched
+from store import accounts, actions, customers, interactions, quarantine, suppressions, unmatched
 from store.engine import Store
 from store.errors import StoreError
 from store.hashing import HashKey
@@ -38,6 +39,9 @@ from store.interactions import NewInteraction, Touch
 from store.unmatched import NewUnmatched
 
 log = structlog.get_logger()
+
+_OF_THE_STORE = (StoreError, OperationalError, InterfaceError)
+"""Errors that no single mail is to blame for: the whole batch waits."""
 
 OWN_HEADER = "x-quietcrm"
 OWN_MAIL = ("reminder", "notice")
@@ -62,6 +66,7 @@ class Work:
     touches: list[Touch] = field(default_factory=list)
     strangers: list[NewUnmatched] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    unowned: set[int] = field(default_factory=set)
 
 
 class Pipeline:
@@ -169,10 +174,9 @@ class Pipeline:
                 work.counts.unmatched += 1
             else:
                 work.counts.skipped[decision.outcome.value] += 1
-        except StoreError:
+        except _OF_THE_STORE:
             raise
         except Exception as error:
-            log.error("message.failed", account=work.account, ref=message.ref, exc_info=error)
             self._put_aside(work, message, error)
 
     def _log(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
@@ -186,12 +190,12 @@ class Pipeline:
         if decision.actions:
             self._act(work, message, who, decision)
         else:
-            customers = decision.match.customers
-            work.rows.append(_row(work, message, who, decision, customers, contact_ids(work.directory, message)))
-            self._remember(work, message, decision, customers)
-            if work.promised.intersection(customers):
+            numbers = decision.match.customers
+            work.rows.append(_row(work, message, who, decision, numbers, contact_ids(work.directory, message)))
+            self._remember(work, message, decision, numbers)
+            if work.promised.intersection(numbers):
                 settle(work.session, work.office.settings, message, decision, work.now)
-        if any(reason.startswith("header only") for reason in message.degraded):
+        if _is_header_only(message):
             work.counts.degraded += 1
         else:
             work.counts.logged += 1
@@ -226,20 +230,23 @@ class Pipeline:
             contact_id=match.contact.id if match.contact else None,
         )
 
-    def _remember(self, work: Work, message: Message, decision: Decision, customers: tuple[int, ...]) -> None:
+    def _remember(self, work: Work, message: Message, decision: Decision, numbers: tuple[int, ...]) -> None:
         """Let later mails of the batch see this one: as part of their thread, and as the customer's last mail."""
         if message.kind is Kind.HUMAN:
             contact = decision.match.contact
             people = (contact.id,) if contact else ()
             direction = decision.direction.value
             work.touches.append(
-                Touch(at=message.received_at, direction=direction, customer_ids=customers, contact_ids=people)
+                Touch(at=message.received_at, direction=direction, customer_ids=numbers, contact_ids=people)
             )
+            if decision.direction is Direction.OUT and work.rep:
+                known = work.directory.customers
+                work.unowned |= {one for one in numbers if one not in known or not known[one].owner}
         if message.message_id and isinstance(work.directory.threads, dict):
-            thread = Thread(customers=customers, subject_key=subject_key(message.subject))
+            thread = Thread(customers=numbers, subject_key=subject_key(message.subject))
             work.directory.threads.setdefault(message.message_id, thread)
         if message.kind is Kind.HUMAN and isinstance(work.directory.customers, dict):
-            for number in customers:
+            for number in numbers:
                 _touch_facts(work.directory.customers, number, message.received_at, decision.direction)
 
     def _stranger(self, message: Message, who: Identity, decision: Decision) -> NewUnmatched:
@@ -262,16 +269,36 @@ class Pipeline:
         )
 
     def _flush(self, work: Work) -> None:
-        rows, work.rows = work.rows, []
-        interactions.record(work.session, rows)
+        rows, work.rows = self._record(work, work.rows), []
         interactions.touch(work.session, work.touches)
         work.touches = []
+        for number in work.unowned:
+            customers.owner_if_none(work.session, number, work.rep)
+        work.unowned = set()
         unmatched.remember(work.session, work.strangers)
         work.strangers = []
         if rows:
             unmatched.forget_identities(work.session, [self._key.identity(row.identity.key) for row in rows])
             answered = [self._key.message(row.message.message_id) for row in rows if row.message.message_id]
             unmatched.make_due(work.session, answered)
+
+    def _record(self, work: Work, rows: list[NewInteraction]) -> list[NewInteraction]:
+        """Write rows in bulk; if one of them errs, one by one, and that one goes aside. Those that were written."""
+        if not rows:
+            return rows
+        try:
+            with work.session.begin_nested():
+                interactions.record(work.session, rows)
+        except _OF_THE_STORE:
+            raise
+        except Exception as error:
+            if len(rows) > 1:
+                return [one for row in rows for one in self._record(work, [row])]
+            counted = "degraded" if _is_header_only(rows[0].message) else "logged"
+            setattr(work.counts, counted, getattr(work.counts, counted) - 1)
+            self._put_aside(work, rows[0].message, error)
+            return []
+        return rows
 
     # --- what could not be read or written --------------------------------------------------------------------------
 
@@ -296,6 +323,7 @@ class Pipeline:
         return ""
 
     def _put_aside(self, work: Work, message: Message, error: Exception) -> None:
+        log.error("message.failed", account=work.account, ref=message.ref, exc_info=error)
         failed = Unreadable(
             account=message.account,
             folder=message.folder,
@@ -316,7 +344,7 @@ def _row(
     message: Message,
     who: Identity,
     decision: Decision,
-    customers: tuple[int, ...],
+    numbers: tuple[int, ...],
     contacts: dict[str, int],
     rungs: dict[int, str] | None = None,
 ) -> NewInteraction:
@@ -326,7 +354,7 @@ def _row(
         identity=who,
         kind=message.kind.value,
         direction=decision.direction.value,
-        customers=[(number, rungs.get(number, "")) for number in customers],
+        customers=[(number, rungs.get(number, "")) for number in numbers],
         contacts=contacts,
         rep=work.rep,
         logged_by=decision.logged_by,
@@ -337,6 +365,10 @@ def _row(
         config_hash=work.office.hash,
         created_at=work.now,
     )
+
+
+def _is_header_only(message: Message) -> bool:
+    return any(reason.startswith("header only") for reason in message.degraded)
 
 
 def _touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, direction: Direction) -> None:

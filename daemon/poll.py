@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -29,6 +29,7 @@ from store.engine import Store
 log = structlog.get_logger()
 
 BATCH = 500
+NEW_FOLDER = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -96,10 +97,11 @@ class Poller:
         return total
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
-        started = self._clock.now()
-        cursor = self._pipeline.start(self.account, started)
+        now = self._clock.now()
+        cursor = self._pipeline.start(self.account, now)
+        since = self._new_folders_since(now)
         for batch in self._batches(cursor):
-            counts = self._pipeline.handle(self.account, batch, since=started)
+            counts = self._pipeline.handle(self.account, batch, since=since)
             self.behind = batch.more
             total.add(counts)
             if progress:
@@ -108,6 +110,14 @@ class Poller:
                 break
             self._slow_down(batch)
         self._succeeded()
+
+    def _new_folders_since(self, now: datetime) -> datetime:
+        """Baseline of folders that are new in this pass: the last pass, since a rep may have made the folder and a
+        filter filled it meanwhile; but never long ago, since an admin may have begun to watch an old folder."""
+        with self._store.session() as session:
+            row = accounts.load(session, self.account)
+        last = row.last_success_at if row else None
+        return max(last, now - NEW_FOLDER) if last else now
 
     def _batches(self, cursor: Cursor | None) -> Iterator[Batch]:
         with ThreadPoolExecutor(1, thread_name_prefix=f"fetch-{self.account}") as fetcher:
