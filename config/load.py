@@ -40,7 +40,7 @@ def parse_settings(path: Path, text: str, problems: list[Problem]) -> Settings |
         return None
     problems.extend(check_references(root, path.parent))
     try:
-        return Settings.model_validate(plain(root), context={"directory": path.parent})
+        return Settings.model_validate(plain(root), context={"directory": path.parent.resolve()})
     except ValidationError as error:
         problems.extend(explain_errors(error, root, text.split("\n")))
         return None
