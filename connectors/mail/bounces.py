@@ -52,7 +52,7 @@ class Verdict:
 
 
 _DAEMON = re.compile(
-    r"(?:mailer[-_]?daemon|mail[-_]daemon|mdaemon|postmaster|post[-_]master|mailerdaemon|maildaemon|daemon|"
+    r"(?:mailer[-_]?daemon|mail[-_.]?(?:svc|service|server|gateway|gw)|mail[-_]daemon|mdaemon|postmaster|post[-_]master|mailerdaemon|maildaemon|daemon|"
     r"mailadm|mail[-_ ]?delivery|bounce[sd]?|"
     r"microsoftexchange\w*|e500_smtp_mail_service|imss|amavis|mailsystem|system[-_]?administrator|"
     r"symantec_antivirus_for_smtp_gateways|smtpd?)\b",
@@ -98,8 +98,13 @@ _STRONG = re.compile(
     re.IGNORECASE,
 )
 _ABOUT_MAIL = re.compile(
-    r"original message|message removed|undeliverable to|mailbox|"
-    r"(?:mail|message|recipient)[^.\n]{0,60}(?:could not|not be|was not|undeliver|been delayed|rejected|failed)",
+    r"original message|message removed|undeliverable to|mailbox|failed (?:addresses|recipients)|automatically rejected|"
+    r"recipient\(s\)|following (?:recipient|address)|smtp|mail delivery|user unknown|not listed in|delivery "
+    r"(?:userid|problems)|"
+    r"(?:mail|message|recipient)[^.\n]{0,60}(?:could not|couldn't|not (?:been |be "
+    r")?(?:delivered|sent)|undeliver|been delayed|"
+    r"rejected|failed)|(?:nachricht|mensage[mn]|mensaje|message|сообщение|письмо)[^.\n]{0,40}(?:nicht|não|no "
+    r"se|pas|не) ",
     re.IGNORECASE,
 )
 _DELAYED = re.compile(
@@ -146,13 +151,9 @@ def _is_refusal(report: Report) -> bool:
     return "rejected" in report.subject.lower() or "automatically rejected" in report.text[:2000]
 
 
-def may_be_report(headers: Headers, sender: Address | None, subject: str, top: str, *, returned: bool) -> bool:
+def may_be_report(headers: Headers, sender: Address | None, subject: str, report: str, *, returned: bool) -> bool:
     """A cheap first look at the header: could this be a delivery report at all?"""
-    if (
-        top.startswith("multipart/report")
-        or headers.raw(b"x-failed-recipients")
-        or headers.raw(b"x-ms-exchange-message-is-ndr")
-    ):
+    if report or headers.raw(b"x-failed-recipients") or headers.raw(b"x-ms-exchange-message-is-ndr"):
         return True
     if headers.raw(b"x-amz-sns-message-id") or (returned and _is_robot(sender)):
         return True

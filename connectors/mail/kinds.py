@@ -16,14 +16,14 @@ __all__ = ["Signs", "classify"]
 
 @dataclass(slots=True)
 class Signs:
-    """What the decision rests on. `calendar` is the METHOD of a text/calendar part, `top` the mail's content type with
-    its report-type."""
+    """What the decision rests on. `calendar` is the METHOD of a text/calendar part, `report` the
+    report-type of a multipart/report."""
 
     headers: Headers
     sender: Address | None
     subject: str
     text: str
-    top: str = ""
+    report: str = ""
     calendar: str = ""
     feedback: bool = False
     bounced: bool = False
@@ -55,14 +55,16 @@ _AWAY_SUBJECT = re.compile(
 _AWAY_TEXT = re.compile(
     r"out[- ]of[- ](?:the[- ])?office|(?:on|taking) (?:\w+ )?(?:vacation|holiday|leave|pto)\b|annual leave|"
     r"(?:maternity|parental|paternity|sick) leave|away from (?:the |my )?(?:office|desk|e-?mail|computer)|"
-    r"(?:be|am|i'm) (?:currently )?(?:away|travell?ing|absent|unavailable)|limited access to (?:my )?e-?mail|"
+    r"(?:i am|i'm|i will be|i'll be) (?:currently )?(?:travell?ing|absent|unavailable)|(?:be|am|i'm) (?:currently "
+    r")?away\b|limited access to (?:my )?e-?mail|"
     r"no access to (?:my )?e-?mail|return(?:ing)? to the office|not in the office|"
-    r"fora d[oe] escrit[oó]rio|de f[eé]rias|em f[eé]rias|ausente|licen[cç]a|estarei de volta|sem acesso|"
-    r"volto (?:dia|em|no)|retorno (?:dia|em|no|ao)|em viagem|"
-    r"fuera de (?:la )?oficina|de vacaciones|estar[eé] ausente|de baja|vuelvo el|regreso|"
+    r"fora d[oe] escrit[oó]rio|de f[eé]rias|em f[eé]rias|ausente|de licen[cç]a|licen[cç]a[- "
+    r"](?:m[eé]dica|maternidade|paternidade)|estarei de volta|sem acesso ao (?:meu )?e-?mail|"
+    r"volto (?:dia|em|no)|retorno (?:dia|no dia|em \d|ao (?:trabalho|escrit[oó]rio))|em viagem|"
+    r"fuera de (?:la )?oficina|de vacaciones|estar[eé] ausente|de baja|vuelvo el|regreso (?:el|al)\b|"
     r"nicht im b[uü]ro|im urlaub|abwesend|au[sß]er haus|nicht erreichbar|wieder (?:im b[uü]ro|erreichbar|"
-    r"f[uü]r sie)|elternzeit|krank|"
-    r"en cong[eé]|en vacances|absent|de retour (?:le|au)|hors du bureau|"
+    r"f[uü]r sie)|elternzeit|krankgeschrieben|krankheit|"
+    r"en cong[eé]|en vacances|absente?\b|de retour (?:le|au)|hors du bureau|"
     r"в отпуске|в командировке|отсутств|вне офиса|не в офисе|вернусь|на больничном|нет на месте|"
     r"буду на (?:месте|работе)",
     re.IGNORECASE,
@@ -130,7 +132,7 @@ def classify(signs: Signs) -> Kind:
     if signs.bounced:
         return Kind.BOUNCE
     if signs.reported:
-        return Kind.AUTO_REPLY if "disposition" in signs.top else Kind.NOTICE
+        return Kind.AUTO_REPLY if "disposition" in signs.report else Kind.NOTICE
     automatic = _judge_automatic(signs)
     if signs.calendar and automatic is not Kind.OUT_OF_OFFICE:
         return Kind.INVITATION

@@ -18,6 +18,7 @@ from connectors.mail.headers import Headers, scan_headers, split_header, unify_l
 from connectors.mail.identifiers import merge_references, parse_identifier, parse_identifiers
 from connectors.mail.kinds import Signs, classify
 from connectors.mail.parameters import parse_parameters
+from connectors.mail.quotes import ReplyParts
 from connectors.mail.structure import Part, decode_body, read_tree
 from connectors.mail.texts import Texts, choose_texts, join_texts, read_part, split_texts
 from connectors.model import Address, Attachment, Bounce, Kind, Message, RawMail
@@ -25,6 +26,7 @@ from connectors.model import Address, Attachment, Bounce, Kind, Message, RawMail
 __all__ = ["Reading", "build_message", "parse_mail", "read_mail"]
 
 Person = tuple[str, str]
+FlatBounce = tuple[Sequence[str], bool | None, str, str, str]
 SUBJECT_LIMIT = 2000
 ATTACHMENTS_LIMIT = 1000
 ORIGINAL_LIMIT = 65_536
@@ -50,7 +52,7 @@ class Reading(NamedTuple):
     attachments: Sequence[tuple[str, str, int]]
     headers: Sequence[tuple[str, str]]
     kind: str
-    bounce: tuple[Sequence[str], bool | None, str, str, str] | None
+    bounce: FlatBounce | None
     away_until: str | None
     degraded: Sequence[str]
 
@@ -71,36 +73,21 @@ def read_safely(raw: RawMail) -> Reading:
 def read_mail(raw: RawMail) -> Reading:
     """Read `whole`, or `header` and `parts`."""
     headers, parts, attachments, notes = _split_mail(raw)
-    if not all(value.isascii() for _, value in headers.fields):
-        charset = next(
-            (part.parameters["charset"] for part in parts if part.is_text and "charset" in part.parameters), ""
-        )
-        headers.settle(charset)
+    _settle_charset(headers, parts)
     people = _People(headers, notes)
     subject = headers.text(b"subject")[:SUBJECT_LIMIT]
     texts = choose_texts(parts, notes)
     body = split_texts(texts, notes)
     top, parameters = parse_parameters(headers.raw(b"content-type"))
-    top += parameters.get("report-type", "").lower()
-    verdict = _read_report(headers, people, subject, parts, texts, top)
-    kind = _judge(headers, people.sender, subject, body.text or body.quoted, parts, top, verdict)
-    references = parse_identifiers(headers.raw(b"references"))
+    report = (parameters.get("report-type") or "unnamed").lower() if top == "multipart/report" else ""
+    verdict = _read_report(headers, people, subject, parts, texts, report)
+    kind = _judge(headers, people.sender, subject, body.text or body.quoted, parts, report, verdict)
     replied = parse_identifiers(headers.raw(b"in-reply-to"))
-    date_value = headers.text(b"date")
-    sent_at = parse_date(date_value) if date_value else None
-    if sent_at is None and date_value:
-        notes.append("impossible date")
-    away = (
-        find_return_date(f"{subject}. {body.text}\n{body.signature}", raw.received_at.date())
-        if kind is Kind.OUT_OF_OFFICE
-        else None
-    )
-    bounce = verdict.bounce
     return Reading(
         message_id=parse_identifier(headers.raw(b"message-id")),
-        references=merge_references(references, replied),
+        references=merge_references(parse_identifiers(headers.raw(b"references")), replied),
         in_reply_to=replied[0] if replied else "",
-        sent_at=sent_at.timestamp() if sent_at else None,
+        sent_at=_read_date(headers, notes),
         sender=_flat(people.sender),
         sent_by=_flat(people.sent_by),
         reply_to=_flatten(people.list(b"reply-to")),
@@ -114,17 +101,42 @@ def read_mail(raw: RawMail) -> Reading:
         attachments=attachments,
         headers=headers.kept(),
         kind=kind.value,
-        bounce=(bounce.recipients, bounce.hard, bounce.reason, bounce.status, bounce.original_message_id)
-        if bounce
-        else None,
-        away_until=away.isoformat() if away else None,
+        bounce=_flatten_bounce(verdict.bounce),
+        away_until=_read_return(raw, subject, body) if kind is Kind.OUT_OF_OFFICE else None,
         degraded=tuple(dict.fromkeys((*raw.notes, *headers.notes, *notes)))[:20],
     )
 
 
+def _settle_charset(headers: Headers, parts: Sequence[Part]) -> None:
+    if any(not value.isascii() for _, value in headers.fields):
+        stated = (part.parameters.get("charset", "") for part in parts if part.is_text)
+        headers.settle(next(filter(None, stated), ""))
+
+
+def _read_date(headers: Headers, notes: list[str]) -> float | None:
+    value = headers.text(b"date")
+    if not value:
+        return None
+    sent_at = parse_date(value)
+    if sent_at is None:
+        notes.append("impossible date")
+        return None
+    return sent_at.timestamp()
+
+
+def _read_return(raw: RawMail, subject: str, body: ReplyParts) -> str | None:
+    away = find_return_date(f"{subject}. {body.text}\n{body.signature}", raw.received_at.date())
+    return away.isoformat() if away else None
+
+
+def _flatten_bounce(bounce: Bounce | None) -> FlatBounce | None:
+    if bounce is None:
+        return None
+    return bounce.recipients, bounce.hard, bounce.reason, bounce.status, bounce.original_message_id
+
+
 def build_message(raw: RawMail, reading: Reading) -> Message:
     """The Message of a reading and the source's own fields."""
-    bounce = reading.bounce
     sent_at = reading.sent_at
     return Message(
         account=raw.account,
@@ -151,20 +163,17 @@ def build_message(raw: RawMail, reading: Reading) -> Message:
         ),
         headers=tuple([(name, value) for name, value in reading.headers]),
         kind=Kind(reading.kind),
-        bounce=Bounce(
-            recipients=tuple(bounce[0]),
-            hard=bounce[1],
-            reason=bounce[2],
-            status=bounce[3],
-            original_message_id=bounce[4],
-        )
-        if bounce
-        else None,
+        bounce=_build_bounce(reading.bounce) if reading.bounce else None,
         away_until=date.fromisoformat(reading.away_until) if reading.away_until else None,
         size=raw.size if raw.size >= 0 or not raw.whole else len(raw.whole),
         flags=raw.flags,
         degraded=tuple(reading.degraded),
     )
+
+
+def _build_bounce(flat: FlatBounce) -> Bounce:
+    recipients, hard, reason, status, original = flat
+    return Bounce(recipients=tuple(recipients), hard=hard, reason=reason, status=status, original_message_id=original)
 
 
 def _people(items: Sequence[Person]) -> tuple[Address, ...]:
@@ -271,14 +280,14 @@ def _note_tnef(attachments: Sequence[Named], notes: list[str]) -> None:
 
 
 def _read_report(
-    headers: Headers, people: _People, subject: str, parts: Sequence[Part], texts: Texts, top: str
+    headers: Headers, people: _People, subject: str, parts: Sequence[Part], texts: Texts, kind: str
 ) -> Verdict:
     """The delivery report in this mail, if it is one."""
     statuses = [
         part for part in parts if part.content_type in ("message/delivery-status", "message/global-delivery-status")
     ]
     original = next((part for part in parts if part.content_type in _RETURNED_TYPES), None)
-    if not statuses and not may_be_report(headers, people.sender, subject, top, returned=original is not None):
+    if not statuses and not may_be_report(headers, people.sender, subject, kind, returned=original is not None):
         return Verdict()
     ignored: list[str] = []
     text = join_texts(texts)
@@ -298,7 +307,7 @@ def _read_report(
             text=text,
             statuses=[read_part(part, ignored) for part in statuses[:5]],
             original=_read_original(original) if original else None,
-            report=top.removeprefix("multipart/report") if top.startswith("multipart/report") else "",
+            report=kind,
             own=[address.email for address in people.list(b"to")],
         )
     )
@@ -311,7 +320,13 @@ def _read_original(part: Part) -> Headers:
 
 
 def _judge(
-    headers: Headers, sender: Address | None, subject: str, text: str, parts: Sequence[Part], top: str, verdict: Verdict
+    headers: Headers,
+    sender: Address | None,
+    subject: str,
+    text: str,
+    parts: Sequence[Part],
+    report: str,
+    verdict: Verdict,
 ) -> Kind:
     return classify(
         Signs(
@@ -319,10 +334,10 @@ def _judge(
             sender=sender,
             subject=subject,
             text=text,
-            top=top,
+            report=report,
             calendar=_find_method(parts),
             feedback=any(part.content_type == "message/feedback-report" for part in parts)
-            or top.endswith("feedback-report")
+            or report == "feedback-report"
             or verdict.is_feedback,
             bounced=verdict.bounce is not None,
             reported=verdict.is_report,

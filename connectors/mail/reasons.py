@@ -77,7 +77,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"not our customer|undeliverable address|"
         r"user ?unknown|has moved|no longer (?:valid|available|with|works|employed|active|in use|on)|"
         r"destinat\w+ .{0,30}not|"
-        r"n[aã]o (?:existe|encontrad)|no existe|existe pas|n'existe|existiert nicht|nicht gefunden|"
+        r"inexistente|n[aã]o (?:existe|encontrad)|no existe|existe pas|n'existe|existiert nicht|nicht gefunden|"
         r"не существует|не найден|inconnu|desconhecid|desconocid|unbekannt|"
         r"not found in|is not a mailbox|could not be found|(?:wasn't|couldn't be) found at|unable to find|"
         r"possibly incorrect|not listed in|user \S{1,60} not",

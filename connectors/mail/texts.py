@@ -79,7 +79,7 @@ def choose_texts(parts: Sequence[Part], notes: list[str]) -> Texts:
     """The bodies to read, in order. Of alternatives the plain one, unless it is empty or only points to the HTML."""
     chosen: list[tuple[str, bool]] = []
     done: set[int] = set()
-    texts = [part for part in parts if part.is_text]
+    texts = [part for part in parts if part.is_text] or _find_named_text(parts)
     for part in texts:
         if part.alternative in done:
             continue
@@ -89,6 +89,12 @@ def choose_texts(parts: Sequence[Part], notes: list[str]) -> Texts:
             group = [other for other in texts if other.alternative == part.alternative]
         chosen.extend(_choose_alternative(group, notes))
     return chosen
+
+
+def _find_named_text(parts: Sequence[Part]) -> list[Part]:
+    """Some programs name the body: without any other text, the first text that is not called an attachment is it."""
+    named = (part for part in parts if part.content_type in ("text/plain", "text/html"))
+    return [part for part in named if part.disposition != "attachment"][:1]
 
 
 def _choose_alternative(group: Sequence[Part], notes: list[str]) -> list[tuple[str, bool]]:

@@ -13,7 +13,7 @@ from connectors.mail.mime import parse_mail
 from connectors.mail.notifications import read_notification
 from connectors.mail.reasons import find_status, judge
 from connectors.mail.reports import read_delivery_status
-from connectors.model import Bounce, Kind, Message, RawMail
+from connectors.model import Bounce, Kind, Message, RawMail, RawPart
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ORIGINAL = (
@@ -212,3 +212,69 @@ def test_bounce_texts_never_raise(text: str) -> None:
         select_diagnostic(human, address)
     for outcome in read_delivery_status(text):
         assert outcome.recipient
+
+
+def test_report_in_parts_as_imap_gives_them() -> None:
+    raw = RawMail(
+        account="a",
+        folder="f",
+        ref="1",
+        received_at=NOON,
+        header=(
+            b"From: postmaster@mx.example\r\nTo: rui@vendas.example\r\nSubject: Undeliverable: Offer\r\n"
+            b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+        ),
+        parts=(
+            RawPart(content_type="text/plain", body=b"Your message could not be delivered.\r\n"),
+            RawPart(
+                content_type="message/delivery-status",
+                body=b"Reporting-MTA: dns; x\r\n\r\nFinal-Recipient: rfc822; ana@padaria.example\r\nAction: "
+                b"failed\r\nStatus: 5.1.1\r\n",
+            ),
+            RawPart(
+                content_type="message/rfc822", body=b"Message-ID: <sent1@vendas.example>\r\nTo: x@y.example\r\n\r\n"
+            ),
+        ),
+    )
+    mail = parse_mail(raw)
+    assert mail.bounce == Bounce(
+        recipients=("ana@padaria.example",),
+        hard=True,
+        reason="user_unknown",
+        status="5.1.1",
+        original_message_id="sent1@vendas.example",
+    )
+
+
+# Words of many servers, each with one address that failed. The subject alone is a bounce's in all of them.
+PHRASES = [
+    "Here is your list of failed recipients:\n\n<%s>\n  550 unknown\n\nHere is your returned mail:\nFrom: me@x.example",
+    "Failed addresses follow:\n  %s\nMessage text follows:\nhello",
+    "Undeliverable Address: %s\nOriginal message attached\n",
+    "The email below could not be delivered to the following user:\n\n<%s>\n\nOld message:\nbla",
+    "Delivery to the following recipients was aborted after 2 days:\n\n  * %s\n\nbla",
+    "Your message\n\n  Subject: Hello\n\nwas not delivered to:\n\n  %s\n\nbecause:\n\n  not listed in Domino "
+    "Directory\n",
+    "Sorry, unable to deliver your message to %s for the following reason:\n\n550 Unknown user\n",
+    "Your message\n  To: team@x.example\n\ndid not reach the following recipient(s):\n\n%s on Thu, 2 Jan 2020 "
+    "10:11:12\n",
+    "Message could not be delivered to some recipients.\n\nRecipient: [SMTP:%s]\nReason: Unknown\n",
+    "** Address not found **\n\nYour message wasn't delivered to %s because the address couldn't be found.\n",
+    "Não foi possível entregar a mensagem para os seguintes destinatários:\n\n%s\n\n550 usuário inexistente",
+    "Сообщение не может быть доставлено следующим получателям:\n\n%s\n\nящик не существует\n",
+    "Ihre Nachricht konnte nicht zugestellt werden.\n\nEmpfänger: %s\nGrund: Postfach voll\n",
+    "Votre message n'a pas pu être délivré à %s\n\nboîte pleine",
+    "No se ha podido entregar el mensaje a los siguientes destinatarios:\n%s\nbuzón lleno",
+    "Failed to deliver to '%s'\nSMTP module(domain padaria.example) reports:\n host unknown\n",
+]
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+@pytest.mark.parametrize("sender", ["MAILER-DAEMON@mx.example", "Postmaster <postmaster@padaria.example>"])
+def test_phrases(phrase: str, sender: str) -> None:
+    mail = read(
+        f"From: {sender}\nTo: rui@vendas.example\nSubject: Delivery failure\n"
+        "Content-Type: text/plain; charset=utf-8\n\n" + phrase % "ana@padaria.example"
+    )
+    assert mail.bounce is not None
+    assert mail.bounce.recipients == ("ana@padaria.example",)

@@ -86,6 +86,18 @@ def test_out_of_office(header: str, text: str, until: date | None) -> None:
 
 OTHERS = [
     (
+        "Subject: Recebemos\nAuto-Submitted: auto-replied",
+        "Retorno em até 24 horas. Licença de uso 42.",
+        "L <l@shop.example>",
+        Kind.AUTO_REPLY,
+    ),
+    (
+        "Subject: Ticket 42\nX-Autoreply: yes",
+        "The service may be unavailable tonight.",
+        "H <h@shop.example>",
+        Kind.AUTO_REPLY,
+    ),
+    (
         "Subject: We got your request\nAuto-Submitted: auto-replied",
         "Ticket 42 is open.",
         "Help <help@shop.example>",

@@ -266,3 +266,8 @@ def test_calendar_method_makes_an_invitation(method: str, kind: Kind) -> None:
         HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\n" + part.encode() + b"--b--"
     )
     assert mail.kind is kind
+
+
+def test_a_named_body_is_still_the_body() -> None:
+    mail = whole(HEAD + b'Content-Type: text/plain; name="body.txt"\r\n\r\nthe words\r\n')
+    assert mail.text == "the words"
