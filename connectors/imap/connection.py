@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from imapclient import IMAPClient, SocketTimeout
 
+from config.accounts import is_loopback
 from connectors.errors import AuthRejected, Misconfigured, Unavailable
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
 from connectors.imap.settings import ImapSettings
@@ -58,11 +58,8 @@ def connect(settings: ImapSettings) -> Connection:
 
 
 def _refuse_open_password(settings: ImapSettings) -> None:
-    if settings.security != "none" or settings.host == "localhost":
+    if settings.security != "none" or is_loopback(settings.host):
         return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(settings.host).is_loopback:
-            return
     raise Misconfigured(
         settings.account,
         f"the password would travel to {settings.host} unprotected",

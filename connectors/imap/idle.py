@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -180,6 +180,11 @@ def _drain(wake: socket.socket) -> None:
             pass
 
 
+def _close_opened(opening: Future[IdleChannel | None]) -> None:
+    if not opening.cancelled() and not opening.exception() and (channel := opening.result()):
+        channel.close()
+
+
 @dataclass(slots=True)
 class _Watched:
     """One account of the hub."""
@@ -237,7 +242,20 @@ class IdleHub:
         with self._lock:
             watched = self._watched.pop(account, None)
         if watched:
+            if watched.opening:  # it may still be connecting
+                watched.opening.add_done_callback(_close_opened)
             self._release(watched)
+
+    def watch(self, wanted: Sequence[ImapSettings]) -> None:
+        """Watch these accounts and no others; those whose settings are the same keep their connection, unless there
+        is trouble with it."""
+        with self._lock:
+            known = {name: watched for name, watched in self._watched.items() if not watched.trouble}
+        for name in {*self._watched} - {settings.account for settings in wanted}:
+            self.remove(name)
+        for settings in wanted:
+            if settings.account not in known or known[settings.account].settings != settings:
+                self.add(settings)
 
     def idling(self) -> tuple[str, ...]:
         """The accounts whose server would tell of new mail now."""

@@ -7,11 +7,13 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from connectors.errors import Misconfigured, OtherMailbox, Unavailable
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
 from connectors.imap.connection import Connection, Standing
-from connectors.imap.cursor import Mark, Place, Position
+from connectors.imap.cursor import Place, Position
+from connectors.imap.identity import Verdict, is_renumbered, is_shaken, judge, search_day
 from connectors.imap.idle import IdleLine
 from connectors.imap.link import Link
 from connectors.imap.reader import Harvest, Reader
@@ -23,7 +25,6 @@ from connectors.protocols import Parser
 
 __all__ = ["ImapSource"]
 
-_DAY = 86_400
 _FEW_FOLDERS = 30
 
 
@@ -190,7 +191,7 @@ class ImapSource:
         self._standings |= {
             key: self._completed(connection, key, standing) for key, standing in standings.items() if key in watched
         }
-        if fresh or self._is_shaken(position):
+        if fresh or is_shaken(self._standings, position):
             self._recognise(connection, position)
 
     def _worth_a_look(self, now: float) -> list[str]:
@@ -213,11 +214,6 @@ class ImapSource:
         last = connection.uids(1)[-1:] if opened.messages and not opened.uidnext else []
         return replace(standing, uidnext=opened.uidnext or (last[0] + 1 if last else 1), messages=opened.messages)
 
-    def _is_shaken(self, position: Position) -> bool:
-        """Whether a folder with marks was numbered anew."""
-        pairs = [(position.places.get(mark.folder), self._standings.get(mark.folder)) for mark in position.marks]
-        return any(place and standing and _is_renumbered(place, standing) for place, standing in pairs)
-
     def _choose(self, folders: list[Folder]) -> list[Folder]:
         return choose_folders(folders, self._settings.only, self._settings.skip)
 
@@ -230,49 +226,21 @@ class ImapSource:
             return not (known and (standing.uidnext, standing.uidvalidity) == (known.uidnext, known.uidvalidity))
         return connection.noop()
 
-    # -- which mailbox is this
-
     def _recognise(self, connection: Connection, position: Position) -> None:
-        """On a new connection: is this the mailbox of the saved position? Raises OtherMailbox."""
+        """Is this the mailbox of the saved position? Renumbered, its folders are scanned again. Raises OtherMailbox."""
         inbox = next((folder.key for folder in self._folders if folder.purpose is Purpose.INBOX), "")
-        identity = self._standings[inbox].identity if inbox in self._standings else ""
-        same = bool(identity) and identity == position.identity
-        if position.marks and not same and self._looks_strange(connection, position):
-            # A colleague's mailbox holds some of the same mails, so one alone proves nothing.
-            found = sum(self._finds(connection, mark) for mark in position.marks)
-            if found * 3 < len(position.marks):
-                raise OtherMailbox(
-                    self.account,
-                    f"the login {self._settings.login} now opens another mailbox than before",
-                    hint="correct `login:`; if the mailbox was replaced on purpose, give the account a new name",
-                )
+        keys = [folder.key for folder in self._folders]
+        verdict = judge(connection, keys, self._standings, position, inbox)
+        if verdict is Verdict.OTHER:
+            raise OtherMailbox(
+                self.account,
+                f"the login {self._settings.login} now opens another mailbox than before",
+                hint="correct `login:`; if the mailbox was replaced on purpose, give the account a new name",
+            )
+        if verdict is Verdict.RENUMBERED:
             self._forget_renumbered(position)
+        identity = self._standings[inbox].identity if inbox in self._standings else ""
         position.identity = identity or position.identity
-
-    def _looks_strange(self, connection: Connection, position: Position) -> bool:
-        """No marked folder is as it was: numbered anew, shrunk, or other mails under the marked UIDs."""
-        marked = {mark.folder for mark in position.marks}
-        keys = [folder.key for folder in self._folders if folder.key in marked]
-        return not any(self._is_as_marked(connection, position, key) for key in keys)
-
-    def _is_as_marked(self, connection: Connection, position: Position, key: str) -> bool:
-        place, standing = position.places.get(key), self._standings.get(key)
-        if place is None or standing is None or _is_renumbered(place, standing):
-            return False
-        marks = {mark.uid: mark for mark in position.marks if mark.folder == key}
-        found = connection.arrivals(key, sorted(marks))
-        return all((at, size) == (marks[uid].at, marks[uid].size) for uid, (at, size) in found.items() if uid in marks)
-
-    def _finds(self, connection: Connection, mark: Mark) -> bool:
-        """Whether a marked mail is anywhere in its folder, whatever its UID."""
-        if mark.folder not in self._standings:
-            return False
-        if connection.open_key != mark.folder:
-            connection.examine(mark.folder)
-        before, after = _day(mark.at - _DAY), _day(mark.at + 2 * _DAY)
-        sizes = b"LARGER %d SMALLER %d" % (max(0, mark.size - 1), mark.size + 1)
-        uids = connection.uids(1, criteria=b"SINCE %s BEFORE %s %s" % (before, after, sizes))
-        return (mark.at, mark.size) in connection.arrivals(mark.folder, uids[:500]).values()
 
     def _forget_renumbered(self, position: Position) -> None:
         """The mails are ours and the numbers are not: scan those folders again from the newest."""
@@ -288,7 +256,7 @@ class ImapSource:
             if standing is None or not standing.uidvalidity:
                 continue
             place = position.places.get(folder.key)
-            if place is None or _is_renumbered(place, standing):
+            if place is None or is_renumbered(place, standing):
                 try:
                     baseline = self._confirmed(folder.key, place, standing)
                 except Refused:  # listed and yet closed to us: it waits, the others go on
@@ -371,16 +339,11 @@ class ImapSource:
         if past is None or past.uidvalidity != place.uidvalidity or past.bound < place.low:
             since = self._settings.since
             # A day of slack: servers read SINCE by their own zone. The exact check is on INTERNALDATE.
-            criteria = b"SINCE " + _day(_seconds(since.toordinal()) - _DAY) if since else b""
+            criteria = b"SINCE " + search_day(since - timedelta(days=1)) if since else b""
             uids = self._link.connection().uids(1, place.low - 1, criteria)
             past = self._past[folder.key] = _Past(place.uidvalidity, place.low, array("Q", uids))
             place.total = place.done + len(uids)
         return past.uids
-
-
-def _is_renumbered(place: Place, standing: Standing) -> bool:
-    """UIDVALIDITY changed, or UIDNEXT went back, which it never may (RFC 3501 2.3.1.1)."""
-    return standing.uidvalidity != place.uidvalidity or 0 < standing.uidnext < place.live
 
 
 def _new_place(standing: Standing) -> Place:
@@ -391,14 +354,3 @@ def _new_place(standing: Standing) -> Place:
         low=standing.uidnext if standing.messages else 0,
         total=standing.messages,
     )
-
-
-def _seconds(ordinal: int) -> int:
-    return (ordinal - 719_163) * _DAY
-
-
-def _day(seconds: int) -> bytes:
-    """A date of SEARCH, e.g. 1-Feb-2026, whatever the locale."""
-    moment = time.gmtime(max(0, seconds))
-    month = "JanFebMarAprMayJunJulAugSepOctNovDec"[moment.tm_mon * 3 - 3 : moment.tm_mon * 3]
-    return f"{moment.tm_mday}-{month}-{moment.tm_year}".encode()

@@ -43,6 +43,8 @@ def translated(account: str, where: str) -> Iterator[None]:
             f"the certificate of {where} cannot be verified: {error.verify_message}",
             hint="set `ca:` to the file with the certificate authority, or use the name that is in the certificate",
         ) from error
+    except ssl.SSLError as error:
+        raise _no_tls(account, where, error) from error
     except TimeoutError as error:
         raise Unavailable(account, f"{where} did not answer in time", hint=_LATER) from error
     except OSError as error:
@@ -50,6 +52,8 @@ def translated(account: str, where: str) -> Iterator[None]:
     except imaplib.IMAP4.abort as error:
         raise Unavailable(account, f"the connection to {where} broke: {_short(error)}", hint=_LATER) from error
     except imaplib.IMAP4.error as error:
+        if "BYE" in str(error):  # the greeting of a server that is full or going down
+            raise Unavailable(account, f"{where} turned us away: {_short(error)}", hint=_LATER) from error
         raise ProtocolViolation(account, f"{where} answered unexpectedly: {_short(error)}", hint=_LATER) from error
 
 
@@ -60,6 +64,14 @@ def refused(account: str, where: str, error: Refused) -> ConnectorError:
     if error.status == "BAD":
         return ProtocolViolation(account, f"{where} did not understand a command: {error.text}", hint=_LATER)
     return Unavailable(account, f"{where} refused a command: {error.text}", hint=_LATER)
+
+
+def _no_tls(account: str, where: str, error: ssl.SSLError) -> ConnectorError:
+    if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
+        return Misconfigured(
+            account, f"{where} does not speak TLS from the first byte", hint="set `security: starttls`, or another port"
+        )
+    return Unavailable(account, f"the TLS connection to {where} failed: {error.reason or error}", hint=_LATER)
 
 
 def _short(error: Exception) -> str:

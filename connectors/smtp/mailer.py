@@ -186,6 +186,16 @@ def translated(account: str, where: str) -> Iterator[None]:
             f"the certificate of {where} cannot be verified: {error.verify_message}",
             hint="set `ca:` to the file with the certificate authority",
         ) from error
+    except ssl.SSLError as error:
+        if error.reason == "WRONG_VERSION_NUMBER":
+            raise Misconfigured(
+                account,
+                f"{where} does not speak TLS from the first byte",
+                hint="set `security: starttls`, or another port",
+            ) from error
+        raise Unavailable(
+            account, f"the TLS connection to {where} failed: {error.reason or error}", hint=_LATER
+        ) from error
     except TimeoutError as error:
         raise Unavailable(account, f"{where} did not answer in time", hint=_LATER) from error
     except (smtplib.SMTPException, OSError) as error:
