@@ -38,9 +38,11 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         # A template whose file has a fault is named once, there; not again by every rule that uses it.
         templates=frozenset(templates) | {path.stem for path in (directory / "templates").glob("*.md")},
     )
+    before = len(problems)
     files = list(_read_files(directory / "rules", problems))
     reader.lists = merge_words(reader, [words for root in files if (words := root.get("words"))])
     rules = tuple(_read_rules(files, reader))
+    problems[before:] = sorted(problems[before:], key=lambda one: (str(one.path), one.line, one.column))
     return RuleSet(
         rules=rules,
         templates=MappingProxyType(templates),

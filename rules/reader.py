@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -9,7 +10,7 @@ from typing import TypeVar
 from config.errors import Problem
 from config.nodes import MapNode, Node, Place, Scalar
 from config.settings import Settings
-from config.values import did_you_mean
+from config.values import closest, did_you_mean
 from rules.addresses import is_pattern, normal_pattern
 from rules.clock import GrammarError
 from rules.text_match import fold_words
@@ -177,23 +178,30 @@ class Reader:
         try:
             return parse(scalar.text)
         except GrammarError as error:
-            self.report(code, error.message, scalar.place, error.hint)
+            better = next((one for one in _meant(scalar.text) if _is_understood(parse, one)), "")
+            self.report(code, error.message, scalar.place, f"write: {better}" if better else error.hint)
         return None
 
     def patterns(self, items: Iterable[Item]) -> list[str]:
-        """Addresses and "@domain" patterns, in their normal form."""
-        return [normal_pattern(item.text) for item in items if self._is_address(item)]
+        """Addresses and "@domain" patterns, in their normal form. Of a list, the first unfit entry is told."""
+        found: list[str] = []
+        told: set[Place] = set()
+        for item in items:
+            if is_pattern(item.text):
+                found.append(normal_pattern(item.text))
+            elif item.place not in told:
+                told.add(item.place)
+                self._refuse_address(item)
+        return found
 
-    def _is_address(self, item: Item) -> bool:
-        if is_pattern(item.text):
-            return True
+    def _refuse_address(self, item: Item) -> None:
         if item.listed:
             message = f'the list holds "{item.text}", which is neither an address nor "@domain"'
             self.report("E409", message, item.place, "use a list of addresses here, or mend that entry")
-            return False
-        better = f"@{item.text}" if is_pattern(f"@{item.text}") else "@acme.example"
-        self.report("E205", f'"{item.text}" is neither an address nor "@domain"', item.place, f'write: "{better}"')
-        return False
+            return
+        domain = "." in item.text and is_pattern(f"@{item.text}")
+        help = f'write: "@{item.text}"' if domain else 'write an address, or "@domain" for everybody there'
+        self.report("E205", f'"{item.text}" is neither an address nor "@domain"', item.place, help)
 
     def words(self, items: Iterable[Item]) -> list[Item]:
         """The entries that hold a word: at least one letter or digit, and a star only at the end."""
@@ -226,3 +234,39 @@ def entries(node: MapNode, reader: Reader, known: Iterable[str], what: str) -> I
             yield key, value
         else:
             reader.unknown(what, key, names)
+
+
+_UNITS = ("minutes", "hours", "days", "weeks", "months", "years", "business days", "business hours", "KB", "MB", "GB")
+_SHORT = {
+    "d": "days",
+    "h": "hours",
+    "min": "minutes",
+    "m": "minutes",
+    "w": "weeks",
+    "k": "KB",
+    "m b": "MB",
+    "mega": "MB",
+}
+
+
+def _meant(text: str) -> Iterator[str]:
+    """What a length, size or date that is not understood may have meant, the likeliest first."""
+    amount = re.fullmatch(r"\s*(\d{1,6})\s*([^\W\d][\w\s]*)", text)
+    if amount:
+        word = " ".join(amount[2].lower().split())
+        unit = _SHORT.get(word) or closest(word, _UNITS)
+        yield f"{amount[1]} {unit}"
+    turned = re.fullmatch(r"\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})\s*", text)
+    if turned:
+        yield f"{turned[3]}-{int(turned[2]):02}-{int(turned[1]):02}"
+    hours = re.fullmatch(r"\s*(\d{1,2})(?::?(\d\d))?\s*-\s*(\d{1,2})(?::?(\d\d))?\s*", text)
+    if hours:
+        yield f"{hours[1]:0>2}:{hours[2] or '00'}-{hours[3]:0>2}:{hours[4] or '00'}"
+
+
+def _is_understood(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except GrammarError:
+        return False
+    return True
