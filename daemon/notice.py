@@ -7,7 +7,9 @@ again while the notice is written: of mail that matched nobody the store holds h
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+import shlex
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,13 +20,15 @@ from sqlmodel import Session
 from connectors.errors import ConnectorError, QuietcrmError
 from connectors.model import Address, Message, OutgoingMail
 from connectors.outgoing import make_message_id
-from connectors.protocols import Rereader, Source
+from connectors.protocols import Rereader
 from daemon.clock import Clock
+from daemon.desks import later
 from daemon.letters import own_headers
 from daemon.office import Office
 from daemon.page import Block, Line, as_html, as_text
-from daemon.phrases import day_words, phrase
+from daemon.phrases import date_words, day_words, mails_words, phrase, reason_words
 from daemon.ways import Ways
+from rules.office import office_of
 from store import accounts, customers, outbox, quarantine, reminders, unmatched
 from store.engine import Store
 from store.hashing import HashKey
@@ -35,6 +39,7 @@ log = structlog.get_logger()
 QUESTIONS = 5
 LINES = 12
 QUESTION_WINDOW = timedelta(days=7)
+_MISSING_FIELD = re.compile(r"no value for (?:[\w.]+, )*customer\.fields\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class Notices:
     ways: Ways
     clock: Clock
     key: HashKey
-    source_of: Callable[[str], Source | None]
+    source_of: Callable[[str], Rereader | None]
     config_trouble: str = ""
 
     def deliver_due(self) -> int:
@@ -124,12 +129,14 @@ class Notices:
             trouble = self._trouble(session, language, since) if rep == settings.admin else []
         questions = self._questions(rep, language, asked)
         pressing = [*blocks, *questions, *trouble]
-        title = f"{phrase('notice', language)}: {day_words(now.astimezone(settings.zone_for(rep)), language)}"
         shown = [*waiting, *pressing]
+        day = date_words(now.astimezone(settings.zone_for(rep)), language)
+        title = f"{day[0].upper()}{day[1:]}"
+        counts = ", ".join(phrase(f"count_{block.name}", language).format(len(block.lines)) for block in shown)
         foot = phrase("footer", language)
         return Notice(
             rep=rep,
-            subject=title,
+            subject=f"{title} · {counts}",
             text=as_text(title, shown, foot),
             html=as_html(title, shown, foot),
             pressing=bool(pressing),
@@ -138,13 +145,19 @@ class Notices:
     def _waiting(self, session: Session, rep: str, language: str) -> list[Block]:
         rows = [row for row in outbox.in_states(session, (OutboxState.PLACED,)) if row.rep == rep]
         lines = [
-            Line(
-                text=f"{self._name(session, row)}: {row.subject}",
-                reason=f"{phrase('rule', language)} {row.rule}",
-            )
+            Line(lead=self._name(session, row), text=row.subject, reason=self._lies_there(row, language))
             for row in rows
         ]
-        return _block("drafts_ready", lines, language)
+        return _block("drafts_ready", lines, language, "ready")
+
+    def _lies_there(self, row: OutboxMail, language: str) -> str:
+        """Since when a draft lies in Drafts, how long it will, and by which rule."""
+        assert row.placed_at is not None
+        zone = self.office.settings.zone_for(row.rep)
+        ends = later(row.placed_at, self.office.settings.drafts.expire, self.office)
+        since = phrase("since", language).format(day_words(row.placed_at.astimezone(zone), language))
+        until = phrase("until", language).format(date_words(ends.astimezone(zone), language))
+        return f"{since}; {until} ({phrase('rule', language)} {row.rule})"
 
     def _matters(self, session: Session, rep: str, language: str, since: datetime) -> list[Block]:
         drafts = [row for row in outbox.settled_since(session, since) if self._concerns(row.rep, rep)]
@@ -152,27 +165,27 @@ class Notices:
         expired = [row for row in drafts if row.state == OutboxState.EXPIRED]
         late = [row for row in outbox.in_states(session, (OutboxState.PLACED,)) if row.late and row.rep == rep]
         stuck = [row for row in reminders.in_states(session, (ReminderState.HELD,)) if self._concerns(row.rep, rep)]
+
+        def lines(rows: Sequence[OutboxMail | Reminder]) -> list[Line]:
+            return [self._matter(session, row, language) for row in rows]
+
         return [
-            *_block(
-                "held",
-                [self._matter(session, row) for row in held] + [self._matter(session, row) for row in stuck],
-                language,
-                "act",
-            ),
-            *_block("expired", [self._matter(session, row) for row in expired], language),
-            *_block("arrived_late", [self._matter(session, row) for row in late], language),
+            *_block("held", lines([*held, *stuck]), language, "act"),
+            *_block("expired", lines(expired), language),
+            *_block("arrived_late", lines(late), language),
         ]
 
     def _concerns(self, owner: str, rep: str) -> bool:
         settings = self.office.settings
         return owner == rep or (owner not in settings.team and rep == settings.admin)
 
-    def _matter(self, session: Session, row: OutboxMail | Reminder) -> Line:
-        what = f"{row.template} → {row.recipient}" if isinstance(row, OutboxMail) else row.text
-        command = f"quietcrm outbox release {row.id}" if row.state == OutboxState.HELD else ""
+    def _matter(self, session: Session, row: OutboxMail | Reminder, language: str) -> Line:
+        name = self._name(session, row)
+        reason = f"{reason_words(row.reason, language)} ({phrase('rule', language)} {row.rule})"
         if isinstance(row, Reminder):
-            command = ""
-        return Line(text=f"{self._name(session, row)}: {what}", reason=row.reason, command=command)
+            return Line(lead=name, text=row.text, reason=reason)
+        text = row.subject or phrase("draft_for", language).format(row.template, row.recipient)
+        return Line(lead=name, text=text, reason=reason, command=_remedies(row, name))
 
     def _name(self, session: Session, row: OutboxMail | Reminder) -> str:
         return customers.get(session, row.customer_id).name if row.customer_id else "-"
@@ -202,24 +215,33 @@ class Notices:
         mine = [row for row in asked if row.account in settings and settings[row.account].rep == rep]
         if not mine:
             return []
-        senders: Counter[str] = Counter()
+        senders: dict[str, list[Message]] = defaultdict(list)
         for message in self._read_again(mine[: 10 * QUESTIONS]):
             if message.sender is not None:
-                senders[message.sender.key] += 1
-        lines = [
-            Line(
-                text=f"{sender}: {count} {phrase('mails', language)}",
-                command=f'quietcrm customer add "{sender.rpartition("@")[2]}" --email {sender}',
-            )
-            for sender, count in senders.most_common(QUESTIONS)
-        ]
-        return _block("questions", lines, language, "act")
+                senders[message.sender.key].append(message)
+        often = sorted(senders.values(), key=lambda several: (-len(several), several[0].received_at))
+        lines = [self._question(rep, several, language) for several in often[:QUESTIONS]]
+        return _block("questions", lines, language, "act", note=phrase("question_note", language))
+
+    def _question(self, rep: str, several: Sequence[Message], language: str) -> Line:
+        """One stranger: how often they wrote, what about, and the command that makes a customer of them."""
+        last = max(several, key=lambda message: message.received_at)
+        sender = last.sender
+        assert sender is not None
+        day = date_words(last.received_at.astimezone(self.office.settings.zone_for(rep)), language)
+        said = phrase("last", language).format(last.subject, day)
+        public = office_of(self.office.settings).is_public(sender.domain)
+        name = sender.name if public else sender.domain.partition(".")[0].replace("-", " ").title()
+        # What a stranger calls themselves ends up in a shell: quoted, whatever it is.
+        words = ["quietcrm", "customer", "add", name or sender.key, "--email", sender.key]
+        words += [] if public else ["--domain", sender.domain]
+        return Line(lead=sender.key, text=mails_words(len(several), language), reason=said, command=shlex.join(words))
 
     def _read_again(self, rows: Sequence[unmatched.UnmatchedRow]) -> list[Message]:
         found: list[Message] = []
         for account in dict.fromkeys(row.account for row in rows):
             source = self.source_of(account)
-            if not isinstance(source, Rereader):
+            if source is None:
                 continue
             places = [(row.folder, row.ref) for row in rows if row.account == account]
             try:
@@ -229,5 +251,15 @@ class Notices:
         return found
 
 
-def _block(name: str, lines: Sequence[Line], language: str, tone: str = "calm") -> list[Block]:
-    return [Block(title=phrase(name, language), lines=lines[:LINES], tone=tone)] if lines else []
+def _remedies(row: OutboxMail, customer: str) -> str:
+    """The commands that settle a held draft, one a line."""
+    if row.state != OutboxState.HELD:
+        return ""
+    release = f"quietcrm outbox release {row.id}"
+    if missing := _MISSING_FIELD.match(row.reason):
+        return f"{shlex.join(['quietcrm', 'customer', 'edit', customer, '--set', f'{missing[1]}=...'])}\n{release}"
+    return release
+
+
+def _block(name: str, lines: Sequence[Line], language: str, tone: str = "calm", note: str = "") -> list[Block]:
+    return [Block(name=name, title=phrase(name, language), lines=lines[:LINES], tone=tone, note=note)] if lines else []

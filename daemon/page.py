@@ -9,17 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_STYLE = (
-    "font-family:Segoe UI,Helvetica,Arial,sans-serif;font-size:14px;line-height:1.45;color:#1f2328;"
-    "max-width:640px;margin:0;padding:4px 0"
+_FONT = "font-family:'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;line-height:1.5;color:#1f2328"
+_CODE = (
+    "display:inline-block;font-family:Consolas,Menlo,monospace;font-size:12px;line-height:1.4;color:#3d444d;"
+    "background:#f3f4f6;border-radius:4px;padding:2px 7px;margin:4px 0 0"
 )
+_GREY = "color:#59636e;font-size:13px"
+_TONES = {"calm": "#6e7781", "ready": "#1a7f4b", "act": "#0b6bcb", "trouble": "#b3261e"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One matter: what it is, why it is here, and what settles it (a command, shown in a typewriter face)."""
+    """One matter: what it is, why it is here, and what settles it.
+
+    lead      a name at the beginning, shown bold
+    command   one command a line, shown in a typewriter face
+    quote     words of somebody else, shown set off
+    """
 
     text: str
+    lead: str = ""
     reason: str = ""
     command: str = ""
     quote: str = ""
@@ -27,61 +36,66 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A heading with its lines; `colour` marks its weight: calm, act or trouble."""
+    """A heading with its lines and a closing remark; `tone` marks its weight: calm, ready, act or trouble."""
 
     title: str
     lines: Sequence[Line]
+    name: str = ""
     tone: str = "calm"
-
-
-_TONES = {"calm": "#57606a", "act": "#0b6bcb", "trouble": "#b3261e"}
+    note: str = ""
 
 
 def as_text(title: str, blocks: Sequence[Block], footer: str = "") -> str:
     """The page for mail clients without HTML."""
     parts = [title, "=" * min(len(title), 72), ""]
-    number = 0
     for block in blocks:
-        parts.append(block.title.upper() if block.title else "")
+        parts += [block.title.upper()] if block.title else []
         for line in block.lines:
-            number += 1
-            parts.append(f" {number}  {line.text}" if block.title else line.text)
-            parts += [f"    {extra}" for extra in (line.reason, line.command and f"> {line.command}") if extra]
-            parts += [f"    | {row}" for row in line.quote.splitlines()]
+            parts += _text_line(line, "- " if block.title else "")
+        parts += [f"  {block.note}"] if block.note else []
         parts.append("")
     return "\n".join([*parts, footer]).strip() + "\n"
+
+
+def _text_line(line: Line, bullet: str) -> list[str]:
+    rows = [f"{bullet}{': '.join(part for part in (line.lead, line.text) if part)}"]
+    rows += [f"  {line.reason}"] if line.reason else []
+    rows += [f"  > {command}" for command in line.command.splitlines()]
+    return rows + [f"  | {row}" for row in line.quote.splitlines()]
 
 
 def as_html(title: str, blocks: Sequence[Block], footer: str = "") -> str:
     """The page for everybody else; inline styles only, since mail clients drop the rest."""
     body = "".join(_block(block) for block in blocks)
-    foot = f'<p style="color:#8b949e;font-size:12px;margin:18px 0 0">{escape(footer)}</p>' if footer else ""
+    foot = f'<p style="{_GREY};font-size:12px;margin:26px 0 0">{escape(footer)}</p>' if footer else ""
     return (
         f'<!doctype html><html><head><meta charset="utf-8"><title>{escape(title)}</title></head>'
-        f'<body style="{_STYLE}"><h1 style="font-size:18px;margin:0 0 10px">{escape(title)}</h1>{body}{foot}</body></html>'
+        f'<body style="{_FONT};margin:0;padding:18px 22px;background:#ffffff"><div style="max-width:640px">'
+        f'<h1 style="font-size:20px;line-height:1.3;font-weight:600;margin:0">{escape(title)}</h1>{body}{foot}'
+        "</div></body></html>"
     )
 
 
 def _block(block: Block) -> str:
     colour = _TONES[block.tone]
     heading = (
-        f'<h2 style="font-size:13px;text-transform:uppercase;letter-spacing:.04em;color:{colour};margin:16px 0 4px">'
-        f"{escape(block.title)}</h2>"
+        f'<h2 style="font-size:14px;font-weight:600;color:{colour};border-bottom:1px solid #d9dee3;'
+        f'margin:24px 0 10px;padding:0 0 4px">{escape(block.title)}</h2>'
         if block.title
-        else ""
+        else '<div style="height:10px"></div>'
     )
-    return heading + "".join(_line(line, colour) for line in block.lines)
+    note = f'<p style="{_GREY};margin:10px 0 0">{escape(block.note)}</p>' if block.note else ""
+    return heading + "".join(_line(line, colour) for line in block.lines) + note
 
 
 def _line(line: Line, colour: str) -> str:
-    parts = [
-        f'<div style="border-left:3px solid {colour};padding:2px 0 2px 10px;margin:6px 0"><div>{escape(line.text)}</div>'
-    ]
+    lead = f'<b style="font-weight:600">{escape(line.lead)}</b>' + ("&ensp;" if line.text else "") if line.lead else ""
+    parts = [f'<div style="border-left:3px solid {colour};padding:1px 0 2px 12px;margin:0 0 12px">']
+    parts.append(f"<div>{lead}{escape(line.text)}</div>")
     if line.reason:
-        parts.append(f'<div style="color:#57606a;font-size:13px">{escape(line.reason)}</div>')
-    if line.command:
-        parts.append(f'<code style="font-size:12px;background:#f3f4f6;padding:1px 5px">{escape(line.command)}</code>')
+        parts.append(f'<div style="{_GREY}">{escape(line.reason)}</div>')
+    parts += [f'<div><code style="{_CODE}">{escape(command)}</code></div>' for command in line.command.splitlines()]
     if line.quote:
         quoted = "<br>".join(escape(row) for row in line.quote.splitlines())
-        parts.append(f'<div style="color:#57606a;font-size:13px;margin:4px 0 0 6px">{quoted}</div>')
+        parts.append(f'<div style="{_GREY};margin:6px 0 0">{quoted}</div>')
     return "".join(parts) + "</div>"

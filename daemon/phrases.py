@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 LANGUAGES = ("en", "pt", "ru")
@@ -18,17 +19,36 @@ PHRASES: dict[str, dict[str, str]] = {
         "pt": "Este lembrete sai sozinho quando o assunto se resolve.",
         "ru": "Это напоминание исчезнет само, когда вопрос будет решён.",
     },
-    "notice": {"en": "Your day with quietcrm", "pt": "Seu dia com o quietcrm", "ru": "Ваш день с quietcrm"},
     "drafts_ready": {
-        "en": "Drafts waiting in your Drafts folder",
-        "pt": "Rascunhos prontos na sua pasta de rascunhos",
-        "ru": "Готовые черновики в вашей папке «Черновики»",
+        "en": "Ready in your Drafts folder",
+        "pt": "Pronto na sua pasta Rascunhos",
+        "ru": "Готово в папке «Черновики»",
     },
-    "held": {"en": "Held", "pt": "Parado", "ru": "Задержано"},
-    "uncertain": {"en": "Uncertain", "pt": "Incerto", "ru": "Неясно"},
-    "expired": {"en": "Expired", "pt": "Vencido", "ru": "Истекло"},
+    "since": {"en": "there since {0}", "pt": "lá desde {0}", "ru": "лежит с: {0}"},
+    "until": {
+        "en": "leaves by itself after {0} if nobody touches it",
+        "pt": "sai sozinho depois de {0} se ninguém mexer",
+        "ru": "исчезнет сам после {0}, если его не трогать",
+    },
+    "held": {
+        "en": "Held: something is missing",
+        "pt": "Parado: falta alguma coisa",
+        "ru": "Задержано: чего-то не хватает",
+    },
+    "draft_for": {"en": "draft “{0}” for {1}", "pt": "rascunho “{0}” para {1}", "ru": "черновик «{0}» для {1}"},
+    "expired": {
+        "en": "Taken out of Drafts again",
+        "pt": "Retirado de Rascunhos",
+        "ru": "Убрано из черновиков",
+    },
     "arrived_late": {"en": "Found late", "pt": "Visto com atraso", "ru": "Обнаружено поздно"},
     "questions": {"en": "Who is this?", "pt": "Quem é?", "ru": "Кто это?"},
+    "question_note": {
+        "en": "Not a customer? There is nothing to do: the question goes away after a week.",
+        "pt": "Não é cliente? Nada a fazer: a pergunta some depois de uma semana.",
+        "ru": "Не клиент? Делать ничего не нужно: через неделю вопрос исчезнет.",
+    },
+    "last": {"en": "last: “{0}”, {1}", "pt": "último: “{0}”, {1}", "ru": "последнее: «{0}», {1}"},
     "quarantined": {
         "en": "Mails we could not read",
         "pt": "E-mails que não foi possível ler",
@@ -36,16 +56,44 @@ PHRASES: dict[str, dict[str, str]] = {
     },
     "accounts": {"en": "Mailboxes in trouble", "pt": "Caixas com problema", "ru": "Проблемы с ящиками"},
     "config": {"en": "Configuration", "pt": "Configuração", "ru": "Настройки"},
-    "due": {"en": "due", "pt": "para", "ru": "срок"},
-    "since": {"en": "since", "pt": "desde", "ru": "с"},
-    "mails": {"en": "mails", "pt": "e-mails", "ru": "писем"},
-    "settle": {"en": "to settle", "pt": "para resolver", "ru": "решение"},
     "footer": {
         "en": "One notice a day, only when there is something. Commands are for the admin's terminal.",
         "pt": "Um aviso por dia, só quando há algo. Os comandos são para o terminal do administrador.",
         "ru": "Одно сообщение в день и только по делу. Команды — для терминала администратора.",
     },
+    "count_drafts_ready": {"en": "drafts: {0}", "pt": "rascunhos: {0}", "ru": "черновики: {0}"},
+    "count_held": {"en": "held: {0}", "pt": "parados: {0}", "ru": "задержано: {0}"},
+    "count_expired": {"en": "expired: {0}", "pt": "vencidos: {0}", "ru": "истекло: {0}"},
+    "count_arrived_late": {"en": "late: {0}", "pt": "atrasados: {0}", "ru": "с опозданием: {0}"},
+    "count_questions": {"en": "questions: {0}", "pt": "perguntas: {0}", "ru": "вопросы: {0}"},
+    "count_accounts": {
+        "en": "mailboxes in trouble: {0}",
+        "pt": "caixas com problema: {0}",
+        "ru": "проблемы с ящиками: {0}",
+    },
+    "count_config": {"en": "configuration: {0}", "pt": "configuração: {0}", "ru": "настройки: {0}"},
+    "count_quarantined": {"en": "unreadable: {0}", "pt": "ilegíveis: {0}", "ru": "непрочитанные: {0}"},
 }
+
+_REASONS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
+    (
+        re.compile(r"no value for customer\.fields\.(\w+)(?::.*)?"),
+        {
+            "en": "the customer has no “{0}” yet",
+            "pt": "o cliente ainda não tem “{0}” no cadastro",
+            "ru": "у клиента ещё не заполнено поле «{0}»",
+        },
+    ),
+    (
+        re.compile(r"no value for ([\w., ]+)(?::.*)?"),
+        {"en": "no value for {0}", "pt": "falta o valor de {0}", "ru": "нет значения: {0}"},
+    ),
+    (
+        re.compile("nobody touched it in time"),
+        {"en": "nobody touched it in time", "pt": "ninguém mexeu nele a tempo", "ru": "его вовремя никто не тронул"},
+    ),
+)
+"""Reasons that the store keeps in English, as people of other languages read them in a notice."""
 
 _WEEKDAYS = {
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
@@ -59,11 +107,32 @@ def phrase(name: str, language: str) -> str:
     return PHRASES[name].get(language, PHRASES[name]["en"])
 
 
-def day_words(at: datetime, language: str) -> str:
-    """A local time as people say it: "sexta, 20/11 14:03", "Friday, 20 Nov 14:03"."""
-    names = _WEEKDAYS.get(language, _WEEKDAYS["en"])
+def reason_words(reason: str, language: str) -> str:
+    """A kept reason in a language, without the remedy that stands behind it; unknown ones as they are."""
+    for pattern, words in _REASONS:
+        if found := pattern.fullmatch(reason):
+            return words.get(language, words["en"]).format(*found.groups())
+    return reason
+
+
+def mails_words(count: int, language: str) -> str:
+    """ "1 mail", "3 e-mails", "5 писем"."""
     if language == "pt":
-        return f"{names[at.weekday()]}, {at:%d/%m %H:%M}"
+        return f"{count} e-mail" if count == 1 else f"{count} e-mails"
     if language == "ru":
-        return f"{names[at.weekday()]}, {at:%d.%m %H:%M}"
-    return f"{names[at.weekday()]}, {at:%d %b %H:%M}"
+        few = count % 10 in (2, 3, 4) and count % 100 not in (12, 13, 14)
+        one = count % 10 == 1 and count % 100 != 11
+        return f"{count} {'письмо' if one else 'письма' if few else 'писем'}"
+    return f"{count} mail" if count == 1 else f"{count} mails"
+
+
+def date_words(at: datetime, language: str) -> str:
+    """A local day as people say it: "sexta, 20/11", "Friday, 20 November"."""
+    names = _WEEKDAYS.get(language, _WEEKDAYS["en"])
+    form = {"pt": "%d/%m", "ru": "%d.%m"}.get(language)
+    return f"{names[at.weekday()]}, {at.strftime(form) if form else f'{at.day} {at:%B}'}"
+
+
+def day_words(at: datetime, language: str) -> str:
+    """A local time as people say it: "sexta, 20/11 14:03", "Friday, 20 November 14:03"."""
+    return f"{date_words(at, language)} {at:%H:%M}"

@@ -1,0 +1,111 @@
+"""Plays the sample office: the past is read, a week passes by the hour, and everything is done by the real machinery.
+
+The clock is held, so each run gives the same story. A second run in the same folder finds everything known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from daemon.app import App, opened
+from daemon.clock import HeldClock
+from daemon.counts import Counts
+from daemon.demo import facts
+from daemon.demo.sample import SampleMail, deliver, make_mailbox, own_mails, sample_mails, write_office
+from daemon.errors import Refused
+from daemon.requests import answer
+from store import importing
+
+INSTALLED = datetime(2026, 11, 10, 10, tzinfo=UTC)
+"""Tuesday 07:00 in São Paulo: what came before is history."""
+
+ENDS = datetime(2026, 11, 18, 11, tzinfo=UTC)
+"""Wednesday a week later, 08:00: the hour of the daily notice."""
+
+HOUR = timedelta(hours=1)
+DAYTIME = range(8, 19)
+MARK = "quietcrm.yaml"
+Progress = Callable[[str], None]
+
+
+def play(out: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Play the demonstration in a folder and tell what came of it, as JSON data. Raises Refused."""
+    directory = out / "office"
+    if out.exists() and any(out.iterdir()) and not (directory / MARK).exists():
+        raise Refused(f"{out} is not empty and holds no demonstration", hint="choose another: quietcrm demo --out DIR")
+    mails = sample_mails()
+    first = not (directory / "state" / "crm.db").exists()
+    write_office(directory)
+    for rep in sorted({mail.rep for mail in mails}):
+        make_mailbox(directory / "mail" / rep)
+    passes = _first_run(directory, mails, progress) if first else {"known": _last_look(directory, mails)}
+    told = facts.gather(directory, HeldClock(ENDS), INSTALLED)
+    notice = write_notice(out, directory, told["admin"])
+    new = sum(counts.new for some in passes.values() for counts in some.values())
+    shown = {name: {account: one.as_dict() for account, one in some.items()} for name, some in passes.items()}
+    return {"out": out, "office": directory, "mails": len(mails), "first": first, "new": new, "passes": shown} | {
+        **told,
+        "notice": notice,
+    }
+
+
+def _first_run(directory: Path, mails: list[SampleMail], progress: Progress) -> dict[str, dict[str, Counts]]:
+    clock = HeldClock(INSTALLED)
+    progress("the past")
+    _deliver(directory, mails, INSTALLED)
+    with opened(directory, clock) as app:
+        rows = importing.read_csv(directory / "customers.csv")
+        answer(app, "customer.import", {"rows": [[row.line, dict(row.values)] for row in rows]})
+        past = _poll(app)
+        week: dict[str, Counts] = {name: Counts() for name in app.pollers}
+        while clock.now() < ENDS:
+            clock.move(HOUR)
+            if clock.now().astimezone(app.office.settings.zone).hour in DAYTIME:
+                progress(f"{clock.now().astimezone(app.office.settings.zone):%A %H:%M}")
+                _an_hour(app, directory, mails, week)
+    return {"past": past, "week": week}
+
+
+def _an_hour(app: App, directory: Path, mails: list[SampleMail], week: dict[str, Counts]) -> None:
+    """What the daemon's ticks do, once: read, lay out and take away, write notices."""
+    if _deliver(directory, mails, app.clock.now()):
+        for name, counts in _poll(app).items():
+            week[name].add(counts)
+    app.desks.tidy()
+    app.notices.deliver_due()
+
+
+def _last_look(directory: Path, mails: list[SampleMail]) -> dict[str, Counts]:
+    """Read the mailboxes once more as they are."""
+    _deliver(directory, mails, ENDS)
+    with opened(directory, HeldClock(ENDS)) as app:
+        found = _poll(app)
+        app.desks.tidy()
+    return found
+
+
+def _deliver(directory: Path, mails: list[SampleMail], until: datetime) -> int:
+    return sum(deliver(directory / "mail" / mail.rep, mail) for mail in mails if mail.at <= until)
+
+
+def _poll(app: App) -> dict[str, Counts]:
+    found = {name: poller.poll() for name, poller in app.pollers.items()}
+    for name, counts in app.revisit.run().items():
+        found[name].add(counts)
+    return found
+
+
+def write_notice(out: Path, directory: Path, rep: str) -> dict[str, Path]:
+    """The daily notice that lies in a person's Inbox, as two files to open; files of an earlier run stay."""
+    paths = {"html": out / "notice.html", "text": out / "notice.txt"}
+    for _, mail in own_mails(directory / "mail" / rep, "notice")[-1:]:
+        assert isinstance(mail, EmailMessage)
+        for kind, subtype in (("html", "html"), ("text", "plain")):
+            part = mail.get_body((subtype,))
+            assert part is not None
+            paths[kind].write_text(part.get_content(), encoding="utf-8")
+    return paths

@@ -1,0 +1,177 @@
+"""Tells the demonstration as lines for a terminal. Pure: from the facts to (style, text) pairs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from shlex import quote
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Story = Iterator[tuple[str, str]]
+Facts = Mapping[str, Any]
+
+_ENDS = {
+    "sent": "sent by the rep, found again in Sent",
+    "placed": "waits in Drafts",
+    "withdrawn": "taken out of Drafts again: {reason}",
+    "cancelled": "never laid out: {reason}",
+    "expired": "taken out of Drafts again: {reason}",
+    "held": "held: {reason}",
+    "declined": "{reason}",
+    "kept": "edited by the rep, left alone",
+}
+_REMINDER_ENDS = {
+    "placed": "lies in the Inbox",
+    "withdrawn": "left the Inbox again: {reason}",
+    "done": "settled: {reason}",
+}
+_WHY = {
+    "address": "the address is a contact's",
+    "domain": "the domain is the customer's",
+    "thread": "it belongs to a thread we know",
+    "created": "a rule made the customer",
+}
+_OUTCOMES = {
+    "internal": "internal, no trace kept",
+    "ignored": "kept out by a rule, no trace kept",
+    "unmatched": "nobody we know, hashes kept; asked about in the notice",
+    "never_log": "never to be logged, no trace kept",
+}
+
+
+def tell(facts: Facts) -> Story:
+    """The whole story."""
+    zone = ZoneInfo(facts["zone"])
+    yield "title", "A sample office: Ana and Boris sell packaging in São Paulo, in Portuguese, Russian and English."
+    yield "", f"{facts['mails']} mails lie in their two mailboxes. A held clock plays one week; the machinery is real."
+    yield from _passes(facts)
+    yield from _logged(facts, zone)
+    yield from _left_out(facts)
+    yield from _drafts(facts, zone)
+    yield from _reminders(facts, zone)
+    yield from _ends(facts)
+
+
+def _heading(text: str) -> Story:
+    yield "", ""
+    yield "heading", text
+
+
+def _passes(facts: Facts) -> Story:
+    yield from _heading("What was seen")
+    titles = {"past": "before Tuesday 10 Nov", "week": "the week after", "known": "this time"}
+    for name, accounts in facts["passes"].items():
+        for account, counts in accounts.items():
+            yield "", f"  {titles[name]:<22}{account:<6}{counts['seen']:>3} seen = {_parts(counts)}"
+    yield "good", f"  {facts['new']} new" + ("" if facts["first"] else ": everything was known already")
+    if facts["first"]:
+        yield "dim", "  The past becomes history and fires no rule; no draft or reminder for any old mail."
+
+
+def _parts(counts: Facts) -> str:
+    own = counts["skipped"].get("own", 0)
+    left_out = sum(counts["skipped"].values()) - own
+    named = [
+        (counts["logged"], "logged"),
+        (counts["duplicate"], "known from the other mailbox"),
+        (counts["unmatched"], "of strangers"),
+        (left_out, "left out"),
+        (own, "reminders and notices of ours"),
+    ]
+    return " + ".join(f"{count} {name}" for count, name in named if count) or "nothing"
+
+
+def _logged(facts: Facts, zone: ZoneInfo) -> Story:
+    yield from _heading("What was logged, for whom, and why")
+    past: Counter[str] = Counter()
+    for one in facts["logged"]:
+        past.update(one["customers"] if one["past"] else ())
+    yield "dim", "  past: " + ", ".join(f"{name} {count}" for name, count in past.most_common())
+    for one in sorted((one for one in facts["logged"] if not one["past"]), key=lambda one: str(one["at"])):
+        copies = f" ({len(one['sightings'])} mailboxes, one row)" if len(one["sightings"]) > 1 else ""
+        why = f"rule {', '.join(one['rules'])}" if one["rules"] else _WHY.get(one["rungs"][0], one["rungs"][0])
+        arrow = "from" if one["direction"] == "in" else "to"
+        who = _clip(f"{arrow} {', '.join(one['customers'])}", 24)
+        kind = "" if one["kind"] == "human" else f" [{one['kind'].replace('_', ' ')}]"
+        what = _clip(one["subject"], 36)
+        yield "", f"  {_when(one['at'], zone)}  {who:<24} {what:<36}  {why}{kind}{copies}"
+
+
+def _left_out(facts: Facts) -> Story:
+    yield from _heading("What was left out, and why")
+    grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in facts["left_out"]:
+        grouped[one["outcome"], one["reason"]].append(one["subject"])
+    for (outcome, reason), subjects in grouped.items():
+        different = list(dict.fromkeys(subjects))
+        about = reason if outcome == "ignored" else ""
+        yield "", f"  {len(subjects)} {_OUTCOMES[outcome]}" + (f" ({about})" if about else "")
+        yield "dim", f"      {'; '.join(_clip(one, 40) for one in different)}"
+
+
+def _drafts(facts: Facts, zone: ZoneInfo) -> Story:
+    yield from _heading("Drafts that were prepared, and their end")
+    for one in facts["drafts"]:
+        yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS)}"
+    shown = facts["draft"]
+    if shown is None:
+        return
+    yield from _heading(f"The draft that waits in {shown['rep'].capitalize()}'s Drafts folder")
+    yield "dim", f"  {shown['path']}"
+    yield "", f"  To: {shown['recipient']}"
+    yield "", f"  Subject: {shown['subject']}"
+    yield from _letter(shown["text"])
+
+
+def _reminders(facts: Facts, zone: ZoneInfo) -> Story:
+    yield from _heading("Reminders, and their end")
+    for one in facts["reminders"]:
+        yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS | _REMINDER_ENDS)}"
+    shown = facts["reminder"]
+    if shown is None:
+        return
+    yield from _heading(f"The reminder in {facts['admin'].capitalize()}'s Inbox")
+    yield "dim", f"  {shown['path']}"
+    yield "", f"  Subject: {shown['subject']}"
+    yield from _letter(shown["text"])
+
+
+def _ends(facts: Facts) -> Story:
+    yield from _heading("The daily notice of Wednesday, 08:00, as it lies in Ana's Inbox")
+    yield "good", f"  {facts['notice']['html']}"
+    yield "good", f"  {facts['notice']['text']}"
+    yield from _heading("Go on from here")
+    office = f"quietcrm --config {quote(str(facts['office']))}"
+    complaint = next(one["id"] for one in facts["logged"] if "complaint" in one["rules"])
+    yield "command", f"  {office} customer timeline 'Padaria Sol'"
+    yield "command", f"  {office} rules explain {complaint}"
+    yield "command", f"  {office} outbox list"
+    yield "command", f"  quietcrm demo --out {quote(str(facts['out']))}      # again: 0 new"
+
+
+def _life(one: Facts, zone: ZoneInfo, ends: Mapping[str, str]) -> str:
+    placed = f"laid {_when(one['placed_at'], zone)}" if one["placed_at"] else ""
+    end = ends.get(one["state"], one["state"]).format(reason=one["reason"])
+    at = f" {_when(one['settled_at'], zone)}" if one["settled_at"] else ""
+    return f"{_clip(one['customer'], 18):<18} {one['rule']:<17} {placed:<19} {end}{at}"
+
+
+def _tone(one: Facts) -> str:
+    return {"placed": "good", "held": "warn"}.get(one["state"], "")
+
+
+def _letter(text: str) -> Story:
+    for row in text.strip().splitlines():
+        if row.strip(" |"):
+            yield "letter", f"  | {row}"
+
+
+def _when(at: datetime | str, zone: ZoneInfo) -> str:
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{moment.astimezone(zone):%a %d %H:%M}"
+
+
+def _clip(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
