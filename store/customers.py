@@ -261,15 +261,15 @@ def _contacts(session: Session, where: Any) -> list[ContactRow]:
     people: dict[int, Sequence[Any]] = {}
     emails: dict[int, list[str]] = defaultdict(list)
     aliases: dict[int, list[str]] = defaultdict(list)
-    for row in session.execute(statement).all():
-        number, key, alias = row[0], row[-2], row[-1]
-        people[number] = row[:-2]
+    for number, *person, key, alias in session.execute(statement).all():
+        people[number] = person
         if key is not None:
             emails[number].append(key)
             if alias:
                 aliases[number].append(key)
     return [
         ContactRow(
+            id=number,
             **dict(zip(_CONTACT_NAMES, person, strict=True)),
             emails=tuple(emails[number]),
             aliases=frozenset(aliases.get(number, ())),
@@ -279,7 +279,7 @@ def _contacts(session: Session, where: Any) -> list[ContactRow]:
 
 
 _CONTACT_COLUMNS = [_CONTACT.c.id, *(one for one in _CONTACT.c if one.name not in ("id", "created_at"))]
-_CONTACT_NAMES = [column.name for column in _CONTACT_COLUMNS]
+_CONTACT_NAMES = [column.name for column in _CONTACT_COLUMNS[1:]]
 
 
 # --- changing ------------------------------------------------------------------------------------------------------

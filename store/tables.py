@@ -223,12 +223,12 @@ class Task(SQLModel, table=True):
     """Something a rep has to do. state: open, done, dropped."""
 
     __tablename__ = "task"
-    __table_args__ = _NUMBERED
+    __table_args__ = (Index("ix_task_of_customer", "customer_id", "state"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     title: str
     state: str = Field(default="open", index=True)
     rep: str = ""
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id")
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
     due_at: datetime | None = _time()
@@ -241,13 +241,13 @@ class Lead(SQLModel, table=True):
     """A possible sale. state: open, won, lost."""
 
     __tablename__ = "lead"
-    __table_args__ = _NUMBERED
+    __table_args__ = (Index("ix_lead_of_customer", "customer_id", "state"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     title: str
     state: str = Field(default="open", index=True)
     source: str = ""
     owner: str = ""
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id")
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
     fields: dict[str, Any] = _json(dict)
@@ -260,13 +260,13 @@ class Case(SQLModel, table=True):
     """A complaint or question to be solved. state: open, solved, dropped."""
 
     __tablename__ = "case"
-    __table_args__ = _NUMBERED
+    __table_args__ = (Index("ix_case_of_customer", "customer_id", "state"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     title: str
     state: str = Field(default="open", index=True)
     priority: str = ""
     owner: str = ""
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id")
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
     due_at: datetime | None = _time()
@@ -280,13 +280,13 @@ class Order(SQLModel, table=True):
     """A sale. `amount` in minor units of `currency`; -1 = not known."""
 
     __tablename__ = "sales_order"
-    __table_args__ = _NUMBERED
+    __table_args__ = (Index("ix_sales_order_of_customer", "customer_id", "state"), _NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     number: str = Field(default="", index=True)
     state: str = "open"
     amount: int = _big()
     currency: str = ""
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id")
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
     fields: dict[str, Any] = _json(dict)
@@ -349,7 +349,11 @@ class OutboxMail(SQLModel, table=True):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (UniqueConstraint("event", "rule", "slot"), _NUMBERED)
+    __table_args__ = (
+        UniqueConstraint("event", "rule", "slot"),
+        Index("ix_outbox_of_customer", "customer_id", "state"),
+        _NUMBERED,
+    )
     id: int | None = Field(default=None, primary_key=True)
     state: str = Field(default=OutboxState.PLANNED, index=True)
     way: str = "draft"
@@ -359,7 +363,7 @@ class OutboxMail(SQLModel, table=True):
     slot: str
     account: str = ""
     rep: str = ""
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
     recipient: str = ""
@@ -413,7 +417,11 @@ class Reminder(SQLModel, table=True):
     """
 
     __tablename__ = "reminder"
-    __table_args__ = (UniqueConstraint("event", "rule", "slot"), _NUMBERED)
+    __table_args__ = (
+        UniqueConstraint("event", "rule", "slot"),
+        Index("ix_reminder_of_customer", "customer_id", "state"),
+        _NUMBERED,
+    )
     id: int | None = Field(default=None, primary_key=True)
     state: str = Field(default=ReminderState.PLANNED, index=True)
     event: str
@@ -422,7 +430,7 @@ class Reminder(SQLModel, table=True):
     slot: str
     rep: str = ""
     account: str = ""
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
     text: str = _text()

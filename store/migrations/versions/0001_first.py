@@ -345,7 +345,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_case_customer_id"), "case", ["customer_id"], unique=False)
+    op.create_index("ix_case_of_customer", "case", ["customer_id", "state"], unique=False)
     op.create_index(op.f("ix_case_state"), "case", ["state"], unique=False)
     op.create_table(
         "lead",
@@ -376,7 +376,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_lead_customer_id"), "lead", ["customer_id"], unique=False)
+    op.create_index("ix_lead_of_customer", "lead", ["customer_id", "state"], unique=False)
     op.create_index(op.f("ix_lead_state"), "lead", ["state"], unique=False)
     op.create_table(
         "note",
@@ -459,9 +459,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_outbox_contact_id"), "outbox", ["contact_id"], unique=False)
-    op.create_index(op.f("ix_outbox_customer_id"), "outbox", ["customer_id"], unique=False)
     op.create_index(op.f("ix_outbox_due_at"), "outbox", ["due_at"], unique=False)
     op.create_index(op.f("ix_outbox_message_id"), "outbox", ["message_id"], unique=False)
+    op.create_index("ix_outbox_of_customer", "outbox", ["customer_id", "state"], unique=False)
     op.create_index(op.f("ix_outbox_state"), "outbox", ["state"], unique=False)
     op.create_table(
         "participant",
@@ -528,9 +528,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_reminder_contact_id"), "reminder", ["contact_id"], unique=False)
-    op.create_index(op.f("ix_reminder_customer_id"), "reminder", ["customer_id"], unique=False)
     op.create_index(op.f("ix_reminder_due_at"), "reminder", ["due_at"], unique=False)
     op.create_index(op.f("ix_reminder_message_id"), "reminder", ["message_id"], unique=False)
+    op.create_index("ix_reminder_of_customer", "reminder", ["customer_id", "state"], unique=False)
     op.create_index(op.f("ix_reminder_state"), "reminder", ["state"], unique=False)
     op.create_index(op.f("ix_reminder_token"), "reminder", ["token"], unique=False)
     op.create_table(
@@ -560,8 +560,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_sales_order_customer_id"), "sales_order", ["customer_id"], unique=False)
     op.create_index(op.f("ix_sales_order_number"), "sales_order", ["number"], unique=False)
+    op.create_index("ix_sales_order_of_customer", "sales_order", ["customer_id", "state"], unique=False)
     op.create_table(
         "task",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -590,7 +590,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_task_customer_id"), "task", ["customer_id"], unique=False)
+    op.create_index("ix_task_of_customer", "task", ["customer_id", "state"], unique=False)
     op.create_index(op.f("ix_task_state"), "task", ["state"], unique=False)
 
 

@@ -1,0 +1,60 @@
+"""The questions that each batch of mail and each screen asks must use an index, however big the store is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from store import customers, interactions, outbox, quarantine, reminders, schema, suppressions, unmatched
+from store.engine import open_store
+from store.identity import Identity
+from store_samples import NOW
+
+QUESTIONS: dict[str, Callable[[Session], Any]] = {
+    "addresses": lambda session: customers.lookup_addresses(session, ["a@b.example"]),
+    "domains": lambda session: customers.lookup_domains(session, ["b.example"]),
+    "facts": lambda session: customers.facts(session, [1, 2]),
+    "names": lambda session: customers.by_name(session, "Acme"),
+    "known mail": lambda session: interactions.find_known(session, [Identity("m:1", "2")]),
+    "threads": lambda session: interactions.by_message_ids(session, ["x@y.example"]),
+    "repeated ids": lambda session: interactions.repeated_ids(session, ["x@y.example"]),
+    "timeline": lambda session: interactions.timeline(session, 1),
+    "log of a rule": lambda session: interactions.log(session, rule="vip"),
+    "log of a customer": lambda session: interactions.log(session, customer=1, rule="vip", since=NOW),
+    "one mail": lambda session: interactions.find(session, "x@y.example"),
+    "unmatched by hash": lambda session: unmatched.find_for(session, ["a:1"]),
+    "unmatched known": lambda session: unmatched.known(session, ["i:1"]),
+    "questions": lambda session: unmatched.questions(session, NOW),
+    "due drafts": lambda session: outbox.due(session, NOW),
+    "drafts of customers": lambda session: outbox.of_customers(session, [1], states=["planned", "placed"]),
+    "tokens": lambda session: reminders.customers_by_token(session, ["4F2K"]),
+    "suppressed": lambda session: suppressions.which(session, ["a:1"], "log"),
+    "attempts": lambda session: quarantine.attempts(session, "a", "f", "r"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_question_walks_through_a_whole_table(question: str, tmp_path: Path) -> None:
+    schema.upgrade("sqlite:///crm.db", tmp_path, backup_to=tmp_path)
+    store = open_store("sqlite:///crm.db", base=tmp_path)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    with store.session() as session:
+        QUESTIONS[question](session)
+        plans = [
+            row[3]
+            for statement, parameters in list(asked)
+            for row in session.connection().exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters)
+        ]
+    store.close()
+    assert plans
+    assert [plan for plan in plans if plan.startswith("SCAN") and "VIRTUAL TABLE" not in plan] == []
