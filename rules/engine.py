@@ -11,7 +11,7 @@ from connectors.model import Kind, Message
 from rules.decision import Action, Check, Decision, Direction, Match, Outcome, RuleTrace
 from rules.effect import Effect, Plan
 from rules.facts import Directory, Moment
-from rules.ladder import direction_of, match
+from rules.ladder import direction_of, match, primary
 from rules.office import Office, office_of
 from rules.ruleset import Rule, RuleSet
 from rules.view import View
@@ -21,6 +21,9 @@ UNSEEN_KINDS = frozenset((Kind.AUTO_REPLY, Kind.OUT_OF_OFFICE, Kind.BOUNCE, Kind
 DATE_TOLERANCE = timedelta(days=2)
 UNKNOWN_LEAD = "unknown: lead"
 """Stands for the rule where the setting `unknown: lead` made the lead."""
+SEVERAL = "several customers share the address"
+"""Stands in a trace for the rule that shadowed a change, where it is not clear whose record it would change."""
+_CHANGING = frozenset(("set", "tag", "untag", "segment", "stage", "owner"))
 _MAKING = ("file_under", "create:customer", "create:lead")
 
 
@@ -155,7 +158,11 @@ class _Run:
     def _claim(self, rule: Rule, effects: list[Effect], result: str) -> None:
         done: list[str] = []
         shadowed: dict[str, str] = {}
+        unclear = self.view.match.ambiguous and primary(self.view.match) is None
         for effect in effects:
+            if unclear and effect.verb in _CHANGING:
+                shadowed[effect.slot] = SEVERAL
+                continue
             slot = f"{effect.slot}\0{rule.name}" if effect.apart else effect.slot
             before = self.claims.setdefault(slot, _Claim(rule, effect))
             if before.effect is effect:

@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.model import Message
 from rules.decision import Action, Answer, Decision, Direction, Outcome, RuleTrace
+from rules.engine import SEVERAL
 from rules.ruleset import RuleSet
 
 _OUTCOMES = {
@@ -116,7 +117,7 @@ def _rule(trace: RuleTrace) -> Iterator[str]:
     for done in trace.done:
         yield f"    → {'would do' if trace.result == 'watched' else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
-        yield f"    - {slot}: {rule} had claimed it before"
+        yield f"    - {slot}: {rule}" if rule == SEVERAL else f"    - {slot}: {rule} had claimed it before"
 
 
 def _outcome(decision: Decision, zone: tzinfo | None) -> Iterator[str]:

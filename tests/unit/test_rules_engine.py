@@ -12,7 +12,7 @@ from rule_samples import DIRECTORY, NOW, SETTINGS, SOL, decide, fired, mail, mom
 
 from connectors.model import Address, Bounce, Kind, Message
 from rules.decision import Action, Decision, Outcome
-from rules.engine import evaluate
+from rules.engine import SEVERAL, evaluate
 from rules.facts import CustomerFacts, Directory, Moment
 from rules.load import RuleSet
 
@@ -477,3 +477,14 @@ def test_an_owner_who_left_is_nobody() -> None:
     assert args(decision, "remind")["rep"] == "ana"
     assert SOL.owner == "bruno"
     assert isinstance(decision.actions[0], Action)
+
+
+def test_nothing_is_changed_while_it_is_unclear_whose_record_it_is() -> None:
+    shared = replace(DIRECTORY, contacts={}, domains={"sol.example": (1, 2)})
+    then = "{tag: x, stage: lost, owner: ana, set: {a: b}, create: case, remind: {in: 1 day}}"
+    decision = decide(one_rule("{}", then=then), mail(), shared)
+    assert (decision.outcome, verbs(decision)) == (Outcome.LOG, ["create:case", "remind"])
+    assert decision.traces[0].shadowed == dict.fromkeys(["tag:x", "stage", "owner", "set:a"], SEVERAL)
+    copy = mail(sender=Address("x@lua.example"), cc=(Address("y@sol.example"),))
+    clear = replace(shared, domains={"sol.example": (1, 3), "lua.example": (2,)})
+    assert "tag:x" in verbs(decide(one_rule("{}", then=then), copy, clear))
