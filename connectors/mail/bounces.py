@@ -63,6 +63,7 @@ _DAEMON_NAME = re.compile(
     r"delivery (?:sub)?system|microsoft outlook|internet mail",
     re.IGNORECASE,
 )
+# In lower case: searched in every subject, and IGNORECASE would cost three times as much.
 _SUBJECT = re.compile(
     r"undeliver|returned? (?:to sender|e-?mail|mail|message)|failure notice|"
     r"delivery (?:has )?(?:status|fail|report|error|problem|notification|delay|final|subsystem|suspend)|"
@@ -75,7 +76,6 @@ _SUBJECT = re.compile(
     r"warning: (?:message|could not|delayed)|failed mail|bounce|rejected mail|permanent (?:delivery|error)|"
     r"delayed (?:mail|\d)|message delayed|mail delayed|status notif|e-?mail delivery|メールエラー|unable to deliver|"
     r"postmaster notify|(?:mail|delivery) warning|see transcript|\(delay\)|error during delivery",
-    re.IGNORECASE,
 )
 _BODY = re.compile(
     r"could not be delivered|couldn't be delivered|(?:wasn't|was not|not been|not be|isn't|unable|failed|"
@@ -157,7 +157,7 @@ def may_be_report(headers: Headers, sender: Address | None, subject: str, report
         return True
     if headers.raw(b"x-amz-sns-message-id") or (returned and _is_robot(sender)):
         return True
-    return _is_daemon(headers, sender) or _has_null_path(headers) or _SUBJECT.search(subject) is not None
+    return _is_daemon(headers, sender) or _has_null_path(headers) or _SUBJECT.search(subject.lower()) is not None
 
 
 def _is_robot(sender: Address | None) -> bool:
@@ -185,7 +185,9 @@ def _is_suspect(report: Report) -> bool:
     ):
         return True
     daemon, replied = _is_daemon(headers, report.sender), _REPLY.match(report.subject) is not None
-    told = _SUBJECT.search(report.subject) is not None or (report.original is not None and _is_robot(report.sender))
+    told = _SUBJECT.search(report.subject.lower()) is not None or (
+        report.original is not None and _is_robot(report.sender)
+    )
     sample = report.text[:6000]
     said = _BODY.search(sample) is not None
     if daemon:

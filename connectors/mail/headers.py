@@ -42,10 +42,14 @@ class Headers:
 
     fields      (name in lower case, raw value) in order
     index       the first raw value of each name
+    repeated    names that come more than once
+    is_ascii    there are no raw 8-bit values
     """
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     index: dict[bytes, bytes] = field(default_factory=dict)
+    repeated: set[bytes] = field(default_factory=set)
+    is_ascii: bool = True
     notes: list[str] = field(default_factory=list)
 
     def raw(self, name: bytes) -> bytes:
@@ -63,6 +67,8 @@ class Headers:
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of a name, in order."""
+        if name not in self.repeated:
+            return [self.index[name]] if name in self.index else []
         return [value for key, value in self.fields if key == name]
 
     def settle(self, charset: str) -> None:
@@ -81,7 +87,10 @@ class Headers:
             kept = _keep_name(name)
             if not kept:
                 continue
-            found.append((kept, decode_value(value)[:KEPT_CHARACTERS]))
+            text = value.strip().decode("ascii") if value.isascii() else "\n"
+            if "=?" in text or not text.isprintable():  # folded, encoded, 8-bit: the long way
+                text = decode_value(value)
+            found.append((kept, text[:KEPT_CHARACTERS]))
             if len(found) == KEPT_FIELDS:
                 break
         return tuple(found)
@@ -138,7 +147,8 @@ def scan_headers(block: bytes) -> Headers:
     if len(block) > BLOCK_LIMIT:
         block = block[:BLOCK_LIMIT]
         headers.notes.append("header longer than 1 MB, cut")
-    fields, index = headers.fields, headers.index
+    fields, index, repeated = headers.fields, headers.index, headers.repeated
+    headers.is_ascii = block.isascii()
     if _CONTROL.search(block):
         block = block.translate(_SPACED)
     found = _FIELD.findall(block)
@@ -151,6 +161,9 @@ def scan_headers(block: bytes) -> Headers:
             value = value[:VALUE_LIMIT]
             headers.notes.append(f"header field {name[:40].decode('ascii')} cut")
         fields.append((name, value))
-        if name not in index or not index[name].strip():
-            index[name] = value
+        if name in index:
+            repeated.add(name)
+            if index[name].strip():
+                continue
+        index[name] = value
     return headers

@@ -108,7 +108,7 @@ def read_mail(raw: RawMail) -> Reading:
 
 
 def _settle_charset(headers: Headers, parts: Sequence[Part]) -> None:
-    if any(not value.isascii() for _, value in headers.fields):
+    if not headers.is_ascii:
         stated = (part.parameters.get("charset", "") for part in parts if part.is_text)
         headers.settle(next(filter(None, stated), ""))
 

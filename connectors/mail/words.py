@@ -64,6 +64,9 @@ def decode_words(text: str) -> str:
 
 
 def _decode_once(text: str) -> str:
+    if single := _WORD.fullmatch(text):
+        charset, encoding, payload = single.groups()
+        return decode_line(next(_decode_payloads([(encoding, payload)])), charset.partition("*")[0].lower())
     out: list[str] = []
     position = 0
     pending: list[tuple[str, str]] = []
