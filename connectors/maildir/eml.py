@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from connectors.folders import Folder, folder_of, give_purposes
-from connectors.maildir.files import load_file, require_folder
+from connectors.maildir.files import Listings, load_file, require_folder
 from connectors.shelf import Content, Entry
 
 __all__ = ["EmlShelf"]
@@ -18,7 +18,8 @@ class EmlShelf:
     def __init__(self, account: str, path: Path) -> None:
         self._account = account
         self._root = path
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[str, dict[str, str]] = {}
+        self._listings = Listings()
 
     def folders(self) -> list[Folder]:
         """The folder itself ("INBOX") and each sub-folder that holds .eml files."""
@@ -33,19 +34,24 @@ class EmlShelf:
         return give_purposes(found)
 
     def entries(self, folder: Folder) -> list[Entry]:
-        """The .eml files of one folder."""
-        found = []
-        with os.scandir(self._root / folder.key) as listing:
+        """The .eml files of one folder; listed again only if it changed."""
+        directory = self._root / folder.key
+        return self._listings.entries(folder.key, [directory], lambda: self._list(folder, directory))
+
+    def _list(self, folder: Folder, directory: Path) -> list[Entry]:
+        found, names = [], {}
+        with os.scandir(directory) as listing:
             for file in listing:
                 if _is_mail(file.name) and file.is_file():
                     ref = os.fsencode(file.name).decode("utf-8", "backslashreplace")
-                    self._names[folder.key, ref] = file.name
+                    names[ref] = file.name
                     found.append(Entry(max(0, file.stat().st_mtime_ns), ref))
+        self._names[folder.key] = names
         return found
 
     def load(self, folder: Folder, entry: Entry) -> Content | None:
         """One mail; None if its file has gone."""
-        return load_file(self._root / folder.key / self._names.get((folder.key, entry.ref), entry.ref))
+        return load_file(self._root / folder.key / self._names.get(folder.key, {}).get(entry.ref, entry.ref))
 
 
 def _is_mail(name: str) -> bool:

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from connectors.errors import Misconfigured
-from connectors.shelf import Content
+from connectors.shelf import Content, Entry
 
-__all__ = ["LARGEST", "content_of", "load_file", "require_folder"]
+__all__ = ["LARGEST", "Listings", "content_of", "load_file", "require_folder"]
 
 LARGEST = 40 << 20
 """A larger mail becomes a header row: its text is not read (bytes)."""
 
 _HEADER_CLIP = 128 << 10
+
+_SETTLED = 2_000_000_000
+"""Nanoseconds after which the time stamp of a directory can be trusted: before, it may change within one tick."""
+
+
+class Listings:
+    """Listings of directories, made again only when a directory has changed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[list[int], list[Entry]]] = {}
+
+    def entries(self, key: str, directories: Sequence[Path], make: Callable[[], list[Entry]]) -> list[Entry]:
+        """The same list object as last time while the directories stand still. Raises OSError."""
+        looked_at = time.time_ns()
+        state = [path.stat().st_mtime_ns for path in directories]
+        kept = self._kept.get(key)
+        if kept and kept[0] == state:
+            return kept[1]
+        listed = make()
+        if max(state) < looked_at - _SETTLED:
+            self._kept[key] = (state, listed)
+        else:
+            self._kept.pop(key, None)
+        return listed
 
 
 def require_folder(account: str, path: Path) -> None:

@@ -7,11 +7,11 @@ A mail is named by the unique part of its file name, which outlives flags and th
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
-from connectors.maildir.files import load_file, require_folder
+from connectors.maildir.files import Listings, load_file, require_folder
 from connectors.shelf import Content, Entry
 
 __all__ = ["FLAGS", "MaildirShelf", "unique_name"]
@@ -19,8 +19,7 @@ __all__ = ["FLAGS", "MaildirShelf", "unique_name"]
 FLAGS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 
 
-_SETTLED = 2_000_000_000
-"""Nanoseconds after which a folder's time stamp can be trusted."""
+_LOOKS = 2
 
 
 class MaildirShelf:
@@ -29,8 +28,8 @@ class MaildirShelf:
     def __init__(self, account: str, path: Path) -> None:
         self._account = account
         self._root = path
-        self._paths: dict[tuple[str, str], Path] = {}
-        self._listings: dict[str, tuple[tuple[int, int], list[Entry]]] = {}
+        self._paths: dict[str, dict[str, Path]] = {}
+        self._listings = Listings()
 
     def folders(self) -> list[Folder]:
         """The Inbox and every sub-folder, Maildir++ names ("." between levels) or plain nested Maildirs."""
@@ -48,27 +47,13 @@ class MaildirShelf:
 
     def entries(self, folder: Folder) -> list[Entry]:
         """All mails of a folder, new and seen; listed again only if new/ or cur/ changed."""
-        looked_at = time.time_ns()
-        state = self._state(folder)
-        known = self._listings.get(folder.key)
-        if known and known[0] == state:
-            return known[1]
-        listed = self._list(folder)
-        # A folder that changed a moment ago may change again within the same tick of its time stamp.
-        if max(state) < looked_at - _SETTLED:
-            self._listings[folder.key] = (state, listed)
-        else:
-            self._listings.pop(folder.key, None)
-        return listed
+        directories = [self._root / folder.key / place for place in ("new", "cur")]
+        return self._listings.entries(folder.key, directories, lambda: self._list(folder, directories))
 
-    def _state(self, folder: Folder) -> tuple[int, int]:
-        path = self._root / folder.key
-        return ((path / "new").stat().st_mtime_ns, (path / "cur").stat().st_mtime_ns)
-
-    def _list(self, folder: Folder) -> list[Entry]:
-        entries = {}
-        for place in ("new", "cur"):
-            with os.scandir(self._root / folder.key / place) as listing:
+    def _list(self, folder: Folder, directories: Sequence[Path]) -> list[Entry]:
+        entries, paths = {}, {}
+        for directory in directories:
+            with os.scandir(directory) as listing:
                 for file in listing:
                     if file.name.startswith("."):
                         continue
@@ -78,18 +63,31 @@ class MaildirShelf:
                         continue  # a mail program renamed it this moment: it is listed under its new name, or next time
                     ref = unique_name(file.name)
                     entries[ref] = Entry(max(0, at), ref)
-                    self._paths[folder.key, ref] = Path(file.path)
+                    paths[ref] = Path(file.path)
+        self._paths[folder.key] = paths
         return list(entries.values())
 
     def load(self, folder: Folder, entry: Entry) -> Content | None:
         """One mail; None if it has gone."""
-        path = self._paths.get((folder.key, entry.ref))
+        path = self._paths.get(folder.key, {}).get(entry.ref)
         content = load_file(path, _flags(path.name)) if path else None
-        if content is None:  # renamed since it was listed: a flag was set, or it went from new to cur
-            self._list(folder)
-            path = self._paths.get((folder.key, entry.ref))
+        if content is not None:
+            return content
+        # Renamed since it was listed: a flag was set, or it went from new to cur, maybe while we look.
+        for _ in range(_LOOKS):
+            path = self._find(folder, entry.ref)
             content = load_file(path, _flags(path.name)) if path else None
-        return content
+            if content is not None:
+                return content
+        return None
+
+    def _find(self, folder: Folder, ref: str) -> Path | None:
+        for place in ("new", "cur"):
+            with os.scandir(self._root / folder.key / place) as listing:
+                for file in listing:
+                    if unique_name(file.name) == ref:
+                        return Path(file.path)
+        return None
 
 
 def unique_name(name: str) -> str:

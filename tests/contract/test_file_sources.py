@@ -90,6 +90,29 @@ class TestMaildirSource(FileHooks, BreakableContract):
             path.rename(self.root / "cur" / f"{path.name}:2,S")
         assert read_all(source, run.cursor).ids == []
 
+    def test_a_mail_renamed_after_the_listing_is_read(self, parser: PlainParser) -> None:
+        self.fill(1)
+        shelf = MaildirShelf("files", self.root)
+        (folder,) = shelf.folders()
+        (entry,) = shelf.entries(folder)
+        (path,) = (self.root / "new").iterdir()
+        path.rename(self.root / "cur" / f"{path.name}:2,S")
+        content = shelf.load(folder, entry)
+        assert content is not None
+        assert content.flags == ("\\Seen",)
+        next((self.root / "cur").iterdir()).unlink()
+        assert shelf.load(folder, entry) is None
+
+    def test_a_still_folder_is_listed_once(self, parser: PlainParser) -> None:
+        self.fill(3)
+        for place in ("new", "cur"):
+            os.utime(self.root / place, (FIRST.timestamp(), FIRST.timestamp()))
+        shelf = MaildirShelf("files", self.root)
+        (folder,) = shelf.folders()
+        assert shelf.entries(folder) is shelf.entries(folder)
+        self.fill(1, first=7)
+        assert len(shelf.entries(folder)) == 4
+
     def test_flags_and_nested_names(self, parser: PlainParser) -> None:
         self.add_mail(mail(1))
         self.add_mail(mail(2), folder="Clientes.A&AOc-o")
