@@ -68,7 +68,7 @@ def reminder_mail(session: Session, office: Office, reminder: Reminder, now: dat
     blocks = [Block(title="", lines=lines, tone="act")]
     if last:
         when = day_words(last.at.astimezone(settings.zone_for(reminder.rep)), language)
-        quote = Line(text=f"{when}  {last.sender}: {last.subject}", quote=last.text[:QUOTED])
+        quote = Line(lead=last.sender_name or last.sender, text=last.subject, reason=when, quote=last.text[:QUOTED])
         blocks.append(Block(title=phrase("last_mail", language), lines=[quote]))
     foot = phrase("leaves_by_itself", language) if reminder.unless else ""
     return OutgoingMail(

@@ -35,8 +35,7 @@ _WHY = {
 }
 _OUTCOMES = {
     "internal": "internal, no trace kept",
-    "ignored": "kept out by a rule, no trace kept",
-    "unmatched": "nobody we know, hashes kept; asked about in the notice",
+    "unmatched": "of strangers, asked about in the notice, hashes kept",
     "never_log": "never to be logged, no trace kept",
 }
 
@@ -105,10 +104,9 @@ def _left_out(facts: Facts) -> Story:
     for one in facts["left_out"]:
         grouped[one["outcome"], one["reason"]].append(one["subject"])
     for (outcome, reason), subjects in grouped.items():
-        different = list(dict.fromkeys(subjects))
-        about = reason if outcome == "ignored" else ""
-        yield "", f"  {len(subjects)} {_OUTCOMES[outcome]}" + (f" ({about})" if about else "")
-        yield "dim", f"      {'; '.join(_clip(one, 40) for one in different)}"
+        titles = "; ".join(_clip(one, 26) for one in dict.fromkeys(subjects))
+        why = f"by {reason}, no trace kept" if outcome == "ignored" else _OUTCOMES[outcome]
+        yield "", f"  {len(subjects)} {why}: {titles}"
 
 
 def _drafts(facts: Facts, zone: ZoneInfo) -> Story:
@@ -128,14 +126,18 @@ def _drafts(facts: Facts, zone: ZoneInfo) -> Story:
 def _reminders(facts: Facts, zone: ZoneInfo) -> Story:
     yield from _heading("Reminders, and their end")
     for one in facts["reminders"]:
-        yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS | _REMINDER_ENDS)}"
+        if one["state"] != "cancelled":
+            yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS | _REMINDER_ENDS)}"
+    early = [one["customer"] for one in facts["reminders"] if one["state"] == "cancelled"]
+    if early:
+        yield "", f"      {', '.join(early)}: answered before the reminder was due, so none came"
     shown = facts["reminder"]
     if shown is None:
         return
     yield from _heading(f"The reminder in {facts['admin'].capitalize()}'s Inbox")
     yield "dim", f"  {shown['path']}"
     yield "", f"  Subject: {shown['subject']}"
-    yield from _letter(shown["text"])
+    yield from _letter(shown["text"], 9)
 
 
 def _ends(facts: Facts) -> Story:
@@ -162,10 +164,12 @@ def _tone(one: Facts) -> str:
     return {"placed": "good", "held": "warn"}.get(one["state"], "")
 
 
-def _letter(text: str) -> Story:
-    for row in text.strip().splitlines():
-        if row.strip(" |"):
-            yield "letter", f"  | {row}"
+def _letter(text: str, most: int = 30) -> Story:
+    rows = [row for row in text.strip().splitlines() if row.strip(" |=")]
+    for row in rows[:most]:
+        yield "letter", f"  | {row}"
+    if len(rows) > most:
+        yield "letter", "  | …"
 
 
 def _when(at: datetime | str, zone: ZoneInfo) -> str:
