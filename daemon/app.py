@@ -14,7 +14,7 @@ from connectors import factory
 from connectors.factory import Surroundings
 from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
-from connectors.protocols import Desk, Mailer, Source
+from connectors.protocols import Desk, Mailer, Rereader, Source
 from daemon.clock import Clock, SystemClock
 from daemon.desks import Desks
 from daemon.glance import existing_store
@@ -24,7 +24,7 @@ from daemon.pipeline import Pipeline
 from daemon.poll import Poller, Stop
 from daemon.revisit import Revisit
 from daemon.ways import Ways
-from store import actions, schema
+from store import accounts, actions, schema
 from store.engine import Store, open_store
 from store.hashing import HashKey
 from store.lock import WriterLock
@@ -47,34 +47,48 @@ class App:
         self.parser = ParserPool()
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
+        self.ways: Ways | None = None
+        self._marks: dict[str, object] = {}
         self.assemble(office)
 
     def assemble(self, office: Office) -> None:
-        """Make the parts fit a (new) configuration. Accounts whose settings did not change keep their connection."""
+        """Make the parts fit a (new) configuration: all of it, or an error and all stays as it was. Accounts whose
+        settings and password did not change keep their connection. Raises SecretUnavailable, StoreError."""
         now = self.clock.now()
+        marks = {name: self._mark(office, name) for name in office.settings.accounts}
+        changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
+        fresh = {name: self._build_poller(office, name) for name in changed}
         with self.store.writing() as session:
             actions.load_rules(session, [rule.name for rule in office.rules.rules], now)
-        old, self.office, self.pipeline.office = self.office, office, office
+            for name in changed:
+                accounts.change(session, name, retry_at=None)  # what kept it from working may be mended
+        self.office = self.pipeline.office = office
+        self._marks = marks
+        if self.ways:
+            self.ways.close()
         self.ways = Ways(office.settings, self.clock, self._build_desk, self._build_mailer)
         self.desks = Desks(self.store, office, self.ways, self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
-        for name in list(self.pollers):
-            if office.settings.accounts.get(name) != old.settings.accounts.get(name):
-                self.pollers.pop(name).source.close()
-        for name in office.settings.accounts:
-            if name not in self.pollers:
-                self.pollers[name] = self._build_poller(name)
+        for name in [name for name in self.pollers if name in fresh or name not in marks]:
+            self.pollers.pop(name).retire()
+        self.pollers.update(fresh)
         self.revisit = Revisit(self.store, self.pipeline, self.pollers)
 
-    def _build_poller(self, name: str) -> Poller:
+    def _mark(self, office: Office, name: str) -> object:
+        """Everything a poller is made of, secrets included: two equal marks need no new one."""
+        account = office.settings.accounts[name]
+        login = factory.imap_settings(name, account, self.around) if isinstance(account, ImapAccount) else None
+        return account, login, office.settings.poll.backfill_per_second
+
+    def _build_poller(self, office: Office, name: str) -> Poller:
         return Poller(
-            self.build_source(name),
+            factory.build_source(name, office.settings.accounts[name], self.parser, self.around),
             store=self.store,
             pipeline=self.pipeline,
             clock=self.clock,
             jitter=random.SystemRandom(),
             stop=self.stop,
-            backfill_rate=self.office.settings.poll.backfill_per_second,
+            backfill_rate=office.settings.poll.backfill_per_second,
         )
 
     def build_source(self, name: str) -> Source:
@@ -87,9 +101,8 @@ class App:
     def _build_mailer(self, name: str) -> Mailer:
         return factory.build_mailer(name, self.office.settings.senders[name], self.around)
 
-    def _reread(self, account: str) -> Source | None:
-        poller = self.pollers.get(account)
-        return poller.source if poller else None
+    def _reread(self, account: str) -> Rereader | None:
+        return self.pollers.get(account)  # in turn with its polls: one connection, one thread at a time
 
     def imap_settings(self, name: str) -> ImapSettings:
         """What a second connection to an IMAP account needs (it waits while the first one works)."""
@@ -100,14 +113,15 @@ class App:
     @property
     def idle_accounts(self) -> list[str]:
         """Accounts whose server can tell of new mail at once."""
-        accounts = self.office.settings.accounts
-        return [name for name, one in accounts.items() if isinstance(one, ImapAccount) and one.idle]
+        every = self.office.settings.accounts
+        return [name for name, one in every.items() if isinstance(one, ImapAccount) and one.idle]
 
     def close(self) -> None:
         """Let go of connections and children."""
         for poller in self.pollers.values():
             poller.source.close()
-        self.ways.close()
+        if self.ways:
+            self.ways.close()
         self.parser.close()
 
 

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def status(office: Office, store: Store, now: datetime) -> dict[str, Any]:
-    """The shape of `status --json`, but for whether a daemon runs."""
+    """The shape of `status --json`, but for whether a daemon runs and what it refused."""
     with store.session() as session:
         rows = {row.name: row for row in accounts.everything(session)}
         return {
             "config": office.hash,
+            "zone": str(office.settings.zone),
             "accounts": {name: _account(rows.get(name), now) for name in office.settings.accounts},
             "outbox": outbox.counts(session),
             "reminders": reminders.counts(session),

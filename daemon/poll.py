@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from connectors.errors import CursorExpired
-from connectors.model import Batch, Cursor
-from connectors.protocols import Source
+from connectors.model import Batch, Cursor, Message, Unreadable
+from connectors.protocols import Rereader, Source
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.pipeline import Pipeline
@@ -29,6 +29,8 @@ from store.engine import Store
 log = structlog.get_logger()
 
 BATCH = 500
+STEP = 2.0
+"""Seconds that one batch of a throttled back-fill may last."""
 NEW_FOLDER = timedelta(hours=1)
 
 
@@ -64,6 +66,7 @@ class Poller:
         self._stop = stop
         self._rate = backfill_rate
         self._turn = threading.Lock()
+        self._retired = False
         self.behind = False
 
     @property
@@ -84,31 +87,51 @@ class Poller:
         return row is None or row.retry_at is None or row.retry_at <= self._clock.now()
 
     def poll(self, *, progress: Callable[[Batch, Counts], None] | None = None, once: bool = True) -> Counts:
-        """One pass over what is there now. `once` False: the live mail and one batch of the back-fill."""
+        """One pass over what is there now. `once` False: the live mail and one batch of the back-fill, and nothing
+        while a pause lasts. Waits for its turn, so a call that comes during another is not lost."""
         total = Counts()
-        if not self._turn.acquire(blocking=False):
-            return total
-        try:
-            self._pass(total, progress, once)
-        except Exception as error:
-            self._failed(error)
-        finally:
-            self._turn.release()
+        with self._turn:
+            if self._stop or self._retired or not (once or self.is_due()):
+                return total
+            try:
+                self._pass(total, progress, once)
+            except Exception as error:
+                if not self._retired:  # then it is our own doing, and the account may be another one by now
+                    self._failed(error)
+            finally:
+                if self._retired:
+                    self.source.close()
         return total
+
+    def retire(self) -> None:
+        """Never poll again, and let go of the connection: at once, or at the end of the poll that runs now."""
+        self._retired = True
+        if self._turn.acquire(blocking=False):
+            try:
+                self.source.close()
+            finally:
+                self._turn.release()
+
+    def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
+        """Read single mails again, in turn with the polls; () where the source cannot. Raises ConnectorError."""
+        with self._turn:
+            return self.source.reread(places) if isinstance(self.source, Rereader) else ()
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
         now = self._clock.now()
         cursor = self._pipeline.start(self.account, now)
         since = self._new_folders_since(now)
-        for batch in self._batches(cursor):
+        began = now
+        for batch in self._batches(cursor, once):
+            if self._retired:
+                return
             counts = self._pipeline.handle(self.account, batch, since=since)
             self.behind = batch.more
             total.add(counts)
             if progress:
                 progress(batch, counts)
-            if self._stop or (not once and batch.backfill):
-                break
-            self._slow_down(batch)
+            self._slow_down(batch, began)
+            began = self._clock.now()
         self._succeeded()
 
     def _new_folders_since(self, now: datetime) -> datetime:
@@ -119,27 +142,33 @@ class Poller:
         last = row.last_success_at if row else None
         return max(last, now - NEW_FOLDER) if last else now
 
-    def _batches(self, cursor: Cursor | None) -> Iterator[Batch]:
+    def _batches(self, cursor: Cursor | None, once: bool) -> Iterator[Batch]:
+        """What is to be read, the next batch being fetched while one is worked on."""
         with ThreadPoolExecutor(1, thread_name_prefix=f"fetch-{self.account}") as fetcher:
             ahead: Future[Batch] = fetcher.submit(self._fetch, cursor)
             while True:
                 batch = ahead.result()
-                if batch.more and not self._stop:
+                going = batch.more and not self._stop and not self._retired and (once or not batch.backfill)
+                if going:
                     ahead = fetcher.submit(self._fetch, batch.cursor)
                 yield batch
-                if not batch.more or self._stop:
+                if not going or self._stop:
                     return
 
     def _fetch(self, cursor: Cursor | None) -> Batch:
+        # A throttled back-fill goes in steps of two seconds, so that new mail never waits longer than that.
+        limit = max(1, min(BATCH, round(self._rate * STEP))) if self._rate else BATCH
         try:
-            return self.source.fetch(cursor, limit=BATCH)
+            return self.source.fetch(cursor, limit=limit)
         except CursorExpired as error:
             log.warning("cursor.expired", account=self.account, reason=error.message)
-            return self.source.fetch(None, limit=BATCH)
+            return self.source.fetch(None, limit=limit)
 
-    def _slow_down(self, batch: Batch) -> None:
-        if self._rate and batch.backfill and batch.items:
-            self._stop.event.wait(len(batch.items) / self._rate)
+    def _slow_down(self, batch: Batch, began: datetime) -> None:
+        """Let a batch of the back-fill take as long as the setting says, the work on it included."""
+        if self._rate and batch.backfill:
+            due = (len(batch.items) + len(batch.unreadable)) / self._rate
+            self._stop.event.wait(max(0.0, due - (self._clock.now() - began).total_seconds()))
 
     def _succeeded(self) -> None:
         now = self._clock.now()

@@ -10,21 +10,24 @@ import os
 import queue
 import signal
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from config.accounts import interval
-from config.errors import ConfigError
+from config.accounts import Account, interval
+from config.errors import ConfigError, QuietcrmError
 from config.show import render_problems
 from daemon import systemd
 from daemon.app import App
 from daemon.control import ControlServer
-from daemon.health import status_line
+from daemon.health import status, status_line
 from daemon.office import load_office
 from daemon.requests import answer
 from store import retention
@@ -36,7 +39,11 @@ REVISIT_TICK = 30
 NOTICE_TICK = 60
 STATUS_TICK = 30
 STOP_SECONDS = 10.0
-THREADS = 24
+THREADS = 200
+"""Started only when needed. An account holds up one, and a second that waits its turn; no number of dead servers may
+use up the pool."""
+POLLS = 2
+"""One that runs and one that waits for it: what wakes us during a poll may have come after its look."""
 
 
 class Service:
@@ -53,6 +60,7 @@ class Service:
         self._control = ControlServer(app.office.state, self._request)
         self._idle: Any = None
         self._turn = threading.Lock()
+        self._reloading = threading.Lock()
 
     def run(self) -> None:
         """Start, say READY, work, and stop cleanly at SIGTERM or SIGINT. SIGHUP reloads the configuration."""
@@ -79,16 +87,15 @@ class Service:
                 continue
             if number != signal.SIGHUP:
                 return
-            self.reload()
+            # Beside us: a desk may hold the turn while its server hangs, and SIGTERM has to be heard all the same.
+            threading.Thread(target=self.reload, name="reload", daemon=True).start()
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
         log.info("daemon.stopping")
         self._app.stop.event.set()
         self._control.stop()
-        if self._idle is not None:
-            self._idle.close()
-        ending = threading.Thread(target=self._scheduler.shutdown, kwargs={"wait": True}, daemon=True)
+        ending = threading.Thread(target=self._end, name="ending", daemon=True)
         ending.start()
         ending.join(STOP_SECONDS)
         if ending.is_alive():
@@ -97,20 +104,39 @@ class Service:
             os._exit(0)
         log.info("daemon.stopped")
 
+    def _end(self) -> None:
+        """Wait for whatever still works, and let go of every connection."""
+        if self._idle is not None:
+            self._idle.close()
+        self._scheduler.shutdown(wait=True)
+        self._app.close()
+
     # --- ticks -----------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
         for name, account in self._app.office.settings.accounts.items():
-            self._add(f"poll:{name}", self._poll, interval(account).total_seconds(), name)
+            self._add_poll(name, account)
         self._add("desk", self._desk, DESK_TICK, executor="desk")
         self._add("revisit", self._revisit, REVISIT_TICK)
         self._add("notice", self._notice, NOTICE_TICK, executor="desk")
         self._add("housekeeping", self._keep_house, 3600)
 
-    def _add(self, name: str, act: Any, seconds: float, *args: Any, executor: str = "default") -> None:
+    def _add(
+        self, name: str, act: Any, seconds: float, *args: Any, executor: str = "default", at_once: int = 1
+    ) -> None:
         self._scheduler.add_job(
-            act, "interval", seconds=seconds, args=args, id=name, executor=executor, next_run_time=datetime.now(UTC)
+            act,
+            "interval",
+            seconds=seconds,
+            args=args,
+            id=name,
+            executor=executor,
+            max_instances=at_once,
+            next_run_time=datetime.now(UTC),
         )
+
+    def _add_poll(self, name: str, account: Account) -> None:
+        self._add(f"poll:{name}", self._poll, interval(account).total_seconds(), name, at_once=POLLS)
 
     def _poll(self, name: str) -> None:
         poller = self._app.pollers.get(name)
@@ -123,10 +149,9 @@ class Service:
             self._wake(name)
 
     def _wake(self, name: str) -> None:
-        """Poll an account now; a poll that is running meanwhile is not doubled."""
-        job = self._scheduler.get_job(f"poll:{name}")
-        if job is not None:
-            job.modify(next_run_time=datetime.now(UTC))
+        """Poll an account now, or as soon as the poll that runs is over."""
+        with suppress(JobLookupError):  # the account is gone from the settings
+            self._scheduler.modify_job(f"poll:{name}", next_run_time=datetime.now(UTC))
 
     def _desk(self) -> None:
         if not self._app.stop:
@@ -149,53 +174,57 @@ class Service:
             retention.purge(session, now, quarantine_for=keep.quarantine.delta(), traces_for=keep.traces.delta())
 
     def _listen(self) -> None:
-        """Let servers wake us; polling goes on behind it."""
+        """Let servers wake us; polling goes on behind it. Accounts that are watched already stay so."""
         from connectors.imap.idle import IdleHub
 
         names = self._app.idle_accounts
-        if not names:
-            return
-        self._idle = IdleHub(self._wake)
-        for name in names:
-            self._idle.add(self._app.imap_settings(name))
-        self._idle.start()
+        if names and self._idle is None:
+            self._idle = IdleHub(self._wake)
+            self._idle.start()
+        if self._idle is not None:
+            self._idle.watch([self._app.imap_settings(name) for name in names])
 
     # --- reload and requests ---------------------------------------------------------------------------------------
 
     def reload(self) -> str:
         """Load the files again: all or nothing. What was wrong goes to the log and the notice; the old set stays."""
-        systemd.notify("RELOADING=1")
+        with self._reloading:
+            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            trouble = self._app.config_trouble = self._load()
+            systemd.notify("READY=1", f"STATUS={status_line(self._app)}")
+        if trouble:
+            log.error("config.refused", kept=self._app.office.hash)
+        else:
+            log.info("config.loaded", config=self._app.office.hash)
+        return trouble
+
+    def _load(self) -> str:
         try:
             office = load_office(self._app.office.directory)
+            with self._turn:
+                self._app.assemble(office)
+                self._reschedule()
         except ConfigError as error:
-            text = render_problems(error.problems, base=self._app.office.directory)
-            log.error("config.refused", problems=len(error.problems), kept=self._app.office.hash)
-            self._app.config_trouble = text
-            systemd.notify("READY=1", f"STATUS={status_line(self._app)}")
-            return text
-        with self._turn:
-            self._app.assemble(office)
-            self._app.config_trouble = ""
-            self._reschedule()
-        log.info("config.loaded", config=office.hash)
-        systemd.notify("READY=1", f"STATUS={status_line(self._app)}")
+            return render_problems(error.problems, base=self._app.office.directory)
+        except QuietcrmError as error:
+            return f"{error.message}\n  = help: {error.hint}"
         return ""
 
     def _reschedule(self) -> None:
-        wanted = {f"poll:{name}": account for name, account in self._app.office.settings.accounts.items()}
+        wanted = self._app.office.settings.accounts
         for job in self._scheduler.get_jobs():
-            if job.id.startswith("poll:") and job.id not in wanted:
+            if job.id.startswith("poll:"):
                 job.remove()
-        for job_id, account in wanted.items():
-            if self._scheduler.get_job(job_id) is None:
-                self._add(job_id, self._poll, interval(account).total_seconds(), job_id.removeprefix("poll:"))
-        if self._idle is not None:
-            self._idle.close()
-            self._idle = None
+        for name, account in wanted.items():
+            self._add_poll(name, account)
         self._listen()
 
     def _request(self, command: str, args: dict[str, Any]) -> Any:
         if command == "reload":
             return {"problems": self.reload()}
+        if command == "status":
+            return status(self._app.office, self._app.store, self._app.clock.now()) | {
+                "config_trouble": self._app.config_trouble
+            }
         with self._turn:
             return answer(self._app, command, args)

@@ -22,7 +22,7 @@ from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Cut
 
-__all__ = ["IdleHub", "IdleLine"]
+__all__ = ["RENEW_AFTER", "IdleChannel", "IdleHub", "IdleLine"]
 
 RENEW_AFTER = 540.0
 """Servers may end an IDLE after 29 minutes, and routers forget a silent connection after five to ten."""
@@ -242,8 +242,10 @@ class IdleHub:
         with self._lock:
             watched = self._watched.pop(account, None)
         if watched:
-            if watched.opening:  # it may still be connecting
-                watched.opening.add_done_callback(_close_opened)
+            watched.hopeless = True  # the thread may be looking at it this moment
+            opening, watched.opening = watched.opening, None
+            if opening:
+                opening.add_done_callback(_close_opened)
             self._release(watched)
 
     def watch(self, wanted: Sequence[ImapSettings]) -> None:
@@ -334,7 +336,7 @@ class IdleHub:
         if watched.channel is None:
             watched.hopeless, watched.trouble = True, "the server has no IDLE"
             return
-        watched.pause = 0.0
+        watched.pause, watched.trouble = 0.0, ""
         self._selector.register(watched.channel, selectors.EVENT_READ, watched)
         # Mail may have come while the line was down, and TLS may hold bytes that no selector sees.
         self._hear(watched)

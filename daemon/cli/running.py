@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -153,23 +154,38 @@ def _show_sync(data: dict[str, Any]) -> None:
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """How each mailbox is doing, what waits, what is held."""
     from daemon.app import looking
-    from daemon.control import socket_path
     from daemon.health import status as health
+    from daemon.office import state_directory
 
     given = invocation(context)
-    now = datetime.now(UTC)
-    with looking(given.directory) as (office, store):
-        data = health(office, store, now) | {"running": _listens(socket_path(office.state))}
-        zone = office.settings.zone
-    emit(data, as_json=as_json, human=lambda: _show_status(data, zone))
+    data = _told(state_directory(given.directory))
+    if data is None:
+        with looking(given.directory) as (office, store):
+            data = health(office, store, datetime.now(UTC)) | {"running": False, "config_trouble": ""}
+    emit(data, as_json=as_json, human=lambda: _show_status(data))
 
 
-def _listens(path: Path) -> bool:
-    return path.exists()
+def _told(state: Path) -> dict[str, Any] | None:
+    """What the running daemon says of itself: it may run on an older configuration than the one on disk."""
+    from daemon.control import ask
+    from daemon.errors import NotRunning
+
+    try:
+        data: dict[str, Any] = ask(state, "status", {})
+    except NotRunning:
+        return None
+    for account in data["accounts"].values():
+        for name in ("last_success", "last_mail", "retry_at"):
+            if account.get(name):
+                account[name] = datetime.fromisoformat(account[name])
+    return data | {"running": True}
 
 
-def _show_status(data: dict[str, Any], zone: Any) -> None:
+def _show_status(data: dict[str, Any]) -> None:
+    zone = ZoneInfo(data["zone"])
     say(f"daemon: {'running' if data['running'] else 'not running (quietcrm run)'}   configuration {data['config']}")
+    if data["config_trouble"]:
+        say(f"the configuration on disk is refused, an older one runs:\n{data['config_trouble']}")
     rows = []
     for name, one in data["accounts"].items():
         fill = one["backfill"]
