@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from sqlmodel import Session
 
 from daemon.app import looking
+from daemon.cli.screen import harmless
 from daemon.requests import one_customer
 from store import customers, privacy
 from store.customers import ContactRow, CustomerCard
@@ -38,6 +40,11 @@ def export_customers(directory: Path, customer: str | None, form: str) -> None:
             FORMATS[form](session, numbers)
 
 
+def _write(text: str) -> None:
+    """To a file or pipe as it is; to a terminal without what could steer it."""
+    sys.stdout.write(harmless(text.replace("\r\n", "\n")) if sys.stdout.isatty() else text)
+
+
 def _all(session: Session) -> Iterator[int]:
     last = 0
     while rows := customers.listing(session, limit=PAGE, after=last):
@@ -50,16 +57,16 @@ def _all(session: Session) -> Iterator[int]:
 
 def _write_one_json(session: Session, number: int) -> None:
     """An object with everything that is kept of a customer."""
-    sys.stdout.write(json.dumps(privacy.export(session, number), ensure_ascii=False, indent=1) + "\n")
+    _write(json.dumps(privacy.export(session, number), ensure_ascii=False, indent=1) + "\n")
 
 
 def _write_json(session: Session, numbers: Sequence[int]) -> None:
     """A list of such objects, one a line."""
-    sys.stdout.write("[")
+    _write("[")
     for index, number in enumerate(numbers):
-        sys.stdout.write(",\n" if index else "\n")
-        sys.stdout.write(json.dumps(privacy.export(session, number), ensure_ascii=False))
-    sys.stdout.write("\n]\n")
+        _write(",\n" if index else "\n")
+        _write(json.dumps(privacy.export(session, number), ensure_ascii=False))
+    _write("\n]\n")
 
 
 # --- CSV -----------------------------------------------------------------------------------------------------------
@@ -73,11 +80,13 @@ def _write_csv(session: Session, numbers: Sequence[int]) -> None:
     """
     rows = [row for number in numbers for row in _rows(session, customers.show(session, number))]
     further = sorted({name for row in rows for name in row} - {"name", "email", "company", "domain", "tags"})
+    text = io.StringIO()
     writer = csv.DictWriter(
-        sys.stdout, ["name", "email", "company", "domain", "tags", *further], restval="", lineterminator="\n"
+        text, ["name", "email", "company", "domain", "tags", *further], restval="", lineterminator="\n"
     )
     writer.writeheader()
     writer.writerows({name: guarded(value) for name, value in row.items()} for row in rows)
+    _write(text.getvalue())
 
 
 def _rows(session: Session, card: CustomerCard) -> list[dict[str, str]]:
@@ -156,7 +165,7 @@ def _escaped(text: str) -> str:
 
 def _write_card(lines: Sequence[str]) -> None:
     for line in ("BEGIN:VCARD", "VERSION:3.0", *lines, "END:VCARD"):
-        sys.stdout.write(_folded(line) + "\r\n")
+        _write(_folded(line) + "\r\n")
 
 
 def _folded(line: str) -> str:

@@ -26,6 +26,7 @@ from connectors.factory import Surroundings
 from connectors.model import Address, Kind, Message, Progress
 from connectors.parsing import ParserPool
 from connectors.protocols import Parser
+from daemon.cli.screen import harmless, progress, remark
 from daemon.glance import Knowledge, every_mail, knowledge
 from daemon.office import Office, load_office
 from rules.decision import Direction, Outcome
@@ -136,7 +137,7 @@ class Tally:
 
     def _person(self, address: Address) -> Person:
         person = self.people.setdefault(address.key, Person(address.email))
-        name = " ".join(address.name.split()).strip("'\"")
+        name = " ".join(harmless(address.name).split()).strip("'\"")
         if name and "@" not in name:
             person.names[name] += 1
         return person
@@ -204,8 +205,6 @@ class _Round:
 
 def _read_all(work: _Round, *, quiet: bool) -> None:
     """Read the accounts side by side; raises the first error if none could be read."""
-    from daemon.cli.screen import progress, remark
-
     errors: list[QuietcrmError] = []
     parser = ParserPool()
     try:

@@ -81,20 +81,32 @@ def _show_problems(error: ConfigError) -> None:
 
 
 def exit_code(error: QuietcrmError) -> Exit:
-    """The exit code of an error, by its class."""
+    """The exit code of an error, by its class; of an error of the daemon, by the class it had there."""
     from config.secrets import SecretUnavailable
     from connectors.errors import AuthRejected, ConnectorError, Misconfigured, OtherMailbox
-    from daemon.errors import Refused
-    from store.errors import AlreadyRunning, NotFound, StoreError
+    from daemon.errors import NotRunning, Refused
+    from store.errors import AlreadyRunning, NotFound, StoreBusy, StoreUnavailable
 
-    if isinstance(error, NotFound):
-        return Exit.NOT_FOUND
-    if isinstance(error, AuthRejected | Misconfigured | OtherMailbox | SecretUnavailable):
-        return Exit.LOGIN
-    if isinstance(error, AlreadyRunning):
-        return Exit.RUNNING
-    if isinstance(error, Refused):
-        return Exit.REFUSED
-    if isinstance(error, ConnectorError | StoreError):
-        return Exit.NETWORK
-    return Exit.PROBLEMS
+    meanings: dict[Exit, tuple[type[QuietcrmError], ...]] = {
+        Exit.CONFIG: (ConfigError,),
+        Exit.NOT_FOUND: (NotFound,),
+        Exit.LOGIN: (AuthRejected, Misconfigured, OtherMailbox, SecretUnavailable),
+        Exit.NETWORK: (ConnectorError, StoreBusy, StoreUnavailable),
+        Exit.REFUSED: (Refused,),
+        Exit.RUNNING: (AlreadyRunning, NotRunning),
+    }
+    kind = _kind(error)
+    return next((code for code, kinds in meanings.items() if issubclass(kind, kinds)), Exit.PROBLEMS)
+
+
+def _kind(error: QuietcrmError) -> type[QuietcrmError]:
+    """The class of an error; what the daemon told over its socket is looked up by name."""
+    from connectors import errors as of_connectors
+    from daemon import errors as of_daemon
+    from daemon.control import RemoteError
+    from store import errors as of_store
+
+    if not isinstance(error, RemoteError):
+        return type(error)
+    found = (getattr(module, error.kind, None) for module in (of_store, of_daemon, of_connectors))
+    return next((one for one in found if one is not None), QuietcrmError)

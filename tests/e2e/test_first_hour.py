@@ -1,0 +1,232 @@
+"""An admin's first hour: the commands of docs/quick-start.md, taken from the page, run as they stand on a real server.
+
+Only what the page tells the reader to put in himself differs: the block of values (server, login, folder), and the
+editor, which here is a program that throws out who is no customer.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.dovecot import DovecotServer
+from servers.mailboxes import Office, generate
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+PAGE = REPOSITORY / "docs" / "quick-start.md"
+BIN = Path(sys.executable).parent
+EDITOR = """#!/bin/sh
+# Keeps the heading and the people whose company is known by a domain of its own.
+grep -v -e 'freemail\\.example' -e unknown "$1" >"$1.kept" && mv "$1.kept" "$1"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of the page: the words behind the fence, and what stands in it."""
+
+    words: tuple[str, ...]
+    text: str
+
+
+def blocks() -> list[Block]:
+    """The fenced blocks of the page, in order."""
+    fence = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
+    return [Block(tuple(words.split()), text) for words, text in fence.findall(PAGE.read_text("utf-8"))]
+
+
+class Shell:
+    """Runs the page's blocks one after the other in bash, as a reader would type them into one terminal."""
+
+    def __init__(self, folder: Path, values: dict[str, str]) -> None:
+        self.environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", **values}
+        self.here = folder
+        self._marker = folder / "here"
+
+    def run(self, text: str, *, code: int = 0) -> str:
+        """Run a block; its standard output. It must end with `code`."""
+        script = f"set -euo pipefail\ntrap 'pwd >{self._marker}' EXIT\n{text}"
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=self.here, env=self.environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == code, f"{text}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        self.here = Path(self._marker.read_text().strip())
+        return done.stdout
+
+    def json(self, command: str) -> Any:
+        """What a command says with --json."""
+        return json.loads(self.run(f"{command} --json"))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[DovecotServer, Office]]:
+    """A Dovecot with the mailboxes of a sales office of the last months."""
+    office = generate(11, 240, start=datetime.now(UTC) - timedelta(days=500))
+    with DovecotServer() as dovecot:
+        office.write_maildirs(dovecot)
+        yield dovecot, office
+
+
+@pytest.fixture
+def shell(server: tuple[DovecotServer, Office], tmp_path: Path) -> Iterator[Shell]:
+    """A terminal with the reader's own values; a daemon that a failed test left behind is ended by its number."""
+    editor = tmp_path / "editor"
+    editor.write_text(EDITOR)
+    editor.chmod(0o755)
+    config = tmp_path / "office"
+    yield Shell(
+        tmp_path,
+        {
+            "QUIETCRM_CONFIG": str(config),
+            "MAIL_ADDRESS": "rep1@vendas.example",
+            "MAIL_LOGIN": "rep1",
+            "MAIL_PASSWORD": "secret",
+            "IMAP_HOST": server[0].host,
+            "IMAP_PORT": str(server[0].port),
+            "IMAP_SECURITY": "none",
+            "EDITOR": str(editor),
+        },
+    )
+    stated = config / "run.pid"
+    if stated.exists():
+        number = int(stated.read_text())
+        if b"quietcrm\0run" in command_of(number):
+            os.kill(number, signal.SIGKILL)
+
+
+def command_of(number: int) -> bytes:
+    """The command line of a process, b"" if it is gone."""
+    try:
+        return Path(f"/proc/{number}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def await_that(holds: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
+    """Ask again and again until it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
+        select.select([], [], [], 0.1)
+
+
+def test_the_page_can_be_followed(shell: Shell, server: tuple[DovecotServer, Office]) -> None:
+    _, office = server
+    flags = server[0].flags("rep1")
+    said: dict[str, str] = {}
+    shown = ""
+    for block in blocks():
+        if block.words[:1] == ("text",):
+            assert block.text == shown
+        if block.words[:1] != ("sh",) or block.words[1:2] in (("install",), ("values",)):
+            continue
+        word = block.words[1] if len(block.words) > 1 else ""
+        shown = shell.run(block.text, code=int(word.removeprefix("exits-")) if word.startswith("exits-") else 0)
+        said[block.text] = shown
+        if word == "run":
+            await_loaded(shell)
+        elif word == "reload":
+            await_that(lambda: "config.refused" in log_of(shell), "the broken rules are refused")
+        elif word == "stop":
+            await_end(shell)
+    assert_told(said, office)
+    assert server[0].flags("rep1") == flags
+    assert "daemon.stopped" in log_of(shell)
+    assert "Traceback" not in log_of(shell)
+
+
+def log_of(shell: Shell) -> str:
+    """What the daemon wrote."""
+    return (shell.here / "run.log").read_text()
+
+
+def await_loaded(shell: Shell) -> None:
+    """Wait until the daemon has read the whole mailbox."""
+    await_that(lambda: "daemon.started" in log_of(shell), "the daemon starts")
+
+    def through() -> bool:
+        account = shell.json("quietcrm status")["accounts"]["ana"]
+        fill = account["backfill"]
+        return bool(account["last_success"] and fill and fill["total"] and fill["done"] == fill["total"])
+
+    await_that(through, "the old mail is read")
+
+
+def await_end(shell: Shell) -> None:
+    """Wait until the daemon is gone."""
+    number = int((shell.here / "run.pid").read_text())
+    await_that(lambda: not command_of(number), "the daemon ends", 20.0)
+
+
+def assert_told(said: dict[str, str], office: Office) -> None:
+    """What the reader saw on the way."""
+
+    def of(command: str) -> str:
+        return next(text for block, text in said.items() if command in block)
+
+    assert "quietcrm.yaml" in of("quietcrm init")
+    assert "fine: 1 account, 5 rules (3 only watching)" in of("quietcrm doctor")
+    assert "INBOX (inbox), Sent (sent)" in of("quietcrm doctor")
+    assert "the server keeps keywords of our own" in of("quietcrm doctor")
+    assert "About: " in of("quietcrm doctor")
+    assert "Nothing was written." in of("import customers.csv --apply")
+    assert of("--dry-run").count("would be logged") > 3
+    assert "Nothing was written." in of("--dry-run")
+    assert "daemon: running" in of("quietcrm status")
+    assert "About: " in of("rules explain")
+    assert "fine: 1 account" in of("quietcrm reload")
+    assert "loaded" in of("quietcrm reload")
+
+
+def test_the_dry_run_and_the_look_round_leave_nothing_behind(shell: Shell) -> None:
+    """Before the first run: no store, no hash key, no folder of ours; and the same again says the same."""
+    for block in blocks():
+        if "quietcrm init" in block.text and block.words == ("sh",):
+            shell.run(block.text)
+    before = sorted(path.name for path in shell.here.rglob("*"))
+    first = shell.json("quietcrm sync --once --dry-run")
+    shell.run("quietcrm doctor; quietcrm customer propose >../proposed.csv")
+    assert sorted(path.name for path in shell.here.rglob("*")) == before
+    assert shell.json("quietcrm sync --once --dry-run") == first
+    assert len(first["accounts"]["ana"]["mails"]) == 20
+
+
+def test_proposed_customers_are_those_the_rep_wrote_to(shell: Shell, server: tuple[DovecotServer, Office]) -> None:
+    """Truth by the generator: nobody of the office, no machine, and everybody whom rep1 wrote to by hand."""
+    for block in blocks():
+        if "quietcrm init" in block.text and block.words == ("sh",):
+            shell.run(block.text)
+    rows = list(csv.DictReader(shell.run("quietcrm customer propose --since 2y").splitlines()))
+    proposed = {row["email"].lower() for row in rows}
+    known = {person.email.lower() for customer in server[1].customers for person in customer.people}
+    assert len(proposed & known) > 10
+    assert not {email for email in proposed if email.endswith("@vendas.example")}
+    assert not {email for email in proposed if re.match(r"no-?reply|news@|mailer-daemon", email)}
+    assert list(rows[0]) == ["name", "email", "company", "domain", "#mails", "#last"]
+    (shell.here / "all.csv").write_text(shell.run("quietcrm customer propose --since 2y"))
+    shell.run("quietcrm customer import all.csv --apply")
+    again = shell.json("quietcrm customer import all.csv")
+    assert (again["counts"]["new"], again["counts"]["changed"], again["counts"]["contacts"]) == (0, 0, 0)
+    shell.run("quietcrm customer export --format csv >exported.csv")
+    again = shell.json("quietcrm customer import exported.csv")
+    assert (again["counts"]["new"], again["counts"]["changed"], again["problems"]) == (0, 0, [])
+
+
+def test_the_page_names_the_release_that_is_here() -> None:
+    assert shutil.which("quietcrm", path=str(BIN))
+    stated = subprocess.run([BIN / "quietcrm", "version", "--json"], capture_output=True, text=True, check=True)
+    assert f"quietcrm-{json.loads(stated.stdout)['quietcrm']}-py3-none-any.whl" in PAGE.read_text("utf-8")
