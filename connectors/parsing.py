@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import os
 import socket
 import subprocess
 import sys
@@ -32,6 +33,8 @@ __all__ = ["InlineParser", "ParserLimits", "ParserPool", "child_command"]
 
 Parsed = list[Message | Unreadable]
 QUARANTINE_LIMIT = 1_000_000
+_ENVIRONMENT = ("LD_LIBRARY_PATH", "TZ")
+"""All that a child gets of our environment, which may hold passwords."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,12 @@ class _Child:
         self.socket, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, no outside words
-                child_command(limits), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                child_command(limits),
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                start_new_session=True,  # Ctrl-C in a terminal is the parent's to answer
             )
 
     def exchange(self, mails: Sequence[RawMail], wall: float) -> list[Reading]:

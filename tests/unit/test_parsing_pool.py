@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,12 @@ def test_child_imports_nothing_heavy() -> None:
     assert loaded & heavy == set()
     assert "connectors.mail.mime" in loaded
     assert len(loaded) < 130
+
+
+def test_child_gets_no_secret_from_the_environment(pool: ParserPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REP1_PASSWORD", "hunter2")
+    pool.parse([make(1)])
+    assert b"hunter2" not in Path(f"/proc/{child_of(pool).pid}/environ").read_bytes()
 
 
 def test_a_killed_child_is_replaced_and_no_mail_is_lost(pool: ParserPool) -> None:
