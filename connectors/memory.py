@@ -113,6 +113,9 @@ class MemoryDesk:
             self._mailbox.remove(copy.folder, copy.ref)
         return True
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _place(self, mail: OutgoingMail, folder: str, flags: Sequence[str]) -> Placed:
         raw = render(mail)
         stored = self._mailbox.add(raw, folder=folder, at=mail.date, flags=flags)

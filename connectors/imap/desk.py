@@ -6,7 +6,8 @@ by its UID. A bare EXPUNGE, which would remove every mail marked as deleted, is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from connectors.errors import Misconfigured, Unavailable
 from connectors.folders import Folder, Purpose
@@ -14,7 +15,7 @@ from connectors.imap.connection import Connection
 from connectors.imap.link import Link
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
-from connectors.imap.wire import compact, quote, tokens
+from connectors.imap.wire import Garbled, Refused, compact, quote, tokens
 from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import content_hash, message_id_of, render
 
@@ -42,13 +43,13 @@ class ImapDesk:
 
     def find(self, message_id: str, *, drafts: bool) -> tuple[Placed, ...]:
         """Our mail in Drafts or in the Inbox, by Message-ID; () if it is gone."""
-        with translated(self._settings.account, self._link.where):
+        with self._working():
             folder = self._folder(drafts=drafts)
             return tuple(placed for placed, _ in self._copies(folder, message_id))
 
     def withdraw(self, placed: Placed, message_id: str) -> bool:
         """Remove our mail if it is as we laid it there. True if none is left, False if somebody edited it."""
-        with translated(self._settings.account, self._link.where):
+        with self._working():
             folder = self._folder_called(placed.folder)
             if folder is None:
                 return True
@@ -62,6 +63,24 @@ class ImapDesk:
     def close(self) -> None:
         """Let go of the connection."""
         self._link.drop()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """On a line that answers: hours lie between two uses, and servers close idle connections. Errors translated."""
+        try:
+            self._revive()
+            with translated(self._settings.account, self._link.where):
+                yield
+        except BaseException:
+            self._link.abandon()  # what is on the line now belongs to no question
+            raise
+
+    def _revive(self) -> None:
+        if self._link.is_up:
+            try:
+                self._link.connection().noop()
+            except (OSError, Garbled, Refused):
+                self._link.abandon()
 
     # -- folders
 
@@ -88,7 +107,7 @@ class ImapDesk:
 
     def _place(self, mail: OutgoingMail, *, drafts: bool, flags: Sequence[str]) -> Placed:
         raw = render(mail)
-        with translated(self._settings.account, self._link.where):
+        with self._working():
             folder = self._folder(drafts=drafts)
             connection = self._link.connection()
             connection.append(folder.key, raw, flags)

@@ -12,9 +12,10 @@ from conftest import ImapUser
 from desk_contract import MAIL, DeskContract
 from imapclient import IMAPClient
 from servers.dovecot import DovecotServer
+from servers.faults import FaultProxy
 from test_imap_source import BARE, settings_for
 
-from connectors.errors import Misconfigured
+from connectors.errors import Misconfigured, Unavailable
 from connectors.imap.desk import ImapDesk
 from connectors.maildir.desk import MaildirDesk
 from connectors.maildir.maildir import FLAGS
@@ -123,6 +124,20 @@ class TestImapDesk(DeskContract):
     def add_stranger(self, *, drafts: bool) -> None:
         with self.client(drafts) as client:
             client.append("Drafts" if drafts else "INBOX", STRANGER, flags=["\\Deleted"])
+
+    def test_a_connection_that_died_meanwhile_is_no_trouble(self) -> None:
+        with FaultProxy(self.user.server.host, self.user.server.port) as proxy:
+            desk = ImapDesk(settings_for(self.user, port=proxy.port))
+            placed = desk.place_draft(MAIL)
+            proxy.drop()
+            assert desk.find(MAIL.message_id, drafts=True) == (placed,)
+            proxy.refuse()
+            proxy.drop()
+            with pytest.raises(Unavailable):
+                desk.find(MAIL.message_id, drafts=True)
+            proxy.refuse(False)
+            assert desk.find(MAIL.message_id, drafts=True) == (placed,)
+            desk.close()
 
     def test_without_drafts_it_says_what_to_do(self) -> None:
         desk = self.make_desk()

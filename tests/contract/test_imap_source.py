@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import threading
 import time
@@ -19,9 +20,10 @@ from source_contract import FIRST, BreakableContract, mail, read_all
 
 from connectors.errors import AuthRejected, Misconfigured, OtherMailbox, Unavailable
 from connectors.imap.connection import connect
-from connectors.imap.idle import IdleHub
+from connectors.imap.idle import RENEW_AFTER, IdleChannel, IdleHub
 from connectors.imap.settings import ImapSettings
 from connectors.imap.source import ImapSource
+from connectors.imap.wire import Cut
 
 
 def settings_for(user: ImapUser, **changes: object) -> ImapSettings:
@@ -351,6 +353,30 @@ def test_idle_tells_of_new_mail(imap_user: ImapUser, parser: PlainParser, securi
     assert source.wait(20.0) is True
     timer.join()
     source.close()
+
+
+def test_idle_is_renewed_in_time(imap_user: ImapUser) -> None:
+    connection = connect(settings_for(imap_user))
+    channel = IdleChannel(connection, 0.0)
+    with selectors.DefaultSelector() as ready:
+        ready.register(channel, selectors.EVENT_READ)
+
+        def await_answer(now: float) -> bool:
+            assert ready.select(20)
+            return channel.read(now)
+
+        assert not await_answer(0.0)  # "+ idling"
+        channel.tick(RENEW_AFTER - 1)
+        channel.tick(RENEW_AFTER)
+        while channel.deadline < 2 * RENEW_AFTER:
+            assert not await_answer(RENEW_AFTER)
+        deliver(imap_user, [1])
+        while not await_answer(RENEW_AFTER):
+            continue
+        channel.tick(2 * RENEW_AFTER)
+        with pytest.raises(Cut):
+            channel.tick(3 * RENEW_AFTER)  # no answer was read since: the line counts as dead
+    channel.close()
 
 
 def test_an_interrupt_ends_the_wait(imap_user: ImapUser, parser: PlainParser) -> None:
