@@ -139,6 +139,10 @@ def _known(error: DBAPIError) -> StoreError | None:
         return StoreDamaged(f"the database is damaged: {text}", hint="restore a backup: quietcrm db restore FILE")
     if code == sqlite3.SQLITE_FULL or state == "53100":
         return StoreUnavailable("the disk is full", hint="make room on the disk; quietcrm goes on by itself")
+    if state in _DEAD_SESSION:
+        return StoreUnavailable(
+            f"the database server is not ready: {text}", hint="wait: quietcrm tries again by itself"
+        )
     if state == "42P01" or "no such table" in text or "no such column" in text or state == "42703":
         return StoreOlder("the database lacks a table or column", hint="run: quietcrm db upgrade")
     if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM}:

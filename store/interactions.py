@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Table, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from connectors.model import Address, Message
@@ -150,9 +150,9 @@ def record(session: Session, rows: Sequence[NewInteraction]) -> list[int]:
     ids = list(range(first, first + len(fresh)))
     ours = _insert(session, fresh, ids)
     mine = [(number, row) for number, row in zip(ids, fresh, strict=True) if number in ours]
-    _add(session, _LINK, [one for number, row in mine for one in _links(number, row)])
-    _add(session, _PARTICIPANT, [one for number, row in mine for one in _participants(number, row)])
-    _add(session, _TRACE, [one for number, row in mine if (one := _trace(number, row))])
+    insert_new(session, _LINK, [one for number, row in mine for one in _links(number, row)])
+    insert_new(session, _PARTICIPANT, [one for number, row in mine for one in _participants(number, row)])
+    insert_new(session, _TRACE, [one for number, row in mine if (one := _trace(number, row))])
     placed = [ids[index] for index in place]
     if len(ours) < len(fresh):
         faster = find_known(session, [row.identity for row in rows])
@@ -344,11 +344,6 @@ def _trace(number: int, row: NewInteraction) -> dict[str, Any] | None:
         return None
     kept = storable_values(data)
     return {"interaction_id": number, "config_hash": row.config_hash, "at": row.created_at, "data": kept}
-
-
-def _add(session: Session, into: Table, values: Sequence[Mapping[str, Any]]) -> None:
-    if values:
-        session.connection().execute(insert(into), list(values))
 
 
 def _advance(session: Session, owner: Table, name: str, newest: Mapping[int, datetime]) -> None:

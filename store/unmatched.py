@@ -120,6 +120,13 @@ def forget(session: Session, ids: Collection[int]) -> int:
     return int(session.connection().execute(statement).rowcount)
 
 
+def copies_of(session: Session, identities: Collection[str]) -> list[UnmatchedRow]:
+    """Every remembered copy of these mails (hashed identities), in any mailbox."""
+    if not identities:
+        return []
+    return _rows(session, select(_UNMATCHED).where(among(session, _UNMATCHED.c.identity, identities)))
+
+
 def forget_identities(session: Session, identities: Collection[str]) -> int:
     """Delete every remembered copy of these mails (hashed identities); how many copies."""
     if not identities:

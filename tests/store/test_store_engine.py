@@ -45,7 +45,10 @@ def _write_and_fail(store: Store) -> None:
 
 
 def test_a_reading_session_cannot_write(store: Store) -> None:
-    with pytest.raises(Exception, match=r"readonly|read-only|database file cannot be used"), store.session() as session:
+    with (
+        pytest.raises(StoreUnavailable, match=r"readonly|read-only|database file cannot be used|not ready"),
+        store.session() as session,
+    ):
         accounts.begin(session, "one", NOW)
     with store.writing() as session:
         accounts.begin(session, "one", NOW)

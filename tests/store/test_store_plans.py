@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
+from store_samples import NOW
+
 from store import customers, interactions, outbox, quarantine, reminders, schema, suppressions, unmatched
 from store.engine import open_store
 from store.identity import Identity
-from store_samples import NOW
 
 QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "addresses": lambda session: customers.lookup_addresses(session, ["a@b.example"]),
