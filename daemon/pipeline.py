@@ -161,6 +161,8 @@ class Pipeline:
             else:
                 self._new(work, message, who, seen_before=self._key.identity(who.key) in strangers)
         interactions.add_sightings(work.session, sightings)
+        hashed = {self._key.identity(key): number for key, number in known.items()}
+        self._adopt(work, {one: number for one, number in hashed.items() if one in strangers})
 
     def _new(self, work: Work, message: Message, who: Identity, *, seen_before: bool) -> None:
         history = Moment(now=work.now, baseline=None)
@@ -207,6 +209,7 @@ class Pipeline:
             effects.file_under(cause)
             row = _row(work, message, who, decision, tuple(cause.customers), cause.contacts, cause.customers)
             (number,) = interactions.record(work.session, [row])
+            self._adopt(work, {self._key.identity(who.key): number})
             effects.perform(cause, number)
             settle(work.session, work.office.settings, message, decision, work.now)
         self._remember(work, message, decision, tuple(cause.customers))
@@ -270,6 +273,7 @@ class Pipeline:
 
     def _flush(self, work: Work) -> None:
         rows, work.rows = self._record(work, work.rows), []
+        recorded = {self._key.identity(row.identity.key): number for number, row in rows}
         interactions.touch(work.session, work.touches)
         work.touches = []
         for number in work.unowned:
@@ -278,17 +282,25 @@ class Pipeline:
         unmatched.remember(work.session, work.strangers)
         work.strangers = []
         if rows:
-            unmatched.forget_identities(work.session, [self._key.identity(row.identity.key) for row in rows])
-            answered = [self._key.message(row.message.message_id) for row in rows if row.message.message_id]
+            self._adopt(work, recorded)
+            answered = [self._key.message(row.message.message_id) for _, row in rows if row.message.message_id]
             unmatched.make_due(work.session, answered)
 
-    def _record(self, work: Work, rows: list[NewInteraction]) -> list[NewInteraction]:
-        """Write rows in bulk; if one of them errs, one by one, and that one goes aside. Those that were written."""
+    def _adopt(self, work: Work, recorded: dict[str, int]) -> None:
+        """Copies of a mail that matched nobody when they were read are sightings of its row now."""
+        copies = unmatched.copies_of(work.session, recorded)
+        interactions.add_sightings(
+            work.session, [(recorded[one.identity], one.account, one.folder, one.ref, one.at) for one in copies]
+        )
+        unmatched.forget(work.session, [one.id for one in copies])
+
+    def _record(self, work: Work, rows: list[NewInteraction]) -> list[tuple[int, NewInteraction]]:
+        """Write rows in bulk; if one errs, one by one, and that one goes aside. (id, row) of those written."""
         if not rows:
-            return rows
+            return []
         try:
             with work.session.begin_nested():
-                interactions.record(work.session, rows)
+                return list(zip(interactions.record(work.session, rows), rows, strict=True))
         except _OF_THE_STORE:
             raise
         except Exception as error:
@@ -298,7 +310,6 @@ class Pipeline:
             setattr(work.counts, counted, getattr(work.counts, counted) - 1)
             self._put_aside(work, rows[0].message, error)
             return []
-        return rows
 
     # --- what could not be read or written --------------------------------------------------------------------------
 
