@@ -19,7 +19,7 @@ from connectors.imap.link import Link
 from connectors.imap.reader import Harvest, Reader
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
-from connectors.imap.wire import Refused
+from connectors.imap.wire import Garbled, Refused
 from connectors.model import Batch, Cursor, FolderRole, Message, Unreadable
 from connectors.protocols import Parser
 
@@ -138,7 +138,7 @@ class ImapSource:
     # -- one look and one window
 
     def _fetch(self, position: Position, limit: int) -> Batch:
-        self._look(position)
+        self._look_again(position)
         self._settle(position)
         names = tuple(folder.name for folder in self._folders)
         harvest = Harvest()
@@ -171,6 +171,19 @@ class ImapSource:
     def _has_news(self, key: str, place: Place) -> bool:
         standing = self._standings.get(key)
         return standing is not None and standing.uidvalidity == place.uidvalidity and standing.uidnext > place.live
+
+    def _look_again(self, position: Position) -> None:
+        """Look; if the connection died since the last time, on a new one: servers close what was silent for long."""
+        was_up = self._link.is_up
+        try:
+            self._look(position)
+        except TimeoutError:
+            raise
+        except (OSError, Garbled):
+            if not was_up:
+                raise
+            self._link.abandon()
+            self._look(position)
 
     def _look(self, position: Position) -> None:
         """Where do the folders stand? A NOOP while the Inbox is open and still, else a STATUS of each."""

@@ -123,3 +123,18 @@ def test_a_mail_deleted_meanwhile_is_simply_gone(imap_user: ImapUser) -> None:
     assert rest.ids == ["m5", "m4", "m0"]
     assert not any(batch.unreadable for batch in rest.batches)
     source.close()
+
+
+def test_a_connection_that_died_between_polls_is_no_trouble(imap_user: ImapUser) -> None:
+    deliver(imap_user, range(3))
+    with FaultProxy(imap_user.server.host, imap_user.server.port) as proxy:
+        source = ImapSource(settings_for(imap_user, port=proxy.port), PlainParser())
+        cursor = read_all(source).cursor
+        for number in range(5):
+            proxy.drop()
+            deliver(imap_user, [f"new{number}"])
+            run = read_all(source, cursor)
+            assert run.ids == [f"mnew{number}"]
+            cursor = run.cursor
+        assert source.connections_opened == 6
+        source.close()
