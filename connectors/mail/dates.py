@@ -39,6 +39,7 @@ _USUAL = re.compile(
     + ")?"
 )
 _ISO = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T\s]+" + _TIME + _ZONE + ")?")
+_MONTH_FIRST = re.compile(r"([^\W\d_]{3,10})\.?\s+(\d{1,2}),?\s+(\d{4})\b(?:,?\s*(?:at\s+)?" + _TIME + _ZONE + ")?")
 _ASCTIME = re.compile(
     r"\b([A-Za-z]{3,9})\s+(\d{1,2}),?\s+" + _TIME + r"(?:\s+([A-Za-z]{1,5}|[+-]\d{4}))?\s+(\d{4})\b" + _ZONE
 )
@@ -58,6 +59,10 @@ def parse_date(text: str) -> datetime | None:
     if match:
         year, number, day, hour, minute, second, half, offset, zone = match.groups()
         return _build(year, int(number), day, (hour, minute, second, half), offset or zone)
+    match = _MONTH_FIRST.search(text)
+    if match and (month := find_month(match.group(1))):
+        _, day, year, hour, minute, second, half, offset, zone = match.groups()
+        return _build(year, month, day, (hour, minute, second, half), offset or zone)
     match = _ASCTIME.search(text)
     if match:
         name, day, hour, minute, second, half, inner, year, offset, zone = match.groups()

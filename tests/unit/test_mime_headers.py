@@ -148,6 +148,7 @@ def test_addresses_never_raise(value: bytes) -> None:
         ("Mon, 1 Jan 0000 00:00:00 +0000", None),
         ("Mon, 1 Jan 20266 00:00:00 +0000", None),
         ("Mon, 1 Jan 2020 25:61:00 +0000", None),
+        ("Thu, Jan 28, 2016 at 4:00 PM", datetime(2016, 1, 28, 16, tzinfo=UTC)),
         ("yesterday", None),
     ],
 )
