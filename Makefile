@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+BENCH_ARGS ?= --page
 PYTEST_ARGS ?= -n logical --maxprocesses=4
 UV := .venv-uv/bin/uv
 BIN := .venv/bin
@@ -41,8 +42,8 @@ format: $(DEVELOPMENT) ## let ruff mend the style of every file
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured on this machine
-	@$(BIN)/python bench/run.py
+bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured here (BENCH_ARGS=--quick only shows that it runs)
+	@$(BIN)/python -m bench.run $(BENCH_ARGS)
 
 servers: ## the real servers that the tests talk to: Dovecot and PostgreSQL from Debian
 	@tests/servers/install.sh

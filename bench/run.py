@@ -1,0 +1,86 @@
+"""Measures the rows of docs/speed.md on this machine, beside peers in the same run.
+
+    .venv/bin/python -m bench.run [--quick] [--runs 5] [--rows 1,5,9] [--out FILE] [--page]
+
+--quick reads 1,000 mails once and only shows that everything runs. --page writes the table into docs/speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # its server harness
+
+from bench import reading, standing
+from bench.corpus import Corpus, cache_folder, make_corpus
+from bench.laboratory import Laboratory
+from bench.report import HEAD, write_json, write_page
+from bench.rows import Row
+
+SMALL, MIDDLE, BIG = 1000, 5000, 20_000
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, write."""
+    given = _parser().parse_args(arguments)
+    wanted = {int(number) for number in given.rows.split(",")} if given.rows else set(range(1, 19))
+    runs = 1 if given.quick else given.runs
+    sizes = (SMALL, SMALL, SMALL) if given.quick else (SMALL, MIDDLE, BIG)
+    corpora = {size: make_corpus(size) for size in sizes}
+    small, middle, big = (corpora[size] for size in sizes)
+    with Laboratory() as lab:
+        rows = measure(lab, (small, middle, big), runs, wanted, quick=given.quick)
+    rows.sort(key=lambda row: row.number)
+    say(HEAD + "\n".join(row.as_markdown() for row in rows))
+    write_json(rows, list(corpora.values()), given.out, runs)
+    if given.page:
+        write_page(rows, list(corpora.values()), "make bench " + shlex.join(arguments or sys.argv[1:]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench.run", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="1,000 mails, one run, no Django")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each client; the median counts")
+    parser.add_argument("--rows", default="", help="only these, e.g. 1,5,9")
+    parser.add_argument("--out", type=Path, default=cache_folder() / "results.json", help="where the JSON goes")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/speed.md")
+    return parser
+
+
+def measure(
+    lab: Laboratory, corpora: tuple[Corpus, Corpus, Corpus], runs: int, wanted: set[int], *, quick: bool
+) -> list[Row]:
+    """The wanted rows; corpora from small to big."""
+    small, middle, big = corpora
+    ends = [small] if quick else [small, big]
+    works: list[tuple[set[int], Callable[[], list[Row]]]] = [
+        ({1, 2, 3, 18}, lambda: reading.read_big(lab, big, runs)),
+        ({4}, lambda: [] if quick else reading.read_beside_django(lab, middle, min(runs, 3))),
+        ({5}, lambda: reading.count_bytes(lab, middle)),
+        ({6}, lambda: reading.read_far(lab, small, min(runs, 3))),
+        ({7, 8}, lambda: standing.poll_unchanged(lab, ends)),
+        ({9}, lambda: standing.hear_new_mail(lab, small)),
+        ({11}, lambda: standing.match(500 if quick else 2000)),
+        ({13}, lambda: standing.weigh(lab, [small] if quick else [middle, big])),
+    ]
+    rows: list[Row] = []
+    for numbers, work in works:
+        if numbers & wanted:
+            reading.tell(f"rows {', '.join(map(str, sorted(numbers)))}")
+            rows += work()
+    return rows
+
+
+def say(text: str) -> None:
+    """To stdout."""
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
