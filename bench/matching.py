@@ -35,7 +35,7 @@ VOICES = {
     "en": "good morning could you tell me when the boxes will be delivered the invoice has a wrong amount please see "
     "attached thank you for your help i am waiting for your answer about the order",
 }
-STEMS = ("orçament", "reclam", "defeit", "proposta", "contrat", "boleto", "quot", "refund", "broken", "прайс", "счёт")
+STEMS = ("orçament", "reclam", "defeit", "proposta", "contrat", "fatur", "quot", "refund", "broken", "прайс", "счёт")
 
 
 def settings() -> Settings:

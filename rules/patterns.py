@@ -56,14 +56,20 @@ class PatternError(QuietcrmError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """A compiled pattern; `marked` patterns search the text with its boundaries marked."""
+    """A compiled pattern; `marked` patterns search the text with its boundaries marked.
+
+    literal   letters that every match begins with, casefolded: a text without them need not be searched
+    """
 
     source: str
     marked: bool
     program: Any
+    literal: str = ""
 
     def search(self, text: Searchable) -> bool:
         """Whether the pattern is somewhere in the text."""
+        if self.literal not in text.caseless:
+            return False
         return self.program.search(text.marked if self.marked else text.plain) is not None
 
     def found(self, text: Searchable) -> str:
@@ -84,6 +90,11 @@ class Searchable:
     def _clean(self) -> str:
         clean = unicodedata.normalize("NFC", self.text[:TEXT_LIMIT]).replace(_MARK, " ")
         return clean if clean.isascii() else _SPACES.sub(" ", clean)
+
+    @Lazy
+    def caseless(self) -> str:
+        """For the literal that a pattern begins with."""
+        return self._clean.casefold()
 
     @Lazy
     def plain(self) -> bytes:
@@ -110,7 +121,16 @@ def compile_pattern(source: str) -> Pattern:
         program = re2.compile(translated.encode("utf-8", "replace"), options)
     except re2.error as error:
         raise _refusal(clean, error) from error
-    return Pattern(source, translator.marked, program)
+    return Pattern(source, translator.marked, program, _first_letters(clean))
+
+
+def _first_letters(source: str) -> str:
+    """The plain letters and digits at the beginning of a pattern without alternatives; "" if there are none."""
+    found = re.match(r"(?:\\b)?([^\W_]+)(?![*?{])", source)
+    if not found or "|" in source:
+        return ""
+    rest = source[found.end(1) : found.end(1) + 1]
+    return (found[1][:-1] if rest in ("+",) else found[1]).casefold()
 
 
 def _refusal(source: str, error: Exception) -> PatternError:

@@ -41,12 +41,19 @@ def text_condition(name: str, source: TextSource, node: Node, reader: Reader) ->
     if not tests:
         return None
     needs_raw = any(test.regex for test in tests)
+    asks = tuple(test.holds for test in tests)
 
     def holds(view: View) -> bool:
-        if not needs_raw:
-            return any(all(test.holds(text, None) for test in tests) for text in source.folded(view))
-        pairs = zip(source.folded(view), source.raw(view), strict=True)
-        return any(all(test.holds(text, raw) for test in tests) for text, raw in pairs)
+        if needs_raw:
+            pairs = zip(source.folded(view), source.raw(view), strict=True)
+            return any(all(ask(text, raw) for ask in asks) for text, raw in pairs)
+        for text in source.folded(view):  # the hot path: no generators
+            for ask in asks:
+                if not ask(text, None):
+                    break
+            else:
+                return True
+        return False
 
     def seen(view: View) -> str:
         found = [test.found(text) for text in source.folded(view) for test in tests if test.found]

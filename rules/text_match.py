@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from rules.lazy import Lazy
+
 _WORD = re.compile(r"[^\W_]+")
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f]")
 _MARKS = re.compile(r"[\u0300-\u036f]")
@@ -94,21 +96,34 @@ def fold_words(text: str) -> str:
 class Folded:
     """A text made ready for many questions: its different words, and " word word " as one line when first asked."""
 
-    def __init__(self, ordered: list[str], line: str = "") -> None:
+    def __init__(self, ordered: list[str]) -> None:
         self.words = frozenset(ordered)
         self._ordered = ordered
-        self._line = line
 
-    @property
+    @Lazy
     def line(self) -> str:
         """The words with a space before, between and behind them."""
-        if not self._line:
-            self._line = f" {' '.join(self._ordered)} "
-        return self._line
+        return f" {' '.join(self._ordered)} "
 
-    def followed_by(self, other: Folded) -> Folded:
-        """Two texts as one; no phrase reaches across."""
-        return Folded([*self._ordered, "\n", *other._ordered], f"{self.line}\n{other.line}")
+    def has_any(self, words: frozenset[str]) -> bool:
+        """Whether one of some single words is in the text."""
+        return not words.isdisjoint(self.words)
+
+
+class Joined(Folded):
+    """Two texts as one; no phrase reaches across."""
+
+    def __init__(self, first: Folded, second: Folded) -> None:
+        self._first, self._second = first, second
+
+    @Lazy
+    def line(self) -> str:
+        """Both lines."""
+        return f"{self._first.line}\n{self._second.line}"
+
+    def has_any(self, words: frozenset[str]) -> bool:
+        """Whether one of some single words is in either."""
+        return self._first.has_any(words) or self._second.has_any(words)
 
 
 def folded(text: str) -> Folded:
@@ -149,10 +164,9 @@ class WordSet:
 
     def found_in(self, text: Folded) -> bool:
         """Whether at least one of them is in the text."""
-        if not self.singles.isdisjoint(text.words):
+        if self.singles and text.has_any(self.singles):
             return True
-        line = text.line
-        return any(needle in line for needle in self.longer)
+        return any(needle in text.line for needle in self.longer)
 
     def first_in(self, text: Folded) -> str:
         """The first of them that is in the text, as the rule writes it; "" if none is."""

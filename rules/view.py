@@ -12,7 +12,7 @@ from rules.ladder import primary
 from rules.lazy import Lazy
 from rules.office import Office
 from rules.patterns import Searchable
-from rules.text_match import Folded, folded
+from rules.text_match import Folded, Joined, folded
 
 
 class View:
@@ -62,7 +62,7 @@ class View:
     @Lazy
     def text(self) -> Folded:
         """Subject and new text."""
-        return self.subject.followed_by(self.body)
+        return Joined(self.subject, self.body)
 
     @Lazy
     def subject_pattern(self) -> Searchable:

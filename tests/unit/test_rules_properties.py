@@ -15,7 +15,7 @@ from rules.decision import Decision, Outcome
 from rules.engine import evaluate
 from rules.facts import Directory, Moment, Thread
 from rules.load import RuleSet
-from rules.text_match import Folded, _any_words, fold_words, folded, phrase, word_set, words_of
+from rules.text_match import Joined, _any_words, fold_words, folded, phrase, word_set, words_of
 
 FEW = ["caixas", "orçamento", "orcamentos", "price", "list", "счёт", "мой", "pedido", "x1"]
 PEOPLE = ["maria@sol.example", "denis@lua.example", "new@a.sol.example", "j@nova.example", "ana@vendas.example"]
@@ -265,6 +265,6 @@ def test_a_word_set_finds_what_each_of_its_phrases_finds(text: list[str], wanted
 
 
 def test_no_phrase_reaches_from_the_subject_into_the_text() -> None:
-    both: Folded = folded("the price").followed_by(folded("list of boxes"))
+    both = Joined(folded("the price"), folded("list of boxes"))
     assert not word_set(["price list"]).found_in(both)
     assert word_set(["list of"]).found_in(both)
