@@ -104,7 +104,7 @@ class View:
 
 def mail_language(message: Message) -> str:
     """The language a mail is written in ("pt", "ru" ...), "" where that cannot be told."""
-    from connectors.mail.language import guess_language  # its word tables load when the first rule asks
+    from rules.language import guess_language  # its word tables load when the first rule asks
 
     return guess_language(f"{message.subject}\n{message.text}"[:4000]) or ""
 

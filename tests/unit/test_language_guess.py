@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mail.language import guess_language
+from rules.language import guess_language
 
 
 @pytest.mark.parametrize(
