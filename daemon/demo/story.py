@@ -40,8 +40,8 @@ _OUTCOMES = {
 }
 
 
-def tell(facts: Facts) -> Story:
-    """The whole story."""
+def tell(facts: Facts, program: str = "quietcrm") -> Story:
+    """The whole story. `program` = what the reader types to call quietcrm."""
     zone = ZoneInfo(facts["zone"])
     yield "title", "A sample office: Ana and Boris sell packaging in São Paulo, in Portuguese, Russian and English."
     yield "", f"{facts['mails']} mails lie in their two mailboxes. A held clock plays one week; the machinery is real."
@@ -50,7 +50,7 @@ def tell(facts: Facts) -> Story:
     yield from _left_out(facts)
     yield from _drafts(facts, zone)
     yield from _reminders(facts, zone)
-    yield from _ends(facts)
+    yield from _ends(facts, program)
 
 
 def _heading(text: str) -> Story:
@@ -140,17 +140,17 @@ def _reminders(facts: Facts, zone: ZoneInfo) -> Story:
     yield from _letter(shown["text"], 9)
 
 
-def _ends(facts: Facts) -> Story:
+def _ends(facts: Facts, program: str) -> Story:
     yield from _heading("The daily notice of Wednesday, 08:00, as it lies in Ana's Inbox")
     yield "good", f"  {facts['notice']['html']}"
     yield "good", f"  {facts['notice']['text']}"
     yield from _heading("Go on from here")
-    office = f"quietcrm --config {quote(str(facts['office']))}"
+    office = f"{program} --config {quote(str(facts['office']))}"
     complaint = next(one["id"] for one in facts["logged"] if "complaint" in one["rules"])
     yield "command", f"  {office} customer timeline 'Padaria Sol'"
     yield "command", f"  {office} rules explain {complaint}"
     yield "command", f"  {office} outbox list"
-    yield "command", f"  quietcrm demo --out {quote(str(facts['out']))}      # again: 0 new"
+    yield "command", f"  {program} demo --out {quote(str(facts['out']))}      # again: 0 new"
 
 
 def _life(one: Facts, zone: ZoneInfo, ends: Mapping[str, str]) -> str:
