@@ -72,7 +72,7 @@ class App:
         for name in [name for name in self.pollers if name in fresh or name not in marks]:
             self.pollers.pop(name).retire()
         self.pollers.update(fresh)
-        self.revisit = Revisit(self.store, self.pipeline, self.pollers)
+        self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
 
     def _mark(self, office: Office, name: str) -> object:
         """Everything a poller is made of, secrets included: two equal marks need no new one."""

@@ -11,7 +11,6 @@ that its rules and effects see the store as it is then.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,6 +19,7 @@ from sqlmodel import Session
 
 from connectors.model import Batch, Cursor, Kind, Message, Unreadable
 from daemon import effects
+from daemon.batch import Work, is_header_only, is_own, new_row, touch_facts
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for
@@ -28,7 +28,7 @@ from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
 from rules.decision import Decision, Direction, Outcome
 from rules.engine import evaluate
-from rules.facts import CustomerFacts, Directory, Moment, Thread
+from rules.facts import Moment, Thread
 from rules.office import office_of
 from store import accounts, actions, customers, interactions, quarantine, suppressions, unmatched
 from store.engine import Store
@@ -42,31 +42,6 @@ log = structlog.get_logger()
 
 _OF_THE_STORE = (StoreError, OperationalError, InterfaceError)
 """Errors that no single mail is to blame for: the whole batch waits."""
-
-OWN_HEADER = "x-quietcrm"
-OWN_MAIL = ("reminder", "notice")
-
-
-@dataclass(slots=True)
-class Work:
-    """The state of one batch while it is worked through."""
-
-    session: Session
-    account: str
-    office: Office
-    now: datetime
-    backfill: bool
-    rep: str
-    moments: dict[str, Moment]
-    directory: Directory
-    items: Sequence[Message]
-    promised: set[int]
-    counts: Counts = field(default_factory=Counts)
-    rows: list[NewInteraction] = field(default_factory=list)
-    touches: list[Touch] = field(default_factory=list)
-    strangers: list[NewUnmatched] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-    unowned: set[int] = field(default_factory=set)
 
 
 class Pipeline:
@@ -107,6 +82,21 @@ class Pipeline:
             unmatched.forget(session, gone)
             work = self._begin(session, account, messages, {}, backfill=True)
             self._messages(work)
+            self._flush(work)
+        return work.counts
+
+    def handle_again(self, account: str, items: Sequence[Message | Unreadable]) -> Counts:
+        """Write mails whose first fetch failed. They are as new as they were then: rules see them, however late."""
+        messages = [item for item in items if isinstance(item, Message)]
+        with self._store.writing() as session:
+            baselines = accounts.folder_baselines(session, account, (), self._clock.now())
+            work = self._begin(session, account, messages, baselines, backfill=False)
+            self._messages(work)
+            for item in items:
+                if isinstance(item, Unreadable):
+                    self._unreadable(work, item)
+                else:
+                    quarantine.settle(session, account, item.folder, [item.ref], work.now)
             self._flush(work)
         return work.counts
 
@@ -156,7 +146,7 @@ class Pipeline:
             if (number := known.get(who.key)) is not None:
                 sightings.append((number, message.account, message.folder, message.ref, message.received_at))
                 work.counts.duplicate += 1
-            elif _is_own(message, work.office):
+            elif is_own(message, work.office):
                 work.counts.skipped["own"] += 1
             else:
                 self._new(work, message, who, seen_before=self._key.identity(who.key) in strangers)
@@ -186,18 +176,18 @@ class Pipeline:
         work.seen |= {who.key, who.content} - {""}
         if repeated:
             # The same mail twice in one batch (two folders): `record` makes it one row with two sightings.
-            work.rows.append(_row(work, message, who, decision, decision.match.customers, {}))
+            work.rows.append(new_row(work, message, who, decision, decision.match.customers, {}))
             work.counts.duplicate += 1
             return
         if decision.actions:
             self._act(work, message, who, decision)
         else:
             numbers = decision.match.customers
-            work.rows.append(_row(work, message, who, decision, numbers, contact_ids(work.directory, message)))
+            work.rows.append(new_row(work, message, who, decision, numbers, contact_ids(work.directory, message)))
             self._remember(work, message, decision, numbers)
             if work.promised.intersection(numbers):
                 settle(work.session, work.office.settings, message, decision, work.now)
-        if _is_header_only(message):
+        if is_header_only(message):
             work.counts.degraded += 1
         else:
             work.counts.logged += 1
@@ -207,7 +197,7 @@ class Pipeline:
         with work.session.begin_nested():
             cause = self._cause(work, message, who, decision)
             effects.file_under(cause)
-            row = _row(work, message, who, decision, tuple(cause.customers), cause.contacts, cause.customers)
+            row = new_row(work, message, who, decision, tuple(cause.customers), cause.contacts, cause.customers)
             (number,) = interactions.record(work.session, [row])
             self._adopt(work, {self._key.identity(who.key): number})
             effects.perform(cause, number)
@@ -250,7 +240,7 @@ class Pipeline:
             work.directory.threads.setdefault(message.message_id, thread)
         if message.kind is Kind.HUMAN and isinstance(work.directory.customers, dict):
             for number in numbers:
-                _touch_facts(work.directory.customers, number, message.received_at, decision.direction)
+                touch_facts(work.directory.customers, number, message.received_at, decision.direction)
 
     def _stranger(self, message: Message, who: Identity, decision: Decision) -> NewUnmatched:
         outside = decision.match.outside
@@ -306,7 +296,7 @@ class Pipeline:
         except Exception as error:
             if len(rows) > 1:
                 return [one for row in rows for one in self._record(work, [row])]
-            counted = "degraded" if _is_header_only(rows[0].message) else "logged"
+            counted = "degraded" if is_header_only(rows[0].message) else "logged"
             setattr(work.counts, counted, getattr(work.counts, counted) - 1)
             self._put_aside(work, rows[0].message, error)
             return []
@@ -348,54 +338,3 @@ class Pipeline:
         )
         quarantine.put(work.session, failed, work.now)
         work.counts.failed += 1
-
-
-def _row(
-    work: Work,
-    message: Message,
-    who: Identity,
-    decision: Decision,
-    numbers: tuple[int, ...],
-    contacts: dict[str, int],
-    rungs: dict[int, str] | None = None,
-) -> NewInteraction:
-    rungs = rungs or dict(decision.match.rungs)
-    return NewInteraction(
-        message=message,
-        identity=who,
-        kind=message.kind.value,
-        direction=decision.direction.value,
-        customers=[(number, rungs.get(number, "")) for number in numbers],
-        contacts=contacts,
-        rep=work.rep,
-        logged_by=decision.logged_by,
-        degraded="; ".join(message.degraded),
-        backfill=work.backfill,
-        headers_only=decision.outcome is Outcome.HEADERS,
-        trace=decision.as_dict(),
-        config_hash=work.office.hash,
-        created_at=work.now,
-    )
-
-
-def _is_header_only(message: Message) -> bool:
-    return any(reason.startswith("header only") for reason in message.degraded)
-
-
-def _touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, direction: Direction) -> None:
-    facts = customers.get(number)
-    if facts is None:
-        return
-    if direction is Direction.IN:
-        customers[number] = replace(facts, last_in_at=max(at, facts.last_in_at or at))
-    else:
-        customers[number] = replace(facts, last_out_at=max(at, facts.last_out_at or at))
-
-
-def _is_own(message: Message, office: Office) -> bool:
-    """A reminder or notice of ours: by its header, which counts only between people of the office."""
-    return (
-        message.header(OWN_HEADER) in OWN_MAIL
-        and message.sender is not None
-        and office.settings.is_internal(message.sender.key)
-    )

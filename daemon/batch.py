@@ -1,0 +1,94 @@
+"""One batch of mail while it is worked through, and the rows made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlmodel import Session
+
+from connectors.model import Message
+from daemon.counts import Counts
+from daemon.office import Office
+from rules.decision import Decision, Direction, Outcome
+from rules.facts import CustomerFacts, Directory, Moment
+from store.identity import Identity
+from store.interactions import NewInteraction, Touch
+from store.unmatched import NewUnmatched
+
+OWN_HEADER = "x-quietcrm"
+OWN_MAIL = ("reminder", "notice")
+
+
+@dataclass(slots=True)
+class Work:
+    """The state of one batch while it is worked through."""
+
+    session: Session
+    account: str
+    office: Office
+    now: datetime
+    backfill: bool
+    rep: str
+    moments: dict[str, Moment]
+    directory: Directory
+    items: Sequence[Message]
+    promised: set[int]
+    counts: Counts = field(default_factory=Counts)
+    rows: list[NewInteraction] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)
+    strangers: list[NewUnmatched] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    unowned: set[int] = field(default_factory=set)
+
+
+def new_row(
+    work: Work,
+    message: Message,
+    who: Identity,
+    decision: Decision,
+    numbers: tuple[int, ...],
+    contacts: dict[str, int],
+    rungs: dict[int, str] | None = None,
+) -> NewInteraction:
+    rungs = rungs or dict(decision.match.rungs)
+    return NewInteraction(
+        message=message,
+        identity=who,
+        kind=message.kind.value,
+        direction=decision.direction.value,
+        customers=[(number, rungs.get(number, "")) for number in numbers],
+        contacts=contacts,
+        rep=work.rep,
+        logged_by=decision.logged_by,
+        degraded="; ".join(message.degraded),
+        backfill=work.backfill,
+        headers_only=decision.outcome is Outcome.HEADERS,
+        trace=decision.as_dict(),
+        config_hash=work.office.hash,
+        created_at=work.now,
+    )
+
+
+def is_header_only(message: Message) -> bool:
+    return any(reason.startswith("header only") for reason in message.degraded)
+
+
+def touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, direction: Direction) -> None:
+    facts = customers.get(number)
+    if facts is None:
+        return
+    if direction is Direction.IN:
+        customers[number] = replace(facts, last_in_at=max(at, facts.last_in_at or at))
+    else:
+        customers[number] = replace(facts, last_out_at=max(at, facts.last_out_at or at))
+
+
+def is_own(message: Message, office: Office) -> bool:
+    """A reminder or notice of ours: by its header, which counts only between people of the office."""
+    return (
+        message.header(OWN_HEADER) in OWN_MAIL
+        and message.sender is not None
+        and office.settings.is_internal(message.sender.key)
+    )
