@@ -107,7 +107,8 @@ def clean(text: str) -> str:
     """Line ends as LF, NUL and other controls and lone surrogates as U+FFFD."""
     if _UNCLEAN.search(text) is None:
         return text
-    return text.replace("\r\n", "\n").translate(_REPLACED)
+    text = text.replace("\r\n", "\n")  # nearly always all there is: `translate` takes its time for each character
+    return text if _UNCLEAN.search(text) is None else text.translate(_REPLACED)
 
 
 def clean_line(text: str) -> str:

@@ -184,13 +184,11 @@ def _judge_automatic(signs: Signs) -> Kind | None:
     away_subject = bool(_AWAY_SUBJECT.match(bare if declared or hinted else subject))
     if not (declared or hinted or auto_subject or away_subject) and not _is_form_letter(signs, text):
         return None
-    away_text = bool(_AWAY_TEXT.search(text))
-    if declared:
-        return Kind.OUT_OF_OFFICE if away_text or away_subject else Kind.AUTO_REPLY
-    if auto_subject and not listed:
-        return Kind.OUT_OF_OFFICE if away_text or away_subject else Kind.AUTO_REPLY
-    if listed or (replied and not hinted and not _is_form_letter(signs, text)):
+    if declared or (auto_subject and not listed):
+        return Kind.OUT_OF_OFFICE if away_subject or _AWAY_TEXT.search(text) else Kind.AUTO_REPLY
+    if listed or (replied and not hinted and not _is_form_letter(signs, text)):  # newsletters end here, unsearched
         return None
+    away_text = bool(_AWAY_TEXT.search(text))
     if away_subject and away_text and (hinted or _AUTO_TEXT.search(text)):
         return Kind.OUT_OF_OFFICE
     if hinted and signs.answers and (away_text and (_THANKS.search(text) or _AUTO_TEXT.search(text))):
