@@ -43,7 +43,8 @@ AT_ONCE = 4
 _SHORT = {"d": "day", "w": "week", "m": "month", "y": "year"}
 _LENGTH = re.compile(r"\s*(\d{1,4})\s*([dwmy])\s*", re.IGNORECASE)
 _WRITTEN = (Kind.HUMAN, Kind.INVITATION)
-_MACHINE_KINDS = (Kind.BULK, Kind.NOTICE, Kind.AUTO_REPLY, Kind.BOUNCE, Kind.FEEDBACK)
+_MACHINE_KINDS = (Kind.BULK, Kind.NOTICE)
+"""Who sends nothing else is a machine; an automatic reply may come from a person who has not written yet."""
 _MACHINE = re.compile(
     r"(?:no|not|nao|ne|do[-_.]?not|nicht)[-_.]?(?:reply|responder|responda|otvechat|antworten)\b.*|"
     r"(?:mailer[-_.]?daemon|postmaster|abuse|bounces?|notifications?|newsletters?|unsubscribe|listserv|majordomo)(?:\b.*)?",
