@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from connectors.model import Address, Attachment, Message
-from store import accounts, customers, interactions, schema, unmatched
+from store import accounts, customers, history, interactions, schema, unmatched
 from store.engine import Store, open_store
 from store.hashing import HashKey
 from store.identity import identity
@@ -202,8 +202,8 @@ def timed(call: Callable[[], Any], repeat: int = 20) -> float:
 def reads(store: Store, people: int) -> dict[str, float]:
     with store.session() as session:
         return {
-            "timeline ms": timed(lambda: interactions.timeline(session, 1 + people // 2)),
-            "log ms": timed(lambda: interactions.log(session)),
+            "timeline ms": timed(lambda: history.timeline(session, 1 + people // 2)),
+            "log ms": timed(lambda: history.log(session)),
             "search ms": timed(lambda: customers.search(session, f"customer {people // 2}")),
             "search inside ms": timed(lambda: customers.search(session, f"mer {people // 2}")),
             "status ms": timed(lambda: accounts.everything(session)),

@@ -20,7 +20,7 @@ from daemon.office import Office
 from daemon.pipeline import Pipeline
 from daemon.reading import one_mail
 from rules.explain import as_dict, explain
-from store import actions, customers, interactions, unmatched
+from store import actions, customers, history, unmatched
 from store.engine import Store
 from store.errors import NotFound
 from store.hashing import HashKey
@@ -50,7 +50,7 @@ def explain_file(directory: Path, path: Path, rule: str | None) -> Explained:
 def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
     """What was recorded of a mail named by number or Message-ID, and what today's rules say of it."""
     with looking(directory) as (office, store), store.session() as session:
-        found = interactions.find(session, name)
+        found = history.find(session, name)
         explained = _recorded(session, found[0].id, found[0].as_dict()) if found else Explained()
         places = _places(session, office, hash_key(directory), name, found)
         if not found and not places:
@@ -82,9 +82,9 @@ def _today(session: Session, pipeline: Pipeline, message: Message, rule: str | N
 
 
 def _recorded(session: Session, number: int, entry: dict[str, Any]) -> Explained:
-    trace = interactions.trace_of(session, number)
-    done = actions.done_for(session, interactions.identity_of(session, number))
-    who = ", ".join(f"{name} (by {rung})" for name, rung in interactions.rungs_of(session, number))
+    trace = history.trace_of(session, number)
+    done = actions.done_for(session, history.identity_of(session, number))
+    who = ", ".join(f"{name} (by {rung})" for name, rung in history.rungs_of(session, number))
     lines = [
         f"{entry['subject'] or '(no subject)'}  (number {number}, {entry['kind']}, {entry['direction']})",
         f"filed under: {who or 'nobody'}",
@@ -104,7 +104,7 @@ def _recorded(session: Session, number: int, entry: dict[str, Any]) -> Explained
 def _places(session: Session, office: Office, key: HashKey, name: str, found: list[Any]) -> list[tuple[str, str, str]]:
     """(account, folder, ref) of copies: of a logged mail by its sightings, else by the hash of its Message-ID."""
     if found:
-        every = interactions.places_of(session, found[0].id)
+        every = history.places_of(session, found[0].id)
     else:
         rows = unmatched.find_for(session, [key.own_message(name.strip().strip("<>"))])
         every = [(row.account, row.folder, row.ref) for row in rows]

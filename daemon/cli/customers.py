@@ -225,11 +225,11 @@ def show(context: typer.Context, customer: Who, as_json: AsJson = False) -> None
     """Everything about one customer: fields, contacts, domains, the newest mails."""
     from daemon.app import looking
     from daemon.requests import one_customer
-    from store import customers, interactions
+    from store import customers
 
     with looking(invocation(context).directory) as (office, store), store.session() as session:
         card = customers.show(session, one_customer(session, customer))
-        newest = [one.as_dict() | {"at": one.at} for one in interactions.timeline(session, card.customer.id, 5)]
+        newest = [one.as_dict() | {"at": one.at} for one in history.timeline(session, card.customer.id, 5)]
     data = _customer(card.customer) | {
         "domains": list(card.domains),
         "contacts": [_contact(one) for one in card.contacts],
@@ -276,10 +276,9 @@ def timeline(context: typer.Context, customer: Who, limit: Limit = 50, as_json: 
     """The history of a customer, newest first."""
     from daemon.app import looking
     from daemon.requests import one_customer
-    from store import interactions
 
     with looking(invocation(context).directory) as (office, store), store.session() as session:
-        found = interactions.timeline(session, one_customer(session, customer), limit)
+        found = history.timeline(session, one_customer(session, customer), limit)
         rows = [one.as_dict() | {"at": one.at} for one in found]
     emit(rows, as_json=as_json, human=lambda: _show_timeline(rows, office.settings.zone))
 

@@ -32,14 +32,14 @@ def log(
         return
     from daemon.app import looking
     from daemon.requests import one_customer
-    from store import interactions
+    from store import history
 
     given = context.get_parameter_source("limit")
     every = limit == 0 or (as_json and given is not None and given.name == "DEFAULT")
     since = datetime.now(UTC) - timedelta(days=days) if days else None
     with looking(invocation(context).directory) as (office, store), store.session() as session:
         number = one_customer(session, customer) if customer else None
-        found = interactions.log(session, customer=number, rule=rule, since=since, limit=None if every else limit)
+        found = history.log(session, customer=number, rule=rule, since=since, limit=None if every else limit)
     emit([one.as_dict() for one in found], as_json=as_json, human=lambda: _show(found, office.settings.zone))
 
 

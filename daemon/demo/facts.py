@@ -14,9 +14,9 @@ from daemon.app import App, opened
 from daemon.clock import Clock
 from daemon.demo.sample import own_mails
 from rules.decision import Outcome
-from store import customers, interactions, outbox, reminders
+from store import customers, history, interactions, outbox, reminders
+from store.history import LogEntry
 from store.identity import identity
-from store.interactions import LogEntry
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
 
 
@@ -28,7 +28,7 @@ def gather(directory: Path, clock: Clock, since: datetime) -> dict[str, Any]:
         return {
             "zone": str(app.office.settings.zone),
             "admin": app.office.settings.admin,
-            "logged": [_logged(session, entry, since) for entry in interactions.log(session, limit=None)],
+            "logged": [_logged(session, entry, since) for entry in history.log(session, limit=None)],
             "left_out": _left_out(app, session),
             "drafts": [_draft(session, row) for row in sorted(drafts, key=lambda row: row.id or 0)],
             "reminders": [_reminder(session, row) for row in sorted(waiting, key=lambda row: row.id or 0)],
@@ -39,9 +39,9 @@ def gather(directory: Path, clock: Clock, since: datetime) -> dict[str, Any]:
 
 def _logged(session: Session, entry: LogEntry, since: datetime) -> dict[str, Any]:
     assert entry.id is not None
-    trace = interactions.trace_of(session, entry.id)
+    trace = history.trace_of(session, entry.id)
     rules = [one["rule"] for one in trace["data"].get("rules", ()) if one["result"] == "fired"] if trace else []
-    rungs = sorted({rung for _, rung in interactions.rungs_of(session, entry.id)})
+    rungs = sorted({rung for _, rung in history.rungs_of(session, entry.id)})
     return entry.as_dict() | {"rules": rules, "rungs": rungs, "past": entry.at < since}
 
 

@@ -15,6 +15,7 @@ from connectors.model import Address, Message, Unreadable
 from store import (
     changes,
     customers,
+    history,
     importing,
     interactions,
     merging,
@@ -156,7 +157,7 @@ def test_a_merge_moves_everything_and_can_be_undone(store: Store, mail: Mail) ->
     def state() -> dict[str, Any]:
         with store.session() as session:
             cards = [customers.show(session, number) for number in (1, 2)]
-            return {"cards": cards, "mails": [interactions.timeline(session, number) for number in (1, 2)]}
+            return {"cards": cards, "mails": [history.timeline(session, number) for number in (1, 2)]}
 
     before = state()
     with store.writing() as session:
@@ -169,7 +170,7 @@ def test_a_merge_moves_everything_and_can_be_undone(store: Store, mail: Mail) ->
         assert (card.customer.owner, card.customer.stage, card.customer.tags) == ("rep1", "lead", {"x", "y"})
         assert card.domains == ("acme.com.example", "acme.example")
         assert [one.emails for one in card.contacts] == [("a@acme.example",), ("b@acme.example",)]
-        assert len(interactions.timeline(session, 1)) == 2
+        assert len(history.timeline(session, 1)) == 2
         assert customers.by_name(session, "ACME Ltda") == []
     with store.writing() as session:
         changes.undo(session, number, NOW)
@@ -309,7 +310,7 @@ def test_erasure_leaves_nothing_but_hashes(store: Store, key: HashKey, mail: Mai
         assert suppressions.which(session, [key.address(address.upper())], "log") == {key.address(address): "erased"}
         assert suppressions.which(session, [key.address(address)], "mail")
         assert unmatched.count(session) == 0
-        (entry,) = interactions.timeline(session, 2)
+        (entry,) = history.timeline(session, 2)
         assert entry.customers == ["Beta"]
         assert session.execute(select(func.count()).select_from(table(Customer))).scalar() == 1
         with pytest.raises(NotFound):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from store_samples import ADMIN, NOW
 
 from connectors.model import Address, Attachment, Message
-from store import customers, interactions, retention
+from store import customers, history, interactions, retention
 from store.customers import Actor
 from store.engine import Store
 from store.identity import identity
@@ -123,8 +123,8 @@ def test_text_the_database_cannot_hold_is_replaced(store: Store, mail: Mail) -> 
         (number,) = interactions.record(session, [new(message, trace=trace)])
         customers.add(session, bad, Actor(name="admin", now=NOW), {"free": bad})
     with store.session() as session:
-        (entry,) = interactions.find(session, str(number))
-        kept = interactions.trace_of(session, number)
+        (entry,) = history.find(session, str(number))
+        kept = history.trace_of(session, number)
     assert entry.subject == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
     assert kept is not None
     assert "\0" not in repr(kept)
@@ -143,7 +143,7 @@ def test_the_log_shows_customers_contacts_rule_and_copies(store: Store, mail: Ma
         (number,) = interactions.record(session, [row])
         interactions.record(session, [new(mail(), customers=[(other, "domain")])])
     with store.session() as session:
-        (entry,) = interactions.timeline(session, acme)
+        (entry,) = history.timeline(session, acme)
         assert entry.as_dict() == {
             "id": number,
             "kind": "human",
@@ -156,17 +156,15 @@ def test_the_log_shows_customers_contacts_rule_and_copies(store: Store, mail: Ma
             "rule": "vip",
             "sightings": [{"account": "rep1", "folder": "INBOX"}],
         }
-        assert [one.id for one in interactions.log(session, customer=other)] == [number + 1, number]
-        assert interactions.log(session, customer=other, rule="vip") == interactions.log(session, rule="vip") == [entry]
-        assert interactions.log(session, since=message.received_at + timedelta(seconds=1))[-1].id == number + 1
-        assert len(interactions.log(session, limit=1)) == 1
-        assert (
-            interactions.find(session, f"<{message.message_id}>") == interactions.find(session, str(number)) == [entry]
-        )
+        assert [one.id for one in history.log(session, customer=other)] == [number + 1, number]
+        assert history.log(session, customer=other, rule="vip") == history.log(session, rule="vip") == [entry]
+        assert history.log(session, since=message.received_at + timedelta(seconds=1))[-1].id == number + 1
+        assert len(history.log(session, limit=1)) == 1
+        assert history.find(session, f"<{message.message_id}>") == history.find(session, str(number)) == [entry]
         assert interactions.by_message_ids(session, [message.message_id, "x"]) == {
             message.message_id: interactions.ThreadRow((acme, other), "proposta 1")
         }
-        kept = interactions.trace_of(session, number)
+        kept = history.trace_of(session, number)
     assert kept is not None
     assert kept["data"]["rules"] == [{"rule": "vip", "result": "fired"}]
 
@@ -208,5 +206,5 @@ def test_traces_go_after_ninety_days(store: Store, mail: Mail) -> None:
             session, [new(mail(), trace=trace, created_at=old), new(mail(), trace=trace)]
         )
         assert retention.purge(session, NOW) == retention.Purged(quarantine=0, traces=1)
-        assert interactions.trace_of(session, first) is None
-        assert interactions.trace_of(session, second) is not None
+        assert history.trace_of(session, first) is None
+        assert history.trace_of(session, second) is not None

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from store_samples import NOW
 
-from store import customers, interactions, outbox, quarantine, reminders, schema, suppressions, unmatched
+from store import customers, history, interactions, outbox, quarantine, reminders, schema, suppressions, unmatched
 from store.engine import open_store
 from store.identity import Identity
 
@@ -23,10 +23,10 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "known mail": lambda session: interactions.find_known(session, [Identity("m:1", "2")]),
     "threads": lambda session: interactions.by_message_ids(session, ["x@y.example"]),
     "repeated ids": lambda session: interactions.repeated_ids(session, ["x@y.example"]),
-    "timeline": lambda session: interactions.timeline(session, 1),
-    "log of a rule": lambda session: interactions.log(session, rule="vip"),
-    "log of a customer": lambda session: interactions.log(session, customer=1, rule="vip", since=NOW),
-    "one mail": lambda session: interactions.find(session, "x@y.example"),
+    "timeline": lambda session: history.timeline(session, 1),
+    "log of a rule": lambda session: history.log(session, rule="vip"),
+    "log of a customer": lambda session: history.log(session, customer=1, rule="vip", since=NOW),
+    "one mail": lambda session: history.find(session, "x@y.example"),
     "unmatched by hash": lambda session: unmatched.find_for(session, ["a:1"]),
     "unmatched known": lambda session: unmatched.known(session, ["i:1"]),
     "questions": lambda session: unmatched.questions(session, NOW),
