@@ -102,6 +102,10 @@ class Desk(Protocol):
         False if it was edited and therefore left alone."""
         ...
 
+    def close(self) -> None:
+        """Let go of the connection. Safe to call twice; the desk reconnects when asked."""
+        ...
+
 
 @runtime_checkable
 class Mailer(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from daemon.pipeline import Pipeline
 from daemon.policy import Verdict, is_expected, judge
 from store import accounts
 from store.engine import Store
+from store.tables import Account
 
 log = structlog.get_logger()
 
@@ -32,6 +33,8 @@ BATCH = 500
 STEP = 2.0
 """Seconds that one batch of a throttled back-fill may last."""
 NEW_FOLDER = timedelta(hours=1)
+NOTE_EVERY = timedelta(seconds=20)
+"""A pass that changes nothing is written down this often: each write makes the disk sync."""
 
 
 @dataclass(slots=True)
@@ -82,8 +85,7 @@ class Poller:
 
     def is_due(self) -> bool:
         """False while a pause after a failure lasts."""
-        with self._store.session() as session:
-            row = accounts.load(session, self.account)
+        row = self._row()
         return row is None or row.retry_at is None or row.retry_at <= self._clock.now()
 
     def poll(self, *, progress: Callable[[Batch, Counts], None] | None = None, once: bool = True) -> Counts:
@@ -119,14 +121,17 @@ class Poller:
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
         now = self._clock.now()
-        cursor = self._pipeline.start(self.account, now)
-        since = self._new_folders_since(now)
+        row = self._row()
+        cursor = Cursor(row.cursor) if row and row.cursor else self._pipeline.start(self.account, now)
+        since = _new_folders_since(row, now)
         began = now
         for batch in self._batches(cursor, once):
             if self._retired:
                 return
-            counts = self._pipeline.handle(self.account, batch, since=since)
             self.behind = batch.more
+            if _is_quiet(batch) and batch.cursor == cursor:  # most polls: nothing to write, no sync of the disk
+                break
+            counts = self._pipeline.handle(self.account, batch, since=since)
             total.add(counts)
             if progress:
                 progress(batch, counts)
@@ -134,26 +139,27 @@ class Poller:
             began = self._clock.now()
         self._succeeded()
 
-    def _new_folders_since(self, now: datetime) -> datetime:
-        """Baseline of folders that are new in this pass: the last pass, since a rep may have made the folder and a
-        filter filled it meanwhile; but never long ago, since an admin may have begun to watch an old folder."""
+    def _row(self) -> Account | None:
         with self._store.session() as session:
-            row = accounts.load(session, self.account)
-        last = row.last_success_at if row else None
-        return max(last, now - NEW_FOLDER) if last else now
+            return accounts.load(session, self.account)
 
     def _batches(self, cursor: Cursor | None, once: bool) -> Iterator[Batch]:
         """What is to be read, the next batch being fetched while one is worked on."""
+        batch = self._fetch(cursor)
+        if not self._goes_on(batch, once):  # most polls: no thread is needed
+            yield batch
+            return
         with ThreadPoolExecutor(1, thread_name_prefix=f"fetch-{self.account}") as fetcher:
-            ahead: Future[Batch] = fetcher.submit(self._fetch, cursor)
-            while True:
-                batch = ahead.result()
-                going = batch.more and not self._stop and not self._retired and (once or not batch.backfill)
-                if going:
-                    ahead = fetcher.submit(self._fetch, batch.cursor)
+            while self._goes_on(batch, once):
+                ahead = fetcher.submit(self._fetch, batch.cursor)
                 yield batch
-                if not going or self._stop:
+                if self._stop:
                     return
+                batch = ahead.result()
+            yield batch
+
+    def _goes_on(self, batch: Batch, once: bool) -> bool:
+        return batch.more and not self._stop and not self._retired and (once or not batch.backfill)
 
     def _fetch(self, cursor: Cursor | None) -> Batch:
         # A throttled back-fill goes in steps of two seconds, so that new mail never waits longer than that.
@@ -172,8 +178,10 @@ class Poller:
 
     def _succeeded(self) -> None:
         now = self._clock.now()
+        was = self._row()
+        if was is not None and not _is_worth_noting(was, now):
+            return
         with self._store.writing() as session:
-            was = accounts.load(session, self.account)
             accounts.succeeded(session, self.account, now)
         if was is not None and was.state in ("failing", "parked"):
             log.info("account.recovered", account=self.account)
@@ -204,6 +212,24 @@ class Poller:
                 reason=verdict.reason,
                 pause=round(verdict.pause.total_seconds()),
             )
+
+
+def _is_quiet(batch: Batch) -> bool:
+    return not (batch.items or batch.unreadable or batch.removed or batch.more)
+
+
+def _new_folders_since(row: Account | None, now: datetime) -> datetime:
+    """Baseline of folders that are new in this pass: the last pass, since a rep may have made the folder and a filter
+    filled it meanwhile; but never long ago, since an admin may have begun to watch an old folder."""
+    last = row.last_success_at if row else None
+    return max(last, now - NEW_FOLDER) if last else now
+
+
+def _is_worth_noting(row: Account, now: datetime) -> bool:
+    """Whether a pass that worked changes what is known of the account: its state, or its time by enough."""
+    state = "behind" if row.backfill_done < row.backfill_total else "ok"
+    recent = row.last_success_at is not None and timedelta(0) <= now - row.last_success_at < NOTE_EVERY
+    return not recent or row.state != state or row.retry_at is not None
 
 
 def next_try(now: datetime, retry_at: datetime | None) -> float:

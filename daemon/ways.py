@@ -76,7 +76,7 @@ class Ways:
     def rest(self, account: str, error: ConnectorError) -> None:
         """Leave an account alone for a while after an error; said once."""
         failures = self._failures[account] = self._failures.get(account, 0) + 1
-        verdict = judge(error, failures, random.Random())  # noqa: S311
+        verdict = judge(error, failures, random.SystemRandom())
         self._resting[account] = self.clock.now() + verdict.pause
         if failures == 1:
             log.warning("desk.unreachable", account=account, reason=verdict.reason)
@@ -84,9 +84,8 @@ class Ways:
     def close(self) -> None:
         """Let go of every connection."""
         for desk in self._desks.values():
-            close: Callable[[], None] | None = getattr(desk, "close", None)
-            if close:
-                close()
+            if desk is not None:
+                desk.close()
         for mailer in self._mailers.values():
             mailer.close()
 

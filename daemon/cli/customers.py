@@ -225,7 +225,7 @@ def show(context: typer.Context, customer: Who, as_json: AsJson = False) -> None
     """Everything about one customer: fields, contacts, domains, the newest mails."""
     from daemon.app import looking
     from daemon.requests import one_customer
-    from store import customers
+    from store import customers, history
 
     with looking(invocation(context).directory) as (office, store), store.session() as session:
         card = customers.show(session, one_customer(session, customer))
@@ -276,6 +276,7 @@ def timeline(context: typer.Context, customer: Who, limit: Limit = 50, as_json: 
     """The history of a customer, newest first."""
     from daemon.app import looking
     from daemon.requests import one_customer
+    from store import history
 
     with looking(invocation(context).directory) as (office, store), store.session() as session:
         found = history.timeline(session, one_customer(session, customer), limit)
