@@ -164,6 +164,7 @@ class _Run:
             header=_closed(header),
             attachments=plan.attachments if plan else (),
             content_type=plan.content_type if plan else "",
+            notes=(*(plan.notes if plan else ()), *(("header clipped",) if len(header) >= _HEADER_CLIP else ())),
         )
         return raw, plan
 
@@ -180,7 +181,7 @@ class _Run:
         if plan is None:
             whole = found.get(b"BODY[]")
             if not whole or 0 <= _WHOLE_CLIP < raw.size:
-                return replace(raw, notes=("header only",))
+                return replace(raw, notes=("header only", *raw.notes))
             return replace(raw, whole=whole, header=b"")
         if not plan.sections:
             return raw
@@ -188,7 +189,7 @@ class _Run:
         for section in plan.sections:
             body = found.get(_key(section.name))
             if body is None and _key(section.name) not in found:
-                return replace(raw, notes=("header only",))
+                return replace(raw, notes=("header only", *raw.notes))
             cut = len(body or b"") >= _TEXT_CLIP
             parts.append(
                 RawPart(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from connectors.imap.wire import Garbled, Node
 from connectors.mail.parameters import parse_parameters
@@ -37,11 +38,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to fetch of a mail, its top type, and its attachments by name."""
+    """What to fetch of a mail, its top type, and its attachments by name. `notes` say what was left out."""
 
     content_type: str
     sections: tuple[Section, ...]
     attachments: tuple[Attachment, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,12 +66,14 @@ def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False) 
     Raises Garbled if the structure is none.
     """
     try:
-        leaves = list(_leaves(structure, "", "", 0))[:_MOST_PARTS]
+        leaves = list(islice(_leaves(structure, "", "", 0), _MOST_PARTS + 1))
         top = _type_of(structure)
     except (IndexError, TypeError, AttributeError, ValueError) as error:
         raise Garbled(f"a BODYSTRUCTURE that is none: {error}") from error
     if not leaves:
         raise Garbled("a multipart without parts")
+    notes = (f"more than {_MOST_PARTS} parts",) if len(leaves) > _MOST_PARTS else ()
+    del leaves[_MOST_PARTS:]
     encloses = any(leaf.content_type == "message/rfc822" for leaf in leaves)
     bounce = encloses and (top == "multipart/report" or returned())
     texts = [leaf for leaf in leaves if leaf.content_type in ("text/plain", "text/html") and not leaf.attached]
@@ -78,7 +82,7 @@ def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False) 
     shown = {id(leaf) for leaf in (*texts, *reports)}
     wanted = {id(leaf) for leaf in (*bodies, *reports)}
     attached = tuple(_attachment(leaf) for leaf in leaves if leaf.attached or id(leaf) not in shown)
-    return Plan(top, tuple(_section(leaf) for leaf in leaves if id(leaf) in wanted), attached)
+    return Plan(top, tuple(_section(leaf) for leaf in leaves if id(leaf) in wanted), attached, notes)
 
 
 def _bodies(texts: Sequence[_Leaf]) -> list[_Leaf]:
