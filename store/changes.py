@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Date, Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 
@@ -77,13 +78,24 @@ def undo(session: Session, number: int, now: datetime) -> Change:
         raise Conflict(f"change {number} is undone already", hint="nothing to do")
     target = SQLModel.metadata.tables[change.table_name]
     if change.what == "create":
-        session.execute(delete(target).where(target.c.id == change.row_id))
+        _delete(session, target, change.row_id)
     elif change.what == "set":
         _put_back(session, target, change)
     else:
         _exchange(session, change)
     session.execute(update(_CHANGE).where(_CHANGE.c.id == number).values(undone_at=now))
     return change
+
+
+def _delete(session: Session, target: Table, number: int) -> None:
+    try:
+        with session.begin_nested():
+            session.execute(delete(target).where(target.c.id == number))
+    except IntegrityError as error:
+        raise Conflict(
+            f"{target.name} {number} has mails or records of its own by now",
+            hint="undo those first, or remove it with everything: quietcrm customer erase",
+        ) from error
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +108,9 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Mapping):
         return plain(value)
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return sorted(_plain(one) for one in value)
+    if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     return value
 
