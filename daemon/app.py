@@ -25,6 +25,7 @@ from daemon.poll import Poller, Stop
 from daemon.revisit import Revisit
 from daemon.ways import Ways
 from store import accounts, actions, schema
+from store.actions import LoadedRule
 from store.engine import Store, open_store
 from store.hashing import HashKey
 from store.lock import WriterLock
@@ -59,7 +60,8 @@ class App:
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
         fresh = {name: self._build_poller(office, name) for name in changed}
         with self.store.writing() as session:
-            actions.load_rules(session, [rule.name for rule in office.rules.rules], now)
+            loaded = [LoadedRule(rule.name, rule.fingerprint, rule.was) for rule in office.rules.rules]
+            actions.load_rules(session, loaded, now)
             for name in changed:
                 accounts.change(session, name, retry_at=None)  # what kept it from working may be mended
         self.office = self.pipeline.office = office

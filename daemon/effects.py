@@ -4,6 +4,7 @@ restart, a rescan or a second mailbox never repeats one; every change to a recor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +20,14 @@ from daemon.settling import CUSTOMER_WROTE, TEAM_WROTE
 from daemon.ways import DESKS
 from rules.decision import Action, Decision, Direction
 from rules.office import office_of
-from store import actions, customers, outbox, records, reminders, unmatched
+from store import actions, customers, outbox, records, reminders, suppressions, unmatched
 from store.customers import Actor
 from store.hashing import HashKey
 from store.tables import OutboxMail, Reminder
 
 log = structlog.get_logger()
 
+_NO_REPLY = re.compile(r"(?:do-?not-?reply|no-?reply|nao-?responda|mailer-daemon|postmaster|bounces?)\b", re.IGNORECASE)
 _FIRST = ("file_under", "create")
 _PEOPLE = ("customer", "contact", "lead")
 
@@ -66,9 +68,17 @@ class Cause:
 
     def claim(self, wanted: Iterable[Action]) -> list[Action]:
         """Those of the actions that nobody carried out before."""
-        several = list(wanted)
+        several = [one for one in wanted if not self._done_under_an_old_name(one)]
         fresh = actions.claim(self.session, [(self.event, one.rule, one.slot) for one in several], self.now)
         return [one for one in several if (self.event, one.rule, one.slot) in fresh]
+
+    def _done_under_an_old_name(self, action: Action) -> bool:
+        """A renamed rule (`was: old-name`) does not repeat what it did under its old name."""
+        was = next((rule.was for rule in self.office.rules.rules if rule.name == action.rule), "")
+        return bool(was) and (was, action.slot) in {(rule, slot) for rule, slot, _ in self._done()}
+
+    def _done(self) -> list[tuple[str, str, str]]:
+        return actions.done_for(self.session, self.event)
 
 
 def file_under(cause: Cause) -> None:
@@ -207,10 +217,7 @@ def _stage(cause: Cause, action: Action, _interaction_id: int) -> None:
 def _owner_action(cause: Cause, action: Action, _interaction_id: int) -> None:
     if cause.main is None:
         return
-    rep = str(action.args.get("rep") or "")
-    if not rep:
-        reps = [str(one) for one in action.args["round_robin"]]
-        rep = reps[actions.turns(cause.session, action.rule, action.slot) % len(reps)]
+    rep = str(action.args["rep"])
     customers.edit(cause.session, cause.main, {"owner": rep}, cause.actor(action.rule))
     actions.describe(cause.session, (cause.event, action.rule, action.slot), rep)
 
@@ -259,7 +266,12 @@ def _draft(cause: Cause, action: Action, interaction_id: int) -> None:
     if not recipient or office_of(cause.office.settings).is_internal(recipient.lower()):
         log.warning("draft.without_recipient", rule=action.rule)
         return
-    rep = cause.rep or _owner(cause)
+    hashes = [cause.key.address(recipient), cause.key.domain(recipient.rpartition("@")[2])]
+    if _NO_REPLY.match(recipient) or suppressions.which(cause.session, hashes, "mail"):
+        log.info("draft.unwanted", rule=action.rule)
+        actions.describe(cause.session, (cause.event, action.rule, action.slot), "nobody to write to")
+        return
+    rep = str(action.args.get("rep") or "") or cause.rep or _owner(cause)
     reply = bool(action.args.get("reply"))
     number = outbox.plan(
         cause.session,

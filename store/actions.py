@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from store.statements import among, insert_new, table
@@ -51,22 +52,37 @@ def done_for(session: Session, event: str) -> list[tuple[str, str, str]]:
     return [(row[0], row[1], row[2]) for row in session.execute(statement.order_by(_DONE.c.rule, _DONE.c.slot))]
 
 
-def turns(session: Session, rule: str, slot: str) -> int:
-    """How often a rule had taken a slot before this time: whose turn it is in a round."""
-    statement = select(func.count()).select_from(_DONE).where(_DONE.c.rule == rule, _DONE.c.slot == slot)
-    return max(0, int(session.execute(statement).scalar_one()) - 1)
-
-
 def release(session: Session, claims: Iterable[Claim]) -> None:
     """Give claims back whose effect did not happen after all."""
     for event, rule, slot in claims:
         session.execute(delete(_DONE).where(_DONE.c.event == event, _DONE.c.rule == rule, _DONE.c.slot == slot))
 
 
-def load_rules(session: Session, names: Collection[str], now: datetime) -> dict[str, datetime]:
-    """Note that these rules are loaded; name -> when each was first loaded (now for a new one)."""
-    rows = [{"name": name, "first_at": now, "hits": 0} for name in dict.fromkeys(names)]
-    insert_new(session, _LOADED, rows, key=("name",))
+@dataclass(frozen=True, slots=True)
+class LoadedRule:
+    """A rule as it is loaded now. `was`: the name it had before, "" if none."""
+
+    name: str
+    fingerprint: str = ""
+    was: str = ""
+
+
+def load_rules(session: Session, rules: Collection[LoadedRule], now: datetime) -> dict[str, datetime]:
+    """Note that these rules are loaded; name -> since when each sees mail.
+
+    That is now for a new or changed rule, and since the first loading for an unchanged one, under its old name too.
+    """
+    known = hits(session)
+    for rule in rules:
+        before = known.get(rule.name) or (known.get(rule.was) if rule.was else None)
+        same = before is not None and before.fingerprint == rule.fingerprint
+        first_at = before.first_at if before is not None and same else now
+        if rule.name not in known:
+            row = {"name": rule.name, "first_at": first_at, "fingerprint": rule.fingerprint, "hits": 0}
+            insert_new(session, _LOADED, [row], key=("name",))
+        elif not same:
+            changed = {"first_at": now, "fingerprint": rule.fingerprint}
+            session.execute(update(_LOADED).where(_LOADED.c.name == rule.name).values(changed))
     return loaded_rules(session)
 
 

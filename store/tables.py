@@ -559,11 +559,15 @@ class AccountFolder(SQLModel, table=True):
 
 
 class RuleLoaded(SQLModel, table=True):
-    """When a rule was first loaded: it sees only later mail. Hit count for `rules list`."""
+    """When a rule was first loaded in its present form: it sees only later mail. Hit count for `rules list`.
+
+    fingerprint   changes when the rule does (not with its name, `about` or mode)
+    """
 
     __tablename__ = "rule_loaded"
     name: str = Field(primary_key=True)
     first_at: datetime = _time(nullable=False)
+    fingerprint: str = ""
     hits: int = 0
     last_hit_at: datetime | None = _time()
 

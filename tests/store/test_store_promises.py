@@ -13,6 +13,7 @@ from store_samples import ADMIN, NOW
 
 from connectors.model import Cursor, Progress, Unreadable
 from store import accounts, actions, customers, outbox, quarantine, reminders, suppressions, unmatched
+from store.actions import LoadedRule
 from store.engine import Store
 from store.errors import NotFound, StoreDamaged, StoreUnavailable
 from store.hashing import HashKey
@@ -126,11 +127,22 @@ def test_tokens_lead_to_customers(store: Store) -> None:
 
 def test_rules_remember_when_they_came_and_how_often_they_hit(store: Store) -> None:
     with store.writing() as session:
-        actions.load_rules(session, ["a"], NOW)
-        loaded = actions.load_rules(session, ["a", "b"], NOW + timedelta(days=1))
+        first, later = LoadedRule("a", "1"), NOW + timedelta(days=1)
+        actions.load_rules(session, [first], NOW)
+        loaded = actions.load_rules(session, [first, LoadedRule("b", "1")], later)
         actions.hit(session, ["a", "a"], NOW)
-        assert loaded == {"a": NOW, "b": NOW + timedelta(days=1)}
+        assert loaded == {"a": NOW, "b": later}
         assert {name: row.hits for name, row in actions.hits(session).items()} == {"a": 2, "b": 0}
+
+
+def test_a_changed_rule_is_new_and_a_renamed_one_is_not(store: Store) -> None:
+    later = NOW + timedelta(days=1)
+    with store.writing() as session:
+        actions.load_rules(session, [LoadedRule("a", "1"), LoadedRule("old", "1")], NOW)
+        changed = [LoadedRule("a", "2"), LoadedRule("new", "1", was="old")]
+        loaded = actions.load_rules(session, changed, later)
+    assert loaded["a"] == later
+    assert loaded["new"] == NOW
 
 
 def test_unmatched_mail_is_found_by_hash_and_holds_no_text(store: Store, key: HashKey) -> None:

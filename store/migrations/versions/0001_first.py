@@ -165,6 +165,7 @@ def upgrade() -> None:
         "rule_loaded",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("hits", sa.Integer(), nullable=False),
         sa.Column("last_hit_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name"),
