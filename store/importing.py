@@ -253,8 +253,13 @@ def _speaks_of_contact(name: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    local, at, domain = text.rpartition("@")
-    return bool(local and at and _is_domain(domain.lower())) and "@" not in local and not any(map(str.isspace, text))
+    from email_validator import EmailNotValidError, validate_email  # only for tables that people typed
+
+    try:
+        validate_email(text, check_deliverability=False, allow_quoted_local=True)
+    except EmailNotValidError:
+        return False
+    return True
 
 
 def _is_domain(text: str) -> bool:
