@@ -67,6 +67,8 @@ def init(
         settled = settle(given, ask=ask, accept=yes)
         password = _password(password_env, password_file)
         answers = starter_answers(settled, password=password, port=port, smtp=(smtp_host, smtp_port, smtp_security))
+        if origin == "google":
+            remark("Google takes an app password here, not the usual one: https://myaccount.google.com/apppasswords")
         _consent(directory, answers.mail, asking=ask and not yes)
     written = write_starter(directory, answers)
     _finish(invocation(context), written, as_json=as_json)
