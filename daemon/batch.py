@@ -41,6 +41,7 @@ class Work:
     strangers: list[NewUnmatched] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     unowned: set[int] = field(default_factory=set)
+    hits: list[str] = field(default_factory=list)
 
 
 def new_row(
@@ -71,6 +72,12 @@ def new_row(
     )
 
 
+def arrived(message: Message, now: datetime) -> Message:
+    """The mail, arrived now at the latest: a copying program or a wrong clock may have stamped it years ahead, and
+    then every promise to its customer would look answered, or never could be."""
+    return message if message.received_at <= now else replace(message, received_at=now)
+
+
 def is_header_only(message: Message) -> bool:
     return any(reason.startswith("header only") for reason in message.degraded)
 
@@ -90,5 +97,5 @@ def is_own(message: Message, office: Office) -> bool:
     return (
         message.header(OWN_HEADER) in OWN_MAIL
         and message.sender is not None
-        and office.settings.is_internal(message.sender.key)
+        and all(office.settings.is_internal(person.key) for person in message.people())
     )

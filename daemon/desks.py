@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from config.values import Length
 from connectors.errors import ConnectorError, Misconfigured, QuietcrmError
 from connectors.model import OutgoingMail, Placed
+from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Desk
 from daemon.clock import Clock
 from daemon.letters import Held, draft_mail, reminder_mail
@@ -244,15 +246,19 @@ class Desks:
             return False
         try:
             return act(row)
-        except Misconfigured as error:
+        except (Misconfigured, HeaderMismatch, Held) as error:
             self._hold(row, error)
         except ConnectorError as error:
             self.ways.rest(account, error)
         except QuietcrmError as error:
             log.error("desk.failed", account=account, reason=error.message)
+        except (OperationalError, InterfaceError):
+            raise  # the store's trouble, not this row's
+        except Exception as error:
+            log.error("desk.failed", account=account, row=row.id, exc_info=error)  # the others go on
         return False
 
-    def _hold(self, row: OutboxMail | Reminder, error: Misconfigured) -> None:
+    def _hold(self, row: OutboxMail | Reminder, error: QuietcrmError) -> None:
         assert row.id is not None
         reason = f"{error.message}; {error.hint}" if error.hint else error.message
         with self.store.writing() as session:

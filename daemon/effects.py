@@ -94,7 +94,7 @@ def file_under(cause: Cause) -> None:
 
 
 def perform(cause: Cause, interaction_id: int) -> None:
-    """Second half: everything else, with the mail's row at hand. Counts a hit for each rule that acted."""
+    """Second half: everything else, with the mail's row at hand."""
     rest = [
         one for one in cause.decision.actions if one.verb not in _FIRST or one.args.get("what") not in (None, *_PEOPLE)
     ]
@@ -103,7 +103,6 @@ def perform(cause: Cause, interaction_id: int) -> None:
         _create_record(cause, action, interaction_id)
     for action in cause.claim(rest):
         _VERBS[action.verb](cause, action, interaction_id)
-    actions.hit(cause.session, {one.rule for one in cause.decision.actions}, cause.now)
 
 
 # --- whose mail ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from config.errors import QuietcrmError
 from connectors.model import Address, OutgoingMail
-from connectors.outgoing import make_message_id
+from connectors.outgoing import is_usable_id, make_message_id
 from daemon.office import Office
 from daemon.page import Block, Line, as_html, as_text
 from daemon.phrases import day_words, phrase
@@ -43,21 +43,29 @@ def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetim
     mail = OutgoingMail(
         message_id=draft.message_id or make_message_id(Address(member.mail).domain, secrets.token_hex(10)),
         sender=Address(member.mail, member.name),
-        to=(Address(draft.recipient, str(values["contact"].get("name") or "")),),
+        to=(Address(draft.recipient, _name_at(session, draft, str(values["contact"].get("name") or ""))),),
         subject=rendered.subject,
         text=rendered.text,
         html=rendered.html,
         date=now,
-        in_reply_to=draft.in_reply_to,
-        references=tuple(draft.references),
+        in_reply_to=draft.in_reply_to if is_usable_id(draft.in_reply_to) else "",
+        references=tuple(filter(is_usable_id, draft.references)),
     )
     return mail, language
 
 
+def _name_at(session: Session, draft: OutboxMail, name: str) -> str:
+    """The contact's name, if the address that was planned is still theirs: never a person's name at another's address."""
+    people = customers.lookup_addresses(session, [draft.recipient.lower()]).get(draft.recipient.lower(), ())
+    return name if any(one.id == draft.contact_id for one in people) else ""
+
+
 def reminder_mail(session: Session, office: Office, reminder: Reminder, now: datetime) -> OutgoingMail:
-    """The mail that reminds a rep: what, who, the last exchange, and why it is here."""
+    """The mail that reminds a rep: what, who, the last exchange, and why it is here. Raises Held."""
     settings = office.settings
-    member = settings.team[reminder.rep]
+    member = settings.team.get(reminder.rep)
+    if member is None:
+        raise Held(f'"{reminder.rep}" is not of the team any more; nobody was reminded')
     language = settings.language_for(reminder.rep)
     name = customers.get(session, reminder.customer_id).name if reminder.customer_id else ""
     late = reminder.late_after is not None and now > reminder.late_after
@@ -70,6 +78,7 @@ def reminder_mail(session: Session, office: Office, reminder: Reminder, now: dat
         when = day_words(last.at.astimezone(settings.zone_for(reminder.rep)), language)
         quote = Line(lead=last.sender_name or last.sender, text=last.subject, reason=when, quote=last.text[:QUOTED])
         blocks.append(Block(title=phrase("last_mail", language), lines=[quote]))
+    answered = last.message_id if last and is_usable_id(last.message_id) else ""
     foot = phrase("leaves_by_itself", language) if reminder.unless else ""
     return OutgoingMail(
         message_id=reminder.message_id or make_message_id(Address(member.mail).domain, secrets.token_hex(10)),
@@ -79,8 +88,8 @@ def reminder_mail(session: Session, office: Office, reminder: Reminder, now: dat
         text=as_text(name or head, blocks, foot),
         html=as_html(name or head, blocks, foot),
         date=now,
-        in_reply_to=last.message_id if last else "",
-        references=(last.message_id,) if last and last.message_id else (),
+        in_reply_to=answered,
+        references=(answered,) if answered else (),
         headers=own_headers("reminder"),
     )
 

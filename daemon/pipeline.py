@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from connectors.model import Batch, Cursor, Kind, Message, Unreadable
 from daemon import effects
-from daemon.batch import Work, is_header_only, is_own, new_row, touch_facts
+from daemon.batch import Work, arrived, is_header_only, is_own, new_row, touch_facts
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for
@@ -70,8 +70,8 @@ class Pipeline:
             self._flush(work)
             accounts.save_cursor(session, account, batch.cursor)
             accounts.save_progress(session, account, batch.progress)
-            if batch.items:
-                accounts.saw_mail(session, account, max(item.received_at for item in batch.items))
+            if work.items:
+                accounts.saw_mail(session, account, max(item.received_at for item in work.items))
             if dry_run:
                 session.rollback()
         return work.counts
@@ -120,6 +120,7 @@ class Pipeline:
         backfill: bool,
     ) -> Work:
         now = self._clock.now()
+        items = [arrived(message, now) for message in items]
         setting = self.office.settings.accounts.get(account)
         loaded = actions.loaded_rules(session)
         return Work(
@@ -159,6 +160,7 @@ class Pipeline:
         moment = history if seen_before else work.moments.get(message.folder, history)
         try:
             decision = evaluate(work.office.rules, message, work.directory, work.office.settings, moment)
+            work.hits += [one.rule for one in decision.traces if one.result in ("fired", "watched")]
             if decision.outcome in (Outcome.LOG, Outcome.HEADERS):
                 self._log(work, message, who, decision)
             elif decision.outcome is Outcome.UNMATCHED:
@@ -174,9 +176,7 @@ class Pipeline:
     def _log(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
         repeated = bool({who.key, who.content} & work.seen)
         work.seen |= {who.key, who.content} - {""}
-        if repeated:
-            # The same mail twice in one batch (two folders): `record` makes it one row with two sightings.
-            work.rows.append(new_row(work, message, who, decision, decision.match.customers, {}))
+        if repeated and self._is_copy(work, message, who):
             work.counts.duplicate += 1
             return
         if decision.actions:
@@ -191,6 +191,16 @@ class Pipeline:
             work.counts.degraded += 1
         else:
             work.counts.logged += 1
+
+    def _is_copy(self, work: Work, message: Message, who: Identity) -> bool:
+        """The same mail twice in one batch (two folders), maybe under a rewritten id: one row, two sightings."""
+        self._flush(work)
+        number = interactions.find_known(work.session, [who]).get(who.key)
+        if number is None:  # the first one could not be written
+            return False
+        copy = (number, message.account, message.folder, message.ref, message.received_at)
+        interactions.add_sightings(work.session, [copy])
+        return True
 
     def _act(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
         self._flush(work)
@@ -269,6 +279,8 @@ class Pipeline:
         for number in work.unowned:
             customers.owner_if_none(work.session, number, work.rep)
         work.unowned = set()
+        actions.hit(work.session, work.hits, work.now)
+        work.hits = []
         unmatched.remember(work.session, work.strangers)
         work.strangers = []
         if rows:

@@ -38,7 +38,7 @@ DESK_TICK = 5
 REVISIT_TICK = 30
 NOTICE_TICK = 60
 STATUS_TICK = 30
-STOP_SECONDS = 10.0
+STOP_SECONDS = 8.0
 THREADS = 200
 """Started only when needed. An account holds up one, and a second that waits its turn; no number of dead servers may
 use up the pool."""
