@@ -8,17 +8,18 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BENCH_ARGS ?= --page
+KILLS ?= 500
 PYTEST_ARGS ?= -n logical --maxprocesses=4
 UV := .venv-uv/bin/uv
 BIN := .venv/bin
 RUNTIME := .venv/.synced-runtime
 DEVELOPMENT := .venv/.synced-development
-TYPED_TESTS := tests/conftest.py tests/servers tests/architecture
+TYPED_TESTS := tests/conftest.py tests/servers tests/campaigns tests/architecture
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
-.PHONY: help demo test check lint format bench servers chroot-test clean
+.PHONY: help demo test check lint format bench campaign torture servers chroot-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -44,6 +45,16 @@ format: $(DEVELOPMENT) ## let ruff mend the style of every file
 
 bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured here (BENCH_ARGS=--quick only shows that it runs)
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)
+
+campaign: $(DEVELOPMENT) servers ## the hard lines in their long form, under an hour: 40 kills, 20,000 old mails
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 40 --least 8
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 12 --least 3 --postgres
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.backfill --count 20000 --minutes 5
+
+torture: $(DEVELOPMENT) servers ## the same before a release: 500 kills (or KILLS=n), 200,000 old mails
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills $(KILLS) --least 12
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 100 --least 12 --postgres
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.backfill --count 200000 --minutes 12
 
 servers: ## the real servers that the tests talk to: Dovecot and PostgreSQL from Debian
 	@tests/servers/install.sh

@@ -11,7 +11,6 @@ import argparse
 import os
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -54,6 +53,12 @@ name: proposta
 subject: "Re: {{ mail.subject }}"
 ---
 {{ greeting }}, segue a proposta.
+"""
+
+
+_CAUSED = """
+SELECT count(*) FROM {table} JOIN interaction ON interaction.id = {table}.interaction_id
+WHERE interaction.message_id LIKE ?
 """
 
 
@@ -167,8 +172,11 @@ class Scene:
         await_true("the back-fill moves", lambda: self.rows() > start, seconds=120)
         for _ in range(mails):
             self.new_mail()
-            goal = self.rows() + int(pause * 40)
-            await_true("the back-fill goes on", lambda: self.rows() >= min(goal, self.report.old), seconds=60 + pause)
+            self._await_old(self.rows() + int(pause * 40), seconds=60 + 2 * pause)
+
+    def _await_old(self, goal: int, seconds: float) -> None:
+        """Until so many old mails are rows; a rate of 50 a second is not reached where the machine is busy."""
+        await_true("the back-fill goes on", lambda: self.rows() >= min(goal, self.report.old), seconds=seconds)
 
     def kill_and_resume(self, mails: int, pause: float) -> None:
         """One daemon until it is killed in the middle of the back-fill, and another one after it."""
@@ -187,11 +195,8 @@ class Scene:
         """Fill in what the database says at the end."""
         report, number = self.report, self.command.number
         report.rows = self.rows()
-        joined = "{table} JOIN interaction ON interaction.id = {table}.interaction_id WHERE interaction.message_id LIKE '{who}%'"
         for who in ("old", "new"):
-            counts = [
-                number("SELECT count(*) FROM " + joined.format(table=table, who=who)) for table in ("outbox", "reminder")
-            ]
+            counts = [number(_CAUSED.format(table=table), f"{who}%") for table in ("outbox", "reminder")]
             setattr(report, f"acted_on_{who}", sum(counts))
         assert report.done_before_kill > 0
         assert report.done_after_kill >= report.done_before_kill, "started again from zero"
@@ -218,4 +223,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

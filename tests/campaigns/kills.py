@@ -67,7 +67,7 @@ class Tally:
         bad = [verdict for verdict in self.verdicts if not verdict.is_clean]
         lines = [
             f"{self.total} kills: {counts}",
-            f"by command: sync --once {by['sync']}, run {by['run']}; journals left for the next start: {self.half_written}",
+            f"by command: sync --once {by['sync']}, run {by['run']}; left a journal: {self.half_written}",
             f"{self.cycles} times from an empty database to the end; moments that did not come in time: {self.missed}",
             f"each time {last.copies} copies of {last.expected} mails that belong: "
             + ("nothing lost, nothing doubled, every copy listed, integrity ok" if not bad else "FAULTS"),
@@ -103,7 +103,7 @@ class Campaign:
 
     def _cycle(self, proxy: ImapProxy, store: str, phases: tuple[str, ...], kills: int, least: int) -> None:
         self.tally.cycles += 1
-        command = self._install(proxy, store)
+        command = self.install(proxy.port, store)
         while self.tally.total < kills or min(map(self.tally.of, phases)) < least:
             phase = min(phases, key=lambda one: (self.tally.of(one), self.rng.random()))
             if not self._round(command, proxy, store, phase):
@@ -114,11 +114,12 @@ class Campaign:
         shutil.rmtree(command.directory)
         self.say(f"after {self.tally.cycles} cycles: {self.tally.text().splitlines()[0]}")
 
-    def _install(self, proxy: ImapProxy, store: str) -> Installed:
+    def install(self, port: int, store: str) -> Installed:
+        """A new configuration on the office's mailboxes at this port, its customers imported."""
         directory = self.folder / f"office{self.tally.cycles}"
         directory.mkdir()
         accounts = "".join(
-            f"  {rep}: {{type: imap, rep: {rep}, host: 127.0.0.1, port: {proxy.port}, security: none, login: {rep}, "
+            f"  {rep}: {{type: imap, rep: {rep}, host: 127.0.0.1, port: {port}, security: none, login: {rep}, "
             "password: {env: REP_PASSWORD}, since: 2020-01-01}\n"
             for rep in REPS
         )
@@ -140,16 +141,17 @@ class Campaign:
         proxy.release()
         with self._moment(phase, proxy, command, store) as make:
             process = command.start(*(["sync", "--once", "--json"] if verb == "sync" else ["run"]))
-            work = Work(process, str(command.database) if store == SQLITE else store)
-            caught = catch(process.pid, work.is_over, make(process.pid), seconds=20)
-            child = parser_of(process.pid) if caught else 0
-            if process.poll() == RUNNING:
-                end(process)
-                return True
-            code = end(process, signal.SIGKILL if caught else signal.SIGTERM)
-            if not caught:
-                assert code == 0, f"{verb}: exit {code}\n{command.said()}"
-                return False
+            try:
+                work = Work(process, str(command.database) if store == SQLITE else store)
+                caught = catch(process.pid, work.is_over, make(process.pid), seconds=20)
+                child = parser_of(process.pid) if caught else 0
+                if not caught:
+                    proxy.release()
+                    code = _end_well(process, verb)
+                    assert code in (0, RUNNING), f"{verb}: exit {code}\n{command.said()}"
+                    return code == RUNNING
+            finally:
+                code = end(process, signal.SIGKILL)
         assert code == -signal.SIGKILL
         self.tally.kills[verb, phase] += 1
         self.say(f"{self.tally.total}: {verb} killed in {phase}, {time.monotonic() - began:.1f} s")
@@ -210,6 +212,14 @@ class Work:
         except sqlite3.OperationalError:
             return False  # it has not rolled back yet what the last one left, and a reader must not
         return len(states) == len(REPS) and set(states) == {"ok"}
+
+
+def _end_well(process: subprocess.Popen[bytes], verb: str) -> int:
+    """Let a sync come to its end, and tell a daemon to; the exit code."""
+    if verb == "run" and process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    return process.returncode
 
 
 def _lives(pid: int) -> bool:

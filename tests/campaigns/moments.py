@@ -29,6 +29,11 @@ _WAITS_FOR_MAILS = {"x86_64": "0 0x0 ", "aarch64": "63 0x0 "}[os.uname().machine
 _RUNS = ("running", "-1 ")
 
 
+_HAS_WRITTEN = """
+SELECT count(*) FROM pg_stat_activity WHERE application_name = 'quietcrm' AND backend_xid IS NOT NULL
+"""
+
+
 class Moment(Protocol):
     """Something that is true of a process for a short time. `look` is asked often, and once more when it is stopped."""
 
@@ -112,8 +117,7 @@ class Transaction:
 
     def look(self) -> bool:
         """One of its sessions holds a transaction id; the first few are let go."""
-        statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'quietcrm' AND backend_xid IS NOT NULL"
-        row = self._connection.execute(statement).fetchone()
+        row = self._connection.execute(_HAS_WRITTEN).fetchone()
         is_now = row is not None and row[0] > 0
         if self._was and not is_now:
             self._skip -= 1

@@ -59,9 +59,7 @@ def good(number: int) -> bytes:
 
 def nested(number: int, filler: bytes = b"") -> bytes:
     """150 multiparts in one another."""
-    opening = b"".join(
-        b"--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n" % (n, n + 1) for n in range(150)
-    )
+    opening = b"".join(b"--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n" % (n, n + 1) for n in range(150))
     text = b"--b150\nContent-Type: text/plain\n\nQuero 3 caixas.\n"
     return head(number, "Content-Type: multipart/mixed; boundary=b0\n") + b"\n" + opening + text + filler
 
@@ -215,7 +213,7 @@ def test_mails_that_kill_the_parser(tmp_path: Path) -> None:
     cur = tmp_path / "Maildir" / "cur"
     for part in ("cur", "new", "tmp"):
         (tmp_path / "Maildir" / part).mkdir(parents=True)
-    body = b"\n" + b"Quero 3 caixas.\n" * 3_500_000
+    body = b"\n" + b"Quero 3 caixas.\n" * 2_400_000
     killers = {
         1: head(1) + body,
         2: head(2, sender="Chefe <chefe@vendas.example>") + body,

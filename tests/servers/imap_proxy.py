@@ -32,8 +32,8 @@ def expand(uids: bytes) -> set[int]:
 class ImapProxy:
     """`refused` and `cut` name UIDs (of every folder); the reason of a refusal goes behind NO.
 
-    `asked` counts how often the text or header of each UID was asked for, `down` the bytes that came from the server. `hold(n)`: after n
-    more bytes of FETCH answers the line stands still in the middle of a mail until `release()`; `await_held()`.
+    `asked` counts how often header or text of each UID was asked for, `down` the bytes that came from the server.
+    `hold(n)`: after n more bytes of FETCH answers the line stands still in the middle of one until `release()`.
     """
 
     host = "127.0.0.1"
@@ -123,6 +123,7 @@ class _Talk:
         with contextlib.suppress(OSError, ValueError), self.client.makefile("rb") as lines:
             for line in lines:
                 self.server.sendall(self._asked(line))
+        with contextlib.suppress(OSError):  # however it ended: the server sees the end, and then so do we
             self.server.shutdown(socket.SHUT_WR)
 
     def _asked(self, line: bytes) -> bytes:
