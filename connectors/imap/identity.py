@@ -16,6 +16,7 @@ from connectors.imap.cursor import Mark, Place, Position
 __all__ = ["Verdict", "is_renumbered", "is_shaken", "judge", "search_day"]
 
 _MOST_CANDIDATES = 500
+_GLANCE = 4
 
 
 class Verdict(Enum):
@@ -63,7 +64,8 @@ def _is_as_marked(connection: Connection, standings: Mapping[str, Standing], pos
     place, standing = position.places.get(key), standings.get(key)
     if place is None or standing is None or is_renumbered(place, standing):
         return False
-    marks = {mark.uid: mark for mark in position.marks if mark.folder == key}
+    all_marks = [mark for mark in position.marks if mark.folder == key]
+    marks = {mark.uid: mark for mark in all_marks[-_GLANCE:]}  # asked at every new connection, so a few must do
     found = connection.arrivals(key, sorted(marks))
     return all((at, size) == (marks[uid].at, marks[uid].size) for uid, (at, size) in found.items() if uid in marks)
 

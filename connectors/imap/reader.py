@@ -29,6 +29,8 @@ from connectors.protocols import Parser
 __all__ = ["Harvest", "Reader"]
 
 CHUNK = 200
+_FIRST_CHUNK = 50
+"""So that the parser has work early."""
 _TEXT_CLIP = 256 << 10
 _HEADER_CLIP = 128 << 10
 _WHOLE_CLIP = 1 << 20
@@ -111,7 +113,8 @@ class _Run:
 
     def chunks(self, uids: Sequence[int], since: datetime) -> Iterator[list[int]]:
         """Read all; yields the UIDs of each chunk once its mails are on their way to the parser."""
-        waiting = deque(list(uids[at : at + CHUNK]) for at in range(0, len(uids), CHUNK))
+        starts = [0, *range(_FIRST_CHUNK, len(uids), CHUNK)] if uids else []
+        waiting = deque(list(uids[at:end]) for at, end in zip(starts, [*starts[1:], len(uids)], strict=True))
         if waiting:
             self.asker.ask([_head(waiting[0])])
         while waiting:
