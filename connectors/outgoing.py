@@ -23,7 +23,7 @@ from email.utils import format_datetime, getaddresses
 from config.errors import QuietcrmError
 from connectors.model import Address, OutgoingMail
 
-__all__ = ["HeaderMismatch", "content_hash", "make_message_id", "message_id_of", "render"]
+__all__ = ["HeaderMismatch", "content_hash", "is_usable_id", "make_message_id", "message_id_of", "render"]
 
 _LINE = 76
 _HEADER_CLIP = 128 << 10
@@ -94,9 +94,14 @@ def _clean(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
+def is_usable_id(text: str) -> bool:
+    """Whether somebody's Message-ID can stand in a header of ours; mail in the wild has others too."""
+    return len(text) <= 900 and _ID.match(text) is not None
+
+
 def _ids(ids: Sequence[str]) -> str:
     for one in ids:
-        if not _ID.match(one) or len(one) > 900:
+        if not is_usable_id(one):
             raise HeaderMismatch("a Message-ID has characters that cannot stand in a header", hint="write by hand")
     return " ".join(f"<{one}>" for one in ids)
 

@@ -55,7 +55,7 @@ def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetim
 
 
 def _name_at(session: Session, draft: OutboxMail, name: str) -> str:
-    """The contact's name, if the address that was planned is still theirs: never a person's name at another's address."""
+    """The contact's name, if the planned address is still theirs: never a person's name at another's address."""
     people = customers.lookup_addresses(session, [draft.recipient.lower()]).get(draft.recipient.lower(), ())
     return name if any(one.id == draft.contact_id for one in people) else ""
 

@@ -10,6 +10,7 @@ from typing import Any
 from connectors.model import Address
 from rules.decision import Direction
 from rules.facts import CustomerFacts, Moment
+from rules.ladder import domain_customers
 from rules.lazy import Lazy
 from rules.moments import At, Delay
 from rules.names import first_name
@@ -114,14 +115,28 @@ class Plan:
         )
 
     def recipient(self) -> str:
-        """Where an answer to this mail goes: Reply-To if it is outside, else the other end."""
+        """Where an answer to this mail goes: Reply-To if it is at the same customer, else the other end.
+
+        Anybody can write a Reply-To, also beside a forged From: it alone never takes a customer's mail elsewhere.
+        """
         view = self.view
-        outside = {one.email.lower() for one in view.match.outside}
+        end = view.match.other_end
         if view.direction is Direction.IN and view.message.bounce is None:
-            wanted = next((one for one in view.message.reply_to if one.email.lower() in outside), None)
+            wanted = next((one for one in view.message.reply_to if self._may_answer(one, end)), None)
             if wanted:
                 return wanted.email
-        return view.match.other_end.email if view.match.other_end else ""
+        return end.email if end else ""
+
+    def _may_answer(self, person: Address, end: Address | None) -> bool:
+        """Whether a Reply-To outside leads to the customer that the mail is about, or to the sender's own company."""
+        view = self.view
+        if person.key not in {one.email.lower() for one in view.match.outside}:
+            return False
+        if end is not None and person.domain == end.domain and not view.office.is_public(person.domain):
+            return True
+        theirs = {one.customer_id for one in view.directory.contacts.get(person.key, ())}
+        theirs.update(domain_customers(person.domain, view.directory, view.office))
+        return not theirs.isdisjoint(view.match.customers[:1])
 
     def _contact(self) -> dict[str, Any]:
         contact, end = self.view.contact, self.view.match.other_end or Address("")

@@ -77,7 +77,7 @@ def _named(message: Message) -> Iterator[Address]:
 def _other_end(message: Message, people: tuple[Address, ...], office: Office) -> Address | None:
     """The person whom the mail is from or, for our own, to."""
     outside = {person.email.lower() for person in people}
-    first: tuple[Address | None, ...] = (message.sender, *message.reply_to)
+    first: tuple[Address | None, ...] = (message.sender or message.sent_by, *message.reply_to)
     if message.bounce and message.bounce.recipients:
         first = tuple(Address(recipient) for recipient in message.bounce.recipients)
     elif direction_of(message, office) is Direction.OUT:

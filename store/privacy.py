@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -204,9 +205,8 @@ def _sweep(session: Session, addresses: Collection[str]) -> None:
 
 def _without(value: Any, addresses: Collection[str]) -> Any:
     if isinstance(value, str):
-        for address in addresses:
-            while (start := value.lower().find(address)) >= 0:
-                value = value[:start] + ERASED + value[start + len(address) :]
+        for address in addresses:  # not by value.lower(): some letters become longer there
+            value = re.sub(re.escape(address), ERASED, value, flags=re.IGNORECASE)
         return value
     if isinstance(value, dict):
         return {_without(name, addresses): _without(one, addresses) for name, one in value.items()}
