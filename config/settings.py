@@ -38,7 +38,7 @@ from config.office import (
     Stages,
 )
 from config.secrets import resolve
-from config.values import Length, Name, Patterns, SecretSetting, address_matches, did_you_mean, fault
+from config.values import Length, Name, Patterns, SecretSetting, address_matches, did_you_mean, fault, mail_key
 
 __all__ = [
     "Account",
@@ -170,15 +170,15 @@ class Settings(Section):
 
     @cached_property
     def _reps(self) -> dict[str, str]:
-        return {mail.lower(): name for name, person in self.team.items() for mail in (person.mail, *person.aliases)}
+        return {mail_key(mail): name for name, person in self.team.items() for mail in (person.mail, *person.aliases)}
 
     def rep_of(self, email: str) -> str | None:
         """The short name of the person with this address or alias, or None. Case is ignored."""
-        return self._reps.get(email.lower())
+        return self._reps.get(mail_key(email))
 
     def is_team(self, email: str) -> bool:
         """True for an address or alias of the team."""
-        return email.lower() in self._reps
+        return mail_key(email) in self._reps
 
     def is_internal(self, email: str) -> bool:
         """True for the team and everything `internal` covers."""

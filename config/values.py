@@ -182,9 +182,28 @@ def parse_pattern(value: object) -> str:
     raise fault("E205", f'"{text}" is neither an address nor "@domain"', help)
 
 
+def ascii_domain(domain: str) -> str:
+    """A domain as it stands in a mail's header (A-labels, lower case); as written if it has no such form."""
+    lower = domain.lower()
+    if lower.isascii() or len(lower) > LONGEST_ADDRESS:  # the codec is slow on what cannot be a domain anyway
+        return lower
+    try:
+        return lower.encode("idna").decode("ascii")
+    except UnicodeError:
+        return lower
+
+
+def mail_key(email: str) -> str:
+    """An address in the form it is compared: lower case, its domain in A-labels."""
+    if email.isascii():
+        return email.strip().lower()
+    local, at, domain = email.strip().rpartition("@")
+    return f"{local.lower()}{at}{ascii_domain(domain)}" if at else domain.lower()
+
+
 def address_matches(pattern: str, email: str) -> bool:
     """True if `email` is covered: equal, of the domain "@d", below "@*.d", or by a glob. Case is ignored."""
-    pattern, email = pattern.lower(), email.lower()
+    pattern, email = mail_key(pattern), mail_key(email)
     if pattern.startswith("@*."):
         return email.rpartition("@")[2].endswith(pattern[2:])
     if pattern.startswith("@"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import QuietcrmError
+from config.values import mail_key
 from daemon.app import App, opened
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
@@ -111,7 +112,7 @@ def _edit(app: App, args: Args) -> Any:
 
 
 def _add_email(session: Any, customer: int, email: str, by: Actor) -> None:
-    known = customers.lookup_addresses(session, [email.lower()]).get(email.lower(), ())
+    known = customers.lookup_addresses(session, [mail_key(email)]).get(mail_key(email), ())
     if any(one.customer_id == customer for one in known):
         return
     contact = customers.add_contact(session, customer, by, {})

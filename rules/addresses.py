@@ -7,19 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from config.values import DOMAIN, MAIL
+from config.values import DOMAIN, MAIL, ascii_domain
 from connectors.model import Address
-
-
-def ascii_domain(domain: str) -> str:
-    """A domain as it stands in a mail's header (A-labels, lower case); as written if it has no such form."""
-    lower = domain.lower()
-    if lower.isascii():
-        return lower
-    try:
-        return lower.encode("idna").decode("ascii")
-    except UnicodeError:
-        return lower
 
 
 def normal_pattern(text: str) -> str:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from config.office import Hours
 from config.settings import Settings
+from config.values import ascii_domain, mail_key
 from connectors.model import Address
 from rules.addresses import AddressSet, address_set
 from rules.clock import ClockRange
@@ -52,10 +53,10 @@ def build_office(settings: Settings) -> Office:
         settings=settings,
         zone=settings.zone,
         hours=build_office_hours(settings.hours, settings.office_zone),
-        team={mail.lower(): name for name, one in people for mail in (one.mail, *one.aliases)},
+        team={mail_key(mail): name for name, one in people for mail in (one.mail, *one.aliases)},
         internal=address_set(settings.internal),
         never_log=address_set(settings.never_log),
-        public=PUBLIC_DOMAINS | {domain.lower().lstrip("@") for domain in settings.public_domains},
+        public=PUBLIC_DOMAINS | {ascii_domain(domain.lstrip("@")) for domain in settings.public_domains},
         rungs=frozenset(settings.match),
     )
 

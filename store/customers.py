@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import and_, delete, func, insert, literal, select, union_all, update
 from sqlalchemy.orm import Session
 
+from config.values import ascii_domain, mail_key
 from store import changes
 from store.errors import NotFound
 from store.folding import fold
@@ -206,10 +207,9 @@ def resolve(session: Session, text: str) -> list[int]:
     if name.isdecimal() and len(name) < 19:
         return list(facts(session, [int(name)]))
     if "@" in name.strip("@"):
-        return sorted({one.customer_id for one in lookup_addresses(session, [name.lower()]).get(name.lower(), ())})
-    return by_name(session, name) or list(
-        lookup_domains(session, [name.lower().lstrip("@")]).get(name.lower().lstrip("@"), ())
-    )
+        return sorted({one.customer_id for one in lookup_addresses(session, [mail_key(name)]).get(mail_key(name), ())})
+    domain = ascii_domain(name.lstrip("@"))
+    return by_name(session, name) or list(lookup_domains(session, [domain]).get(domain, ()))
 
 
 def listing(session: Session, *, limit: int = 100, after: int = 0) -> list[CustomerRow]:
@@ -229,7 +229,7 @@ def search(session: Session, q: str, limit: int = 20) -> list[CustomerRow]:
     Beginnings come from an index. Containing means reading every name, so in a big store it is tried only when
     nothing begins with `q`.
     """
-    name, key = fold(q), q.strip().lower()
+    name, key = fold(q), mail_key(q) if "@" in q else ascii_domain(q.strip())
     if not name:
         return []
     ids: dict[int, None] = {}
@@ -317,7 +317,7 @@ def add_contact(session: Session, customer_id: int, by: Actor, fields: Mapping[s
 def add_address(session: Session, contact_id: int, email: str, by: Actor, *, alias: bool = False) -> bool:
     """Give a contact an address; False if it has it. Older mails of that address become this contact's."""
     email = storable(email.strip())
-    key = email.lower()
+    key = mail_key(email)
     row = {"contact_id": contact_id, "email": email, "key": key, "alias": alias}
     if not insert_new(session, _ADDRESS, [row], key=("contact_id", "key")):
         return False
@@ -335,7 +335,7 @@ def add_address(session: Session, contact_id: int, email: str, by: Actor, *, ali
 
 def add_domain(session: Session, customer_id: int, domain: str, by: Actor) -> bool:
     """Give a customer a mail domain; False if it has it."""
-    row = {"customer_id": customer_id, "domain": domain.strip().lstrip("@").lower()}
+    row = {"customer_id": customer_id, "domain": ascii_domain(domain.strip().lstrip("@"))}
     if not insert_new(session, _DOMAIN, [row], key=("customer_id", "domain")):
         return False
     _note(session, by, "rows", ("customer", customer_id), {}, {"rows": {"customer_domain": [row]}})

@@ -11,6 +11,7 @@ import secrets
 from hashlib import blake2b
 from pathlib import Path
 
+from config.values import ascii_domain, mail_key
 from store.errors import StoreDamaged, StoreUnavailable
 
 KEY_SIZE = 32
@@ -76,11 +77,11 @@ class HashKey:
 
     def address(self, email: str) -> str:
         """Hash of an address, upper and lower case alike: "a:..."."""
-        return "a:" + self._hash("address " + email.strip().lower())
+        return "a:" + self._hash("address " + mail_key(email))
 
     def domain(self, domain: str) -> str:
         """Hash of a mail domain, upper and lower case alike: "d:..."."""
-        return "d:" + self._hash("domain " + domain.strip().rstrip(".").lower())
+        return "d:" + self._hash("domain " + ascii_domain(domain.strip().rstrip(".")))
 
     def message(self, message_id: str) -> str:
         """Hash of a Message-ID that a mail answers: "m:...". Case counts, as in the header."""

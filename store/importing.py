@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from config.values import ascii_domain, mail_key
 from store import customers
 from store.customers import Actor
 from store.errors import Conflict
@@ -189,7 +190,7 @@ def apply_import(session: Session, plan: ImportPlan, by: Actor) -> ImportReport:
                 continue
             number = customers.add_contact(session, owner, by, {"name": contact.name, **contact.fields})
             customers.add_address(session, number, contact.email, by)
-            addresses.append(contact.email.lower())
+            addresses.append(mail_key(contact.email))
     return ImportReport(counts=plan.counts(), new_addresses=tuple(addresses), new_domains=tuple(domains))
 
 
@@ -217,7 +218,7 @@ def _readable(rows: Iterable[SourceRow], public: frozenset[str], plan: ImportPla
     readable = []
     for row in rows:
         values = {name: value for name, value in row.values.items() if value}
-        email, domain = values.get("email", ""), values.get("domain", "").lower().lstrip("@").rstrip(".")
+        email, domain = values.get("email", ""), ascii_domain(values.get("domain", "").lstrip("@").rstrip("."))
         if email and not _is_address(email):
             plan.problems.append(ImportProblem(row.line, f"{email!r} is no mail address"))
             continue
@@ -310,7 +311,7 @@ class _Known:
         for key, number in session.execute(statement.order_by(_CUSTOMER.c.id)):
             names.setdefault(key, []).append(number)
         domains = customers.lookup_domains(session, {row.domain for row in rows if row.domain})
-        contacts = customers.lookup_addresses(session, {row.email.lower() for row in rows if row.email})
+        contacts = customers.lookup_addresses(session, {mail_key(row.email) for row in rows if row.email})
         ids = {number for found in (*names.values(), *domains.values()) for number in found}
         ids |= {contact.customer_id for found in contacts.values() for contact in found}
         return cls(names, domains, contacts, customers.facts(session, ids))
@@ -338,7 +339,7 @@ def _candidates(group: Sequence[_Row], known: _Known) -> list[int]:
     for numbers in (
         {number for row in group for number in known.domains.get(row.domain, ())},
         {number for row in group for number in known.names.get(fold(row.title), ())},
-        {c.customer_id for row in group if not row.company for c in known.contacts.get(row.email.lower(), ())},
+        {c.customer_id for row in group if not row.company for c in known.contacts.get(mail_key(row.email), ())},
     ):
         if numbers:
             return sorted(numbers)
@@ -384,8 +385,8 @@ def _collect_contact(planned: PlannedCustomer, row: _Row, known: _Known, plan: I
     """Add the row's contact to the plan; whether an earlier row of the table had it already."""
     if not row.email:
         return True
-    key = row.email.lower()
-    if any(contact.email.lower() == key for contact in planned.contacts):
+    key = mail_key(row.email)
+    if any(mail_key(contact.email) == key for contact in planned.contacts):
         return True
     people = known.contacts.get(key, ())
     mine = next((person for person in people if person.customer_id == planned.id), None)
