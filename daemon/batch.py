@@ -40,6 +40,7 @@ class Work:
     touches: list[Touch] = field(default_factory=list)
     strangers: list[NewUnmatched] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
     unowned: set[int] = field(default_factory=set)
     hits: list[str] = field(default_factory=list)
 
@@ -86,10 +87,10 @@ def touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, 
     facts = customers.get(number)
     if facts is None:
         return
-    if direction is Direction.IN:
-        customers[number] = replace(facts, last_in_at=max(at, facts.last_in_at or at))
-    else:
-        customers[number] = replace(facts, last_out_at=max(at, facts.last_out_at or at))
+    before = facts.last_in_at if direction is Direction.IN else facts.last_out_at
+    if before is not None and before >= at:  # nearly always in a back-fill, which goes newest first
+        return
+    customers[number] = replace(facts, last_in_at=at) if direction is Direction.IN else replace(facts, last_out_at=at)
 
 
 def is_own(message: Message, office: Office) -> bool:

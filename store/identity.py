@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from math import floor
 
@@ -46,6 +47,7 @@ def identity(message: Message) -> Identity:
     return Identity("m:" + _hash(message.message_id, sender, date), content)
 
 
+@lru_cache(maxsize=1024)  # the mails of a thread share their subject
 def subject_key(subject: str) -> str:
     """The subject without Re:, Fwd:, [tags], case and accents: "RE[2]: [Vendas] Enc: Preço" -> "preco"."""
     text = fold(subject)
