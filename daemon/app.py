@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from config.accounts import ImapAccount
+from config.secrets import SecretUnavailable
 from connectors import factory
 from connectors.factory import Surroundings
 from connectors.imap.settings import ImapSettings
@@ -18,6 +19,7 @@ from connectors.protocols import Desk, Mailer, Rereader, Source
 from daemon.clock import Clock, SystemClock
 from daemon.desks import Desks
 from daemon.glance import existing_store
+from daemon.locked import LockedSource
 from daemon.notice import Notices
 from daemon.office import Office, load_office, state_directory
 from daemon.pipeline import Pipeline
@@ -54,7 +56,7 @@ class App:
 
     def assemble(self, office: Office) -> None:
         """Make the parts fit a (new) configuration: all of it, or an error and all stays as it was. Accounts whose
-        settings and password did not change keep their connection. Raises SecretUnavailable, StoreError."""
+        settings and password did not change keep their connection. Raises StoreError."""
         now = self.clock.now()
         marks = {name: self._mark(office, name) for name in office.settings.accounts}
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
@@ -79,12 +81,20 @@ class App:
     def _mark(self, office: Office, name: str) -> object:
         """Everything a poller is made of, secrets included: two equal marks need no new one."""
         account = office.settings.accounts[name]
-        login = factory.imap_settings(name, account, self.around) if isinstance(account, ImapAccount) else None
+        try:
+            login = factory.imap_settings(name, account, self.around) if isinstance(account, ImapAccount) else None
+        except SecretUnavailable as missing:
+            return account, missing.message
         return account, login, office.settings.poll.backfill_per_second
 
     def _build_poller(self, office: Office, name: str) -> Poller:
+        source: Source
+        try:
+            source = factory.build_source(name, office.settings.accounts[name], self.parser, self.around)
+        except SecretUnavailable as missing:
+            source = LockedSource(name, missing)
         return Poller(
-            factory.build_source(name, office.settings.accounts[name], self.parser, self.around),
+            source,
             store=self.store,
             pipeline=self.pipeline,
             clock=self.clock,
@@ -107,7 +117,10 @@ class App:
         return self.pollers.get(account)  # in turn with its polls: one connection, one thread at a time
 
     def imap_settings(self, name: str) -> ImapSettings:
-        """What a second connection to an IMAP account needs (it waits while the first one works)."""
+        """What a second connection to an IMAP account needs (it waits while the first one works).
+
+        Raises SecretUnavailable.
+        """
         account = self.office.settings.accounts[name]
         assert isinstance(account, ImapAccount)
         return factory.imap_settings(name, account, self.around)
@@ -116,7 +129,11 @@ class App:
     def idle_accounts(self) -> list[str]:
         """Accounts whose server can tell of new mail at once."""
         every = self.office.settings.accounts
-        return [name for name, one in every.items() if isinstance(one, ImapAccount) and one.idle]
+        return [
+            name
+            for name, one in every.items()
+            if isinstance(one, ImapAccount) and one.idle and not isinstance(self.pollers[name].source, LockedSource)
+        ]
 
     def close(self) -> None:
         """Let go of connections and children."""

@@ -9,8 +9,9 @@ from datetime import datetime
 
 import structlog
 
+from config.errors import QuietcrmError
 from config.settings import Settings
-from connectors.errors import ConnectorError, Misconfigured
+from connectors.errors import Misconfigured
 from connectors.model import OutgoingMail
 from connectors.protocols import Desk, Mailer
 from daemon.clock import Clock
@@ -73,7 +74,7 @@ class Ways:
         until = self._resting.get(account)
         return until is not None and self.clock.now() < until
 
-    def rest(self, account: str, error: ConnectorError) -> None:
+    def rest(self, account: str, error: QuietcrmError) -> None:
         """Leave an account alone for a while after an error; said once."""
         failures = self._failures[account] = self._failures.get(account, 0) + 1
         verdict = judge(error, failures, random.SystemRandom())

@@ -160,7 +160,7 @@ def _sqlite(url: URL, *, read_only: bool) -> Engine:
     path = Path(url.database or "")
     if not path.exists():
         if read_only:
-            raise StoreUnavailable(f"there is no database at {path}", hint="run: quietcrm db upgrade")
+            raise StoreUnavailable(f"there is no database at {path} yet", hint="read the mail first: quietcrm sync --once")
         _create_file(path)
     engine = create_engine(
         url,

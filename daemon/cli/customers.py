@@ -70,9 +70,10 @@ def _show_import(data: dict[str, Any], file: Path) -> None:
     counts = data["counts"]
     say(f"{counts['new']} new customers, {counts['changed']} changed, {counts['same']} as they were;")
     say(f"{counts['contacts']} new contacts, {counts['domains']} new domains.")
-    for what in ("problems", "duplicates"):
-        for one in data[what]:
-            remark(f"{file}:{one['line']}: {one['message']}")
+    for one in data["problems"]:
+        remark(f"{file}:{one['line']}: {one['message']}")
+    if data["duplicates"]:
+        say(f"{len(data['duplicates'])} rows say nothing that a row above does not say.")
     if not data["applied"]:
         say(f"Nothing was written. To do it: quietcrm customer import {file} --apply")
     elif data["to_read_again"]:
