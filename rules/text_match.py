@@ -42,7 +42,8 @@ def fold_text(text: str) -> str:
     """The text without case and accents; punctuation stays. й is a letter of its own, ё is an е."""
     if text.isascii():
         return text.lower()
-    parts = unicodedata.normalize("NFKD", text.casefold()).replace("и\u0306", "\ue000")
+    # Case goes twice: a letter like the mathematical A only shows what it is when it is taken apart.
+    parts = unicodedata.normalize("NFKD", text.casefold()).casefold().replace("и\u0306", "\ue000")
     return _MARKS.sub("", parts).translate(_STROKES).replace("\ue000", "й")
 
 
