@@ -10,6 +10,7 @@ LANGUAGES = ("en", "pt", "ru")
 PHRASES: dict[str, dict[str, str]] = {
     "reminder": {"en": "Reminder", "pt": "Lembrete", "ru": "Напоминание"},
     "late": {"en": "late", "pt": "atrasado", "ru": "с опозданием"},
+    "no_subject": {"en": "(no subject)", "pt": "(sem assunto)", "ru": "(без темы)"},
     "customer": {"en": "Customer", "pt": "Cliente", "ru": "Клиент"},
     "last_mail": {"en": "Last exchange", "pt": "Última conversa", "ru": "Последняя переписка"},
     "why": {"en": "Why", "pt": "Por quê", "ru": "Почему"},

@@ -141,6 +141,8 @@ class Pipeline:
         ordered = sorted(work.items, key=lambda message: message.received_at)
         identities = [identity(message) for message in ordered]
         known = interactions.find_known(work.session, identities)
+        fresh = {one.message_id for one, who in zip(ordered, identities, strict=True) if who.key not in known}
+        work.ids = interactions.repeated_ids(work.session, fresh)
         strangers = unmatched.known(work.session, {self._key.identity(who.key) for who in identities})
         sightings = []
         for message, who in zip(ordered, identities, strict=True):
@@ -179,6 +181,10 @@ class Pipeline:
         if repeated and self._is_copy(work, message, who):
             work.counts.duplicate += 1
             return
+        if message.message_id in work.ids:
+            # Another From or Date under an id that we know: two mails, one of them forged or a program's mistake.
+            log.warning("message.id_repeated", account=work.account, folder=message.folder, ref=message.ref)
+        work.ids |= {message.message_id} - {""}
         if decision.actions:
             self._act(work, message, who, decision)
         else:

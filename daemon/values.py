@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from config.settings import Settings
 from daemon.office import Office
+from daemon.phrases import phrase
 from rules.names import first_name
 from store import customers, exchanges
 from store.customers import ContactRow, CustomerCard
@@ -22,9 +23,17 @@ def template_values(session: Session, office: Office, draft: OutboxMail) -> tupl
     contact = _contact(card, draft)
     mail = exchanges.exchange(session, draft.interaction_id) if draft.interaction_id else None
     owner = card.customer.owner if card and card.customer.owner in settings.team else draft.rep
+    languages = (
+        contact.language if contact else "",
+        draft.language,
+        card.customer.language if card else "",
+        settings.company.language,
+    )
+    spoken = next(filter(None, languages)).partition("-")[0]
     values: dict[str, Any] = {
         "mail": {
-            "subject": mail.subject if mail else "",
+            # Many people write without one; nobody could fill it in.
+            "subject": (mail.subject or phrase("no_subject", spoken)) if mail else "",
             "date": (mail.sent_at or mail.at) if mail else None,
             "from": (mail.sender_name or mail.sender) if mail else "",
             "text": mail.text if mail else "",
@@ -36,12 +45,6 @@ def template_values(session: Session, office: Office, draft: OutboxMail) -> tupl
         "company": {"name": settings.company.name, "address": settings.company.address},
         **draft.values,
     }
-    languages = (
-        contact.language if contact else "",
-        draft.language,
-        card.customer.language if card else "",
-        settings.company.language,
-    )
     return values, languages
 
 

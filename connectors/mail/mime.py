@@ -92,7 +92,7 @@ def read_mail(raw: RawMail) -> Reading:
         sent_by=_flat(people.sent_by),
         reply_to=_flatten(people.list(b"reply-to")),
         to=_flatten(people.list(b"to")),
-        cc=_flatten(people.list(b"cc")),
+        cc=_flatten([*people.list(b"cc"), *people.further_writers]),
         bcc=_flatten(people.list(b"bcc")),
         subject=subject,
         text=body.text,
@@ -193,7 +193,9 @@ class _People:
 
     def __init__(self, headers: Headers, notes: list[str]) -> None:
         self.headers, self.notes = headers, notes
-        self.sender = next(iter(self.list(b"from")), None)
+        writers = self.list(b"from")
+        self.sender = next(iter(writers), None)
+        self.further_writers = writers[1:]
         other = next(iter(self.list(b"sender")), None)
         self.sent_by = other if other and (self.sender is None or other.key != self.sender.key) else None
 
@@ -376,7 +378,7 @@ def _read_header_only(raw: RawMail, error: Exception) -> Reading:
             "message_id": parse_identifier(headers.raw(b"message-id")),
             "sender": _flat(people.sender),
             "to": _flatten(people.list(b"to")),
-            "cc": _flatten(people.list(b"cc")),
+            "cc": _flatten([*people.list(b"cc"), *people.further_writers]),
             "subject": headers.text(b"subject")[:SUBJECT_LIMIT],
         }
     except Exception:  # noqa: S110 - the first error is the one that is told

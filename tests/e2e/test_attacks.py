@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from maildir_offices import MaildirOffice, logged, outgoing
 from offices import work
+from structlog.testing import capture_logs
 
 from daemon.app import App
 from daemon.office import load_office
@@ -55,6 +57,23 @@ def test_a_header_of_ours_hides_no_mail_to_a_customer(office: MaildirOffice, app
     assert work(app).logged == 1
 
 
+def test_an_id_used_again_makes_rows_and_warnings(office: MaildirOffice, app: App) -> None:
+    for second in range(5):
+        at = format_datetime(office.clock.now() + timedelta(seconds=second))
+        office.deliver(office.letter(Message_ID="<same@padariasol.example>", Date=at, text=f"orçamento {second}"))
+    with capture_logs() as said:
+        assert work(app).logged == 5
+    assert [one["event"] for one in said].count("message.id_repeated") == 4
+
+
+def test_whoever_stands_in_a_second_from_takes_part(office: MaildirOffice, app: App) -> None:
+    office.deliver(office.letter("From: segredo@banco.example"))
+    office.deliver(office.letter(From="x@stranger.example, joao@oficinario.example", Subject="Dois"))
+    counts = work(app)
+    assert counts.skipped == {"never_log": 1}
+    assert [entry["customers"] for entry in logged(app)] == [["Oficina Rio"]]
+
+
 # --- whom a draft is for -------------------------------------------------------------------------------------------
 
 
@@ -95,6 +114,12 @@ def test_odd_message_ids_of_others_do_not_stop_draft_or_reminder(office: Maildir
     office.clock.move(timedelta(days=2))
     work(app)
     assert len([raw for raw in office.files("ana", "") if b"X-Quietcrm: reminder" in raw]) == 1
+
+
+def test_a_mail_without_subject_is_answered_too(office: MaildirOffice, app: App) -> None:
+    office.deliver(office.letter(Subject=""))
+    work(app)
+    assert [row["subject"] for row in outgoing(app)] == ["Re: (sem assunto)"]
 
 
 # --- promises ------------------------------------------------------------------------------------------------------
