@@ -23,10 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from connectors.mail.child import pack_mail
+from connectors.mail.crossing import Reading, build_message, pack_mail
 from connectors.mail.envelope import scan_envelope
 from connectors.mail.headers import split_header, unify_lines
-from connectors.mail.mime import Reading, build_message, parse_mail
 from connectors.model import Message, RawMail, Unreadable
 
 __all__ = ["InlineParser", "ParserLimits", "ParserPool", "child_command"]
@@ -69,6 +68,8 @@ class InlineParser:
 
     def parse(self, mails: Sequence[RawMail]) -> Parsed:
         """Parse now."""
+        from connectors.mail.mime import parse_mail  # only here: the daemon leaves parsing to its children
+
         return [parse_mail(raw) for raw in mails]
 
     def submit(self, mails: Sequence[RawMail]) -> Future[Parsed]:

@@ -12,48 +12,11 @@ import marshal
 import os
 import resource
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
+from connectors.mail.crossing import unpack_mail
 from connectors.mail.mime import read_safely
-from connectors.model import Attachment, RawMail, RawPart
 
-__all__ = ["pack_mail", "serve", "unpack_mail"]
-
-Packed = tuple[Any, ...]
-
-
-def pack_mail(raw: RawMail) -> Packed:
-    """What the parser needs of a mail, in shapes that marshal knows."""
-    return (
-        raw.received_at.timestamp(),
-        raw.whole,
-        raw.header,
-        [(part.content_type, part.parameters, part.encoding, part.body, part.truncated) for part in raw.parts],
-        [(item.name, item.content_type, item.size) for item in raw.attachments],
-        raw.content_type,
-        raw.notes,
-    )
-
-
-def unpack_mail(packed: Packed) -> RawMail:
-    """The mail again; the fields that only the parent needs are empty."""
-    received, whole, header, parts, attachments, content_type, notes = packed
-    return RawMail(
-        account="",
-        folder="",
-        ref="",
-        received_at=datetime.fromtimestamp(received, UTC),
-        whole=whole,
-        header=header,
-        parts=tuple(
-            RawPart(content_type=kind, parameters=tuple(parameters), encoding=encoding, body=body, truncated=truncated)
-            for kind, parameters, encoding, body, truncated in parts
-        ),
-        attachments=tuple(Attachment(name=name, content_type=kind, size=size) for name, kind, size in attachments),
-        content_type=content_type,
-        notes=tuple(notes),
-    )
+__all__ = ["serve"]
 
 
 def serve(memory: int, seconds: int) -> None:

@@ -1,18 +1,14 @@
-"""One mail from bytes to `Message`. Pure; raises nothing for what is in a mail.
-
-`read_mail` gives a `Reading` of plain tuples and strings, which crosses the process boundary; `build_message` makes the
-`Message` of it beside the fields that the source knows itself.
-"""
+"""One mail from bytes to a `Reading`, and on to `Message`. Pure; raises nothing for what is in a mail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from connectors.mail.addresses import ADDRESSES_LIMIT, parse_addresses
 from connectors.mail.away import find_return_date
 from connectors.mail.bounces import Report, Verdict, may_be_report, read_bounce
+from connectors.mail.crossing import EMPTY, FlatBounce, Person, Reading, build_message
 from connectors.mail.dates import parse_date
 from connectors.mail.headers import Headers, scan_headers, split_header, unify_lines
 from connectors.mail.identifiers import merge_references, parse_identifier, parse_identifiers
@@ -21,40 +17,13 @@ from connectors.mail.parameters import parse_parameters
 from connectors.mail.quotes import ReplyParts
 from connectors.mail.structure import Part, decode_body, read_tree
 from connectors.mail.texts import Texts, choose_texts, join_texts, read_part, split_texts
-from connectors.model import Address, Attachment, Bounce, Kind, Message, RawMail
+from connectors.model import Address, Bounce, Kind, Message, RawMail
 
-__all__ = ["Reading", "build_message", "parse_mail", "read_mail"]
+__all__ = ["Reading", "build_message", "parse_mail", "read_mail", "read_safely"]
 
-Person = tuple[str, str]
-FlatBounce = tuple[Sequence[str], bool | None, str, str, str]
 SUBJECT_LIMIT = 2000
 ATTACHMENTS_LIMIT = 1000
 ORIGINAL_LIMIT = 65_536
-
-
-class Reading(NamedTuple):
-    """What parsing finds out, in shapes that JSON knows. Times in seconds since 1970, dates as ISO text."""
-
-    message_id: str
-    references: Sequence[str]
-    in_reply_to: str
-    sent_at: float | None
-    sender: Person | None
-    sent_by: Person | None
-    reply_to: Sequence[Person]
-    to: Sequence[Person]
-    cc: Sequence[Person]
-    bcc: Sequence[Person]
-    subject: str
-    text: str
-    quoted: str
-    signature: str
-    attachments: Sequence[tuple[str, str, int]]
-    headers: Sequence[tuple[str, str]]
-    kind: str
-    bounce: FlatBounce | None
-    away_until: str | None
-    degraded: Sequence[str]
 
 
 def parse_mail(raw: RawMail) -> Message:
@@ -133,51 +102,6 @@ def _flatten_bounce(bounce: Bounce | None) -> FlatBounce | None:
     if bounce is None:
         return None
     return bounce.recipients, bounce.hard, bounce.reason, bounce.status, bounce.original_message_id
-
-
-def build_message(raw: RawMail, reading: Reading) -> Message:
-    """The Message of a reading and the source's own fields."""
-    sent_at = reading.sent_at
-    return Message(
-        account=raw.account,
-        folder=raw.folder,
-        folder_role=raw.folder_role,
-        ref=raw.ref,
-        message_id=reading.message_id,
-        references=tuple(reading.references),
-        in_reply_to=reading.in_reply_to,
-        sent_at=None if sent_at is None else datetime.fromtimestamp(sent_at, UTC),
-        received_at=raw.received_at,
-        sender=Address(*reading.sender) if reading.sender else None,
-        sent_by=Address(*reading.sent_by) if reading.sent_by else None,
-        reply_to=_people(reading.reply_to),
-        to=_people(reading.to),
-        cc=_people(reading.cc),
-        bcc=_people(reading.bcc),
-        subject=reading.subject,
-        text=reading.text,
-        quoted=reading.quoted,
-        signature=reading.signature,
-        attachments=tuple(
-            [Attachment(name=name, content_type=kind, size=size) for name, kind, size in reading.attachments]
-        ),
-        headers=tuple([(name, value) for name, value in reading.headers]),
-        kind=Kind(reading.kind),
-        bounce=_build_bounce(reading.bounce) if reading.bounce else None,
-        away_until=date.fromisoformat(reading.away_until) if reading.away_until else None,
-        size=raw.size if raw.size >= 0 or not raw.whole else len(raw.whole),
-        flags=raw.flags,
-        degraded=tuple(reading.degraded),
-    )
-
-
-def _build_bounce(flat: FlatBounce) -> Bounce:
-    recipients, hard, reason, status, original = flat
-    return Bounce(recipients=tuple(recipients), hard=hard, reason=reason, status=status, original_message_id=original)
-
-
-def _people(items: Sequence[Person]) -> tuple[Address, ...]:
-    return tuple([Address(email, name) for email, name in items])
 
 
 def _flat(address: Address | None) -> Person | None:
@@ -384,6 +308,3 @@ def _read_header_only(raw: RawMail, error: Exception) -> Reading:
     except Exception:  # noqa: S110 - the first error is the one that is told
         pass
     return EMPTY._replace(**known, degraded=(*raw.notes, f"header only: the parser met {type(error).__name__}"))
-
-
-EMPTY = Reading("", (), "", None, None, None, (), (), (), (), "", "", "", "", (), (), Kind.HUMAN.value, None, None, ())

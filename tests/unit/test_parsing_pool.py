@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import connectors.parsing as parsing
-from connectors.mail.child import pack_mail, unpack_mail
+from connectors.mail.crossing import pack_mail, unpack_mail
 from connectors.mail.envelope import scan_envelope
 from connectors.model import Address, Attachment, FolderRole, Message, RawMail, RawPart, Unreadable
 from connectors.parsing import InlineParser, ParserLimits, ParserPool, child_command
