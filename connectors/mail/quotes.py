@@ -229,7 +229,7 @@ class _Scan:
         kinds, gap = self.kinds, -1
         for index, kind in enumerate(kinds):
             if kind == QUOTED:
-                if gap >= 0 and self._is_gap(gap, index):
+                if 0 <= gap < index and self._is_gap(gap, index):
                     self._mark(gap, index - 1)
                 gap = index + 1
 

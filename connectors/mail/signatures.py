@@ -76,6 +76,8 @@ _SLASH_NAME: Final = re.compile(r"/\s?[^\W\d_]{1,20}")
 _EDGES: Final = " ,.!;:-–—*_\xa0"
 _INITIAL: Final = re.compile(r"(?<!\w)[^\W\d_]\.$")
 _RULES: Final = frozenset("-_=*#~+—–─ᐧ")
+_BLOCK: Final = 10
+"""Lines of contact data below a drawn line."""
 _DELIMITERS: Final = frozenset({"--", "—", "–", "__", "-- -"})
 
 
@@ -138,8 +140,10 @@ def _delimited(lines: Sequence[str], end: int, floor: int) -> int:
         line = lines[index]
         if not line:
             continue
-        drawn = is_rule_line(line) and contact and narrow and filled <= 10
-        if drawn or (filled and line in _DELIMITERS):
+        if filled > _BLOCK:  # too far up for a drawn line: only a delimiter counts
+            found = index if line in _DELIMITERS else found
+            continue
+        if (is_rule_line(line) and contact and narrow) or (filled and line in _DELIMITERS):
             found = index
         filled += 1
         narrow = narrow and len(line) <= _WIDE and not (line.endswith((".", "?")) and line.count(" ") > 7)
