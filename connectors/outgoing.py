@@ -32,6 +32,7 @@ _BODY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}\Z")
 _ATOM_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
 _ADDRESS = re.compile(r"[\x21-\x7e]+@[\x21-\x7e]+\Z")
+_TAG = re.compile(r"<[^<>]*>")
 _ID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+\Z")
 _ADDRESS_FIELDS = ("From", "To", "Cc")
 _OWN_FIELDS = frozenset(
@@ -280,14 +281,15 @@ def _seen(message: StdMessage) -> list[str]:
         recipients.append(f"{name}:" + ",".join(sorted(address.lower() for _, address in getaddresses(values))))
     leaves = [part for part in message.walk() if not part.is_multipart()]
     bodies = [part for part in leaves if part.get_content_maintype() == "text" and not part.get_filename()]
-    plain = [part for part in bodies if part.get_content_subtype() == "plain"] or bodies
     attached = sorted(str(part.get_filename() or part.get_content_type()) for part in leaves if part not in bodies)
     subject = _unworded(str(message.get("Subject", "")))
-    return [*recipients, subject, "\n".join(map(_visible, plain)), *attached]
+    return [*recipients, subject, "\n".join(map(_visible, bodies)), *attached]
 
 
 def _visible(part: StdMessage) -> str:
     data = part.get_payload(decode=True)
     charset = part.get_content_charset("utf-8")
     text = data.decode(charset, "replace") if isinstance(data, bytes) else str(data)
+    if part.get_content_subtype() == "html":  # some programs keep what a person edits here alone
+        text = " ".join(_TAG.sub(" ", text).split())
     return "\n".join(line.rstrip().replace("\u00a0", " ") for line in text.strip().splitlines())

@@ -14,8 +14,9 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from config.errors import QuietcrmError
 from config.values import Length
-from connectors.errors import ConnectorError, Misconfigured, QuietcrmError
+from connectors.errors import Misconfigured
 from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Desk
@@ -36,7 +37,10 @@ GRACE = timedelta(minutes=10)
 LOOK_EVERY = timedelta(minutes=5)
 AT_ONCE = 100
 EXPIRED = "nobody touched it in time"
+ERASED = "the customer was erased"
 _OPEN_DRAFT = (OutboxState.PLANNED, OutboxState.PLACING)
+_LYING_DRAFT = (OutboxState.PLACING, OutboxState.PLACED, OutboxState.WITHDRAWING)
+_LYING_REMINDER = (ReminderState.PLACING, ReminderState.PLACED, ReminderState.WITHDRAWING)
 _OPEN_REMINDER = (ReminderState.PLANNED, ReminderState.PLACING)
 _Row = TypeVar("_Row", OutboxMail, Reminder)
 
@@ -238,6 +242,26 @@ class Desks:
                 reason="the rep moved or deleted it",
             )
 
+    # --- somebody is erased ------------------------------------------------------------------------------------------
+
+    def take_back(self, customer: int) -> int:
+        """Withdraw what lies in mailboxes for a customer; how many mails stay (edited, or out of reach now)."""
+        with self.store.writing() as session:
+            drafts = outbox.of_customers(session, [customer], states=_LYING_DRAFT)
+            lying = reminders.of_customers(session, [customer], states=_LYING_REMINDER)
+            for draft in drafts:
+                outbox.move(session, draft.id or 0, _LYING_DRAFT, OutboxState.WITHDRAWING, reason=ERASED)
+            for reminder in lying:
+                reminders.move(session, reminder.id or 0, _LYING_REMINDER, ReminderState.WITHDRAWING, reason=ERASED)
+        for draft in drafts:
+            self._guard(draft.account, self._withdraw_draft, draft)
+        for reminder in lying:
+            self._guard(reminder.account, self._withdraw_reminder, reminder)
+        with self.store.session() as session:
+            gone = [row.id for row in outbox.of_customers(session, [customer], states=(OutboxState.WITHDRAWN,))]
+            quiet = [row.id for row in reminders.of_customers(session, [customer], states=(ReminderState.WITHDRAWN,))]
+        return sum(row.id not in gone for row in drafts) + sum(row.id not in quiet for row in lying)
+
     # --- one account's trouble is its own ---------------------------------------------------------------------------
 
     def _guard(self, account: str, act: Callable[[_Row], bool], row: _Row) -> bool:
@@ -248,10 +272,8 @@ class Desks:
             return act(row)
         except (Misconfigured, HeaderMismatch, Held) as error:
             self._hold(row, error)
-        except ConnectorError as error:
-            self.ways.rest(account, error)
         except QuietcrmError as error:
-            log.error("desk.failed", account=account, reason=error.message)
+            self.ways.rest(account, error)  # the server, or a password that is not there: said once, then waited for
         except (OperationalError, InterfaceError):
             raise  # the store's trouble, not this row's
         except Exception as error:

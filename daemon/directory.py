@@ -100,5 +100,13 @@ def _chain(domain: str) -> list[str]:
 
 
 def _never_log(session: Session, key: HashKey, people: Collection[str], domains: Collection[str]) -> frozenset[str]:
-    hashes = {key.address(one): one for one in people} | {key.domain(one): one for one in domains}
-    return frozenset(hashes[one] for one in suppressions.which(session, hashes, "log"))
+    hashes = {one: {key.address(one), key.address(untagged(one))} for one in people}
+    hashes |= {one: {key.domain(one)} for one in domains}
+    stopped = suppressions.which(session, set().union(*hashes.values()), "log").keys()
+    return frozenset(one for one, mine in hashes.items() if mine & stopped)
+
+
+def untagged(address: str) -> str:
+    """The address without a "+tag": a person who was erased is the same person under any tag."""
+    local, at, domain = address.rpartition("@")
+    return f"{local.partition('+')[0] or local}{at}{domain}"

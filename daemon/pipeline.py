@@ -22,7 +22,7 @@ from daemon import effects
 from daemon.batch import Work, arrived, is_header_only, is_own, new_row, touch_facts
 from daemon.clock import Clock
 from daemon.counts import Counts
-from daemon.directory import contact_ids, directory_for
+from daemon.directory import contact_ids, directory_for, untagged
 from daemon.effects import Cause
 from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
@@ -336,7 +336,8 @@ class Pipeline:
         people = [person.key for person in failed.people]
         if people and all(settings.is_internal(person) for person in people):
             return Outcome.INTERNAL.value
-        hashes = [self._key.address(person) for person in people if not settings.is_internal(person)]
+        outside = [person for person in people if not settings.is_internal(person)]
+        hashes = [self._key.address(one) for person in outside for one in (person, untagged(person))]
         if any(settings.is_never_log(person) for person in people) or suppressions.which(work.session, hashes, "log"):
             return Outcome.NEVER_LOG.value
         return ""

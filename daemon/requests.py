@@ -129,13 +129,15 @@ def _merge(app: App, args: Args) -> Any:
 
 
 def _erase(app: App, args: Args) -> Any:
-    with app.store.writing() as session:
+    with app.store.session() as session:
         number = one_customer(session, args["customer"])
         name = customers.get(session, number).name
-        if args.get("confirm") != name:
-            raise Refused(f'erasing "{name}" cannot be undone', hint=f'to do it, add: --confirm="{name}"')
+    if args.get("confirm") != name:
+        raise Refused(f'erasing "{name}" cannot be undone', hint=f'to do it, add: --confirm="{name}"')
+    left = app.desks.take_back(number)
+    with app.store.writing() as session:
         erased = privacy.erase(session, number, app.key, _admin(app))
-    return {"id": number, "erased": asdict(erased)}
+    return {"id": number, "erased": asdict(erased), "left_in_mailboxes": left}
 
 
 def _undo(app: App, args: Args) -> Any:

@@ -328,4 +328,6 @@ def erase(
     from daemon.requests import perform
 
     data = perform(invocation(context).directory, "customer.erase", {"customer": customer, "confirm": confirm})
-    emit(data, as_json=as_json, human=lambda: say(f"customer {data['id']} is erased"))
+    left = data["left_in_mailboxes"]
+    more = f"; {left} drafts or reminders for them stay in your mailboxes: delete them by hand" if left else ""
+    emit(data, as_json=as_json, human=lambda: say(f"customer {data['id']} is erased{more}"))

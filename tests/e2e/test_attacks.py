@@ -180,3 +180,27 @@ def test_letters_that_grow_in_lower_case_do_not_save_an_erased_address(office: M
     work(app)
     answer(app, "customer.erase", {"customer": "Padaria Sol", "confirm": "Padaria Sol"})
     assert [entry["subject"] for entry in logged(app)] == ["İİİ [erased]"]
+
+
+def test_what_lies_in_mailboxes_for_an_erased_customer_goes_too(office: MaildirOffice, app: App) -> None:
+    office.deliver(office.letter())
+    work(app)
+    office.clock.move(timedelta(days=2))
+    work(app)
+    assert len(office.drafts()) == 1
+    assert len(office.files("ana", "")) == 2  # the mail and the reminder
+    said = answer(app, "customer.erase", {"customer": "Padaria Sol", "confirm": "Padaria Sol"})
+    assert said["left_in_mailboxes"] == 0
+    assert office.drafts() == []
+    assert len(office.files("ana", "")) == 1
+
+
+def test_an_erased_person_does_not_come_back_under_a_tagged_address(office: MaildirOffice, app: App) -> None:
+    office.rules = "rules: [{name: new, when: mail arrives, then: {create: lead}}]\n"
+    office.write()
+    app.assemble(load_office(office.directory))
+    office.clock.move(timedelta(minutes=1))
+    answer(app, "customer.erase", {"customer": "Padaria Sol", "confirm": "Padaria Sol"})
+    for address in ("MARIA@padariasol.example", "maria+news@padariasol.example", "maria+b@padariasol.example"):
+        office.deliver(office.letter(From=address, Subject=address))
+    assert work(app).skipped == {"never_log": 3}

@@ -110,6 +110,7 @@ def test_the_hash_outlives_another_way_of_storing() -> None:
     "change",
     [
         {"text": "Olá Иван,\n\nsegue a nossa proposta.\n\nAna\n"},
+        {"html": "<p>Olá Иван</p>"},
         {"subject": "Re: Предложение!"},
         {"to": (Address("maria@acme.example"),)},
         {"cc": (Address("maria@acme.example"),)},
