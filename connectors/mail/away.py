@@ -39,7 +39,8 @@ _DATE = re.compile(
     | (?P<nd>\d{{1,2}})(?P<sep>[./-])(?P<nm>\d{{1,2}})(?:(?P=sep)(?P<ny>20\d\d|\d\d))?(?![\d/-]|[.:]\d)
     | (?P<td>\d{{1,2}})(?:st|nd|rd|th|er|º|ª|°|\.|-го|-е)?\s{{0,2}}(?:(?:of|de|do)\s)?(?P<tm>{_MONTH})(?!\w)\.?
         (?:\s?,?\s?(?:(?:de|do|of)\s)?(?P<ty>20\d\d))?
-    | (?P<um>{_MONTH})\.?\s(?:the\s)?(?P<ud>\d{{1,2}})(?:st|nd|rd|th)?(?!\d|[:.]\d)(?:,?\s(?P<uy>20\d\d))?
+    | (?=[^\W\d_]+\.?\s(?:the\s)?\d)  # a word and a number; only then is it worth trying the months
+        (?P<um>{_MONTH})\.?\s(?:the\s)?(?P<ud>\d{{1,2}})(?:st|nd|rd|th)?(?!\d|[:.]\d)(?:,?\s(?P<uy>20\d\d))?
     )""",
     re.IGNORECASE | re.VERBOSE,
 )

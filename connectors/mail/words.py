@@ -14,7 +14,9 @@ from connectors.mail.charsets import clean_line, decode_line
 __all__ = ["decode_value", "decode_words", "read_line", "unfold"]
 
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]{0,200}){0,4})\?=")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_NOT_BASE64 = bytes(
+    code for code in range(256) if not (chr(code).isascii() and chr(code).isalnum()) and code not in b"+/"
+)
 WORDS_LIMIT = 2000
 CACHED_LENGTH = 400
 
@@ -116,7 +118,7 @@ def _decode_payloads(words: list[tuple[str, str]]) -> Iterator[bytes]:
 
 def decode_base64(data: bytes) -> bytes:
     """Base64 with whatever does not belong there left out; a missing end is filled up."""
-    data = _NOT_BASE64.sub(b"", data)
+    data = data.translate(None, _NOT_BASE64)
     rest = len(data) % 4
     if rest == 1:
         data = data[:-1]
