@@ -38,6 +38,7 @@ from config.office import (
     Stages,
 )
 from config.secrets import resolve
+from config.state import locate
 from config.values import Length, Name, Patterns, SecretSetting, address_matches, did_you_mean, fault, mail_key
 
 __all__ = [
@@ -84,7 +85,7 @@ class Settings(Section):
     )
     store: Annotated[str, AfterValidator(_check_store)] = Field(
         DEFAULT_STORE,
-        description="where the history is kept: SQLite relative to this folder, or `postgresql://user@host/database`",
+        description="where the history is kept: SQLite relative to this folder (`state/` is the state folder), or `postgresql://user@host/database`",
         examples=["sqlite:///state/crm.db"],
     )
     store_password: SecretSetting | None = Field(
@@ -213,7 +214,7 @@ class Settings(Section):
 
 def _absolute_sqlite(url: str, directory: Path) -> str:
     scheme, _, path = url.partition(":///")
-    return url if not path or path == ":memory:" else f"{scheme}:///{(directory.resolve() / path).as_posix()}"
+    return url if not path or path == ":memory:" else f"{scheme}:///{locate(directory, path).as_posix()}"
 
 
 def _with_admin(data: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ConfigError, Problem
 from config.load import config_hash, read_settings
 from config.settings import Settings
+from config.state import state_directory as state_directory
 from rules.hours import OfficeHours
 from rules.load import load_ruleset
 from rules.office import office_of
@@ -32,14 +32,8 @@ class Office:
 
     @property
     def state(self) -> Path:
-        """Where quietcrm keeps its own files: systemd's StateDirectory, else DIR/state."""
+        """Where quietcrm keeps its own files: see config.state."""
         return state_directory(self.directory)
-
-
-def state_directory(directory: Path) -> Path:
-    """The folder for lock, hash key, socket and (by default) the database."""
-    named = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(named) if named else directory / "state"
 
 
 def load_office(directory: Path) -> Office:

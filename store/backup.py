@@ -35,6 +35,7 @@ from sqlalchemy import (
     text,
 )
 
+from config.state import state_directory
 from store import schema
 from store.engine import Store, dump_json, open_store, parse_url, translated
 from store.errors import Conflict, StoreDamaged, StoreError, StoreUnavailable
@@ -65,7 +66,7 @@ def backup(store_url: str, base: Path, target: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as scratch:
             folder = Path(scratch)
             manifest = _dump(store, folder)
-            manifest["files"] = _keep(_state(base), folder)
+            manifest["files"] = _keep(state_directory(base), folder)
             archive = _pack(folder, manifest)
             archive.replace(target)
     except OSError as error:
@@ -84,7 +85,7 @@ def restore(archive: Path, store_url: str, base: Path, *, force: bool = False) -
     archive does not hold what it says; StoreNewer if a later release made it. The caller holds the writer's lock.
     """
     place = parse_url(store_url, base)
-    scratch_home = Path(place.database or "").parent if place.drivername == "sqlite" else _state(base)
+    scratch_home = Path(place.database or "").parent if place.drivername == "sqlite" else state_directory(base)
     scratch_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=scratch_home, prefix=".restore-") as scratch:
         folder = Path(scratch)
@@ -96,7 +97,7 @@ def restore(archive: Path, store_url: str, base: Path, *, force: bool = False) -
             rows = _restore_file(Path(place.database or ""), folder, manifest)
         else:
             rows = _restore_server(store_url, base, folder, manifest)
-        _bring_back(folder, _state(base), manifest["files"])
+        _bring_back(folder, state_directory(base), manifest["files"])
     return Restored(schema=manifest["schema"], rows=rows)
 
 
@@ -105,10 +106,6 @@ def verify(archive: Path) -> Mapping[str, int]:
     with tempfile.TemporaryDirectory(prefix="quietcrm-verify-") as scratch:
         manifest = _unpack(archive, Path(scratch))
     return {name: entry["rows"] for name, entry in manifest["tables"].items()}
-
-
-def _state(base: Path) -> Path:
-    return base / "state"
 
 
 # --- writing an archive --------------------------------------------------------------------------------------------
@@ -262,7 +259,7 @@ def _checksum(path: Path) -> str:
 
 def _refuse_overwriting(store_url: str, base: Path, folder: Path) -> None:
     hint = "to replace it, stop quietcrm and add --force"
-    key, saved = _state(base) / "hash.key", folder / "state" / "hash.key"
+    key, saved = state_directory(base) / "hash.key", folder / "state" / "hash.key"
     if key.exists() and saved.exists() and key.read_bytes() != saved.read_bytes():
         raise Conflict(f"{key} is another key than the one in the backup", hint=hint)
     place = parse_url(store_url, base)

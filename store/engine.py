@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+from config.state import locate, state_directory
 from store.errors import StoreBusy, StoreDamaged, StoreError, StoreOlder, StoreUnavailable
 
 BUSY_SECONDS = 30
@@ -95,7 +96,7 @@ def open_store(url: str, *, base: Path, read_only: bool = False) -> Store:
     """
     parsed = parse_url(url, base)
     engine = _sqlite(parsed, read_only=read_only) if parsed.drivername == "sqlite" else _postgresql(parsed)
-    folder = Path(parsed.database or "").parent if parsed.drivername == "sqlite" else base / "state"
+    folder = Path(parsed.database or "").parent if parsed.drivername == "sqlite" else state_directory(base)
     return Store(engine, parsed.render_as_string(hide_password=False), read_only=read_only, folder=folder)
 
 
@@ -108,7 +109,7 @@ def parse_url(url: str, base: Path) -> URL:
     if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
         if not parsed.database or parsed.database == ":memory:":
             raise StoreError("the store's URL names no file", hint=_URL_HINT)
-        return parsed.set(drivername="sqlite", database=str((base / parsed.database).absolute()))
+        return parsed.set(drivername="sqlite", database=str(locate(base, parsed.database)))
     if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
         return parsed.set(drivername="postgresql+psycopg")
     raise StoreError(f"{parsed.drivername} is no database that quietcrm can use", hint=_URL_HINT)
@@ -160,7 +161,9 @@ def _sqlite(url: URL, *, read_only: bool) -> Engine:
     path = Path(url.database or "")
     if not path.exists():
         if read_only:
-            raise StoreUnavailable(f"there is no database at {path} yet", hint="read the mail first: quietcrm sync --once")
+            raise StoreUnavailable(
+                f"there is no database at {path} yet", hint="read the mail first: quietcrm sync --once"
+            )
         _create_file(path)
     engine = create_engine(
         url,
