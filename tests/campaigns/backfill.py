@@ -138,10 +138,11 @@ class Scene:
 
     @contextmanager
     def running(self) -> Iterator[int]:
-        """The daemon; its process id. Ended politely at the end if it still runs."""
+        """The daemon, once it listens; its process id. Ended politely at the end if it still runs."""
         process = self.command.start("run")
         began = time.monotonic()
         try:
+            await_true("the daemon listens", lambda: self.command("status")["running"], seconds=60, every=0.2)
             yield process.pid
         finally:
             self.report.seconds += time.monotonic() - began
