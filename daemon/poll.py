@@ -21,8 +21,10 @@ from connectors.model import Batch, Cursor, Message, Unreadable
 from connectors.protocols import Rereader, Source
 from daemon.clock import Clock
 from daemon.counts import Counts
+from daemon.disk import REMEDY, DiskGuard
 from daemon.pipeline import Pipeline
 from daemon.policy import Verdict, is_expected, judge
+from daemon.watchdog import Watchdog
 from store import accounts
 from store.engine import Store
 from store.tables import Account
@@ -60,6 +62,8 @@ class Poller:
         jitter: random.Random,
         stop: Stop,
         backfill_rate: float = 0,
+        watchdog: Watchdog | None = None,
+        disk: DiskGuard | None = None,
     ) -> None:
         self.source = source
         self._store = store
@@ -68,6 +72,8 @@ class Poller:
         self._jitter = jitter
         self._stop = stop
         self._rate = backfill_rate
+        self._watchdog = watchdog or Watchdog(clock.monotonic)
+        self._disk = disk
         self._turn = threading.Lock()
         self._retired = False
         self.behind = False
@@ -80,8 +86,13 @@ class Poller:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Use the source alone: waits until a running poll is over."""
-        with self._turn:
-            yield
+        with self._watchdog.waiting():
+            self._turn.acquire()
+        try:
+            with self._watchdog.step(f"read again {self.account}"):
+                yield
+        finally:
+            self._turn.release()
 
     def is_due(self) -> bool:
         """False while a pause after a failure lasts."""
@@ -95,15 +106,20 @@ class Poller:
         with self._turn:
             if self._stop or self._retired or not (once or self.is_due()):
                 return total
-            try:
-                self._pass(total, progress, once)
-            except Exception as error:
-                if not self._retired:  # then it is our own doing, and the account may be another one by now
-                    self._failed(error)
-            finally:
-                if self._retired:
-                    self.source.close()
+            with self._watchdog.step(f"poll {self.account}"):
+                self._poll_now(total, progress, once)
         return total
+
+    def _poll_now(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
+        try:
+            if not self._is_paused():
+                self._pass(total, progress, once)
+        except Exception as error:
+            if not self._retired:  # then it is our own doing, and the account may be another one by now
+                self._failed(error)
+        finally:
+            if self._retired:
+                self.source.close()
 
     def retire(self) -> None:
         """Never poll again, and let go of the connection: at once, or at the end of the poll that runs now."""
@@ -116,7 +132,7 @@ class Poller:
 
     def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
         """Read single mails again, in turn with the polls; () where the source cannot. Raises ConnectorError."""
-        with self._turn:
+        with self.turn():
             return self.source.reread(places) if isinstance(self.source, Rereader) else ()
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
@@ -126,7 +142,7 @@ class Poller:
         since = _new_folders_since(row, now)
         began = now
         for batch in self._batches(cursor, once):
-            if self._retired:
+            if self._retired or self._is_paused():
                 return
             self.behind = batch.more
             if _is_quiet(batch) and batch.cursor == cursor:  # most polls: nothing to write, no sync of the disk
@@ -136,6 +152,7 @@ class Poller:
             if progress:
                 progress(batch, counts)
             self._slow_down(batch, began)
+            self._watchdog.progress()
             began = self._clock.now()
         self._succeeded()
 
@@ -176,6 +193,22 @@ class Poller:
             due = (len(batch.items) + len(batch.unreadable)) / self._rate
             self._stop.event.wait(max(0.0, due - (self._clock.now() - began).total_seconds()))
 
+    def _is_paused(self) -> bool:
+        """Whether there is no room for more mail; says so as the account's state. The cursor stays: nothing is lost."""
+        reason = self._disk.trouble() if self._disk else ""
+        if not reason:
+            return False
+        self.behind = False  # then nothing wakes us but the next tick
+        now, row = self._clock.now(), self._row()
+        if row is None or row.state != "paused":
+            with self._store.writing() as session:
+                accounts.begin(session, self.account, now)
+                accounts.failed(
+                    session, self.account, now, state="paused", reason=reason, hint=REMEDY, retry_at=None
+                )
+            log.warning("account.paused", account=self.account, reason=reason)
+        return True
+
     def _succeeded(self) -> None:
         now = self._clock.now()
         was = self._row()
@@ -183,7 +216,7 @@ class Poller:
             return
         with self._store.writing() as session:
             accounts.succeeded(session, self.account, now)
-        if was is not None and was.state in ("failing", "parked"):
+        if was is not None and was.state in ("failing", "parked", "paused"):
             log.info("account.recovered", account=self.account)
 
     def _failed(self, error: Exception) -> Verdict:
@@ -230,8 +263,3 @@ def _is_worth_noting(row: Account, now: datetime) -> bool:
     state = "behind" if row.backfill_done < row.backfill_total else "ok"
     recent = row.last_success_at is not None and timedelta(0) <= now - row.last_success_at < NOTE_EVERY
     return not recent or row.state != state or row.retry_at is not None
-
-
-def next_try(now: datetime, retry_at: datetime | None) -> float:
-    """Seconds until an account may be tried again, at least 0."""
-    return max(0.0, (retry_at - now).total_seconds()) if retry_at else 0.0

@@ -374,16 +374,6 @@ def edit_contact(session: Session, contact_id: int, values: Mapping[str, Any], b
     return _edit(session, ("contact", contact_id), CONTACT_FIELDS, values, by)
 
 
-def set_field(session: Session, customer_id: int, name: str, value: Any, by: Actor) -> int | None:
-    """Set one field of a customer."""
-    return edit(session, customer_id, {name: value}, by)
-
-
-def set_contact_field(session: Session, contact_id: int, name: str, value: Any, by: Actor) -> int | None:
-    """Set one field of a contact."""
-    return edit_contact(session, contact_id, {name: value}, by)
-
-
 def owner_if_none(session: Session, customer_id: int, rep: str) -> bool:
     """The rep becomes the owner where there is none yet (decision 13: who sent the first mail)."""
     statement = update(_CUSTOMER).where(_CUSTOMER.c.id == customer_id, _CUSTOMER.c.owner == "").values(owner=rep)

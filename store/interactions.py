@@ -149,16 +149,6 @@ def add_sightings(session: Session, rows: Sequence[tuple[int, str, str, str, dat
     upsert(session, _SIGHTING, values, key=("interaction_id", "account", "folder"), change=("ref", "seen_at"))
 
 
-def add_customers(session: Session, interaction_id: int, customers: Sequence[tuple[int, str]]) -> None:
-    """File an interaction under further customers: (customer id, rung)."""
-    at = session.execute(select(_INTERACTION.c.at).where(_INTERACTION.c.id == interaction_id)).scalar_one()
-    values = [
-        {"interaction_id": interaction_id, "customer_id": customer, "at": at, "rung": rung}
-        for customer, rung in customers
-    ]
-    insert_new(session, _LINK, values, key=("interaction_id", "customer_id"))
-
-
 def touch(session: Session, touches: Sequence[Touch]) -> None:
     """Move last_in_at and last_out_at of customers and contacts forward (never back) to the newest mail."""
     for owner, members in ((_CUSTOMER, "customer_ids"), (_CONTACT, "contact_ids")):

@@ -530,7 +530,8 @@ class UnmatchedKey(SQLModel, table=True):
 class Account(SQLModel, table=True):
     """What is known of one mailbox account: position, state, progress.
 
-    state: new, ok, behind (back-fill runs), failing (tries again), parked (a person must mend it)
+    state: new, ok, behind (back-fill runs), failing (tries again), parked (a person must mend it), paused (no room on
+    the disk)
     """
 
     __tablename__ = "account"

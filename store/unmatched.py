@@ -105,12 +105,6 @@ def due(session: Session, account: str | None = None, limit: int = 1000) -> list
     return _rows(session, statement.limit(limit))
 
 
-def still_nobody(session: Session, ids: Collection[int]) -> None:
-    """Read again and still nobody's: not due any more."""
-    if ids:
-        session.execute(update(_UNMATCHED).where(among(session, _UNMATCHED.c.id, ids)).values(due=False))
-
-
 def forget(session: Session, ids: Collection[int]) -> int:
     """Delete remembered mails (they were logged, or are gone) with their hashes; how many."""
     if not ids:
@@ -127,14 +121,6 @@ def copies_of(session: Session, identities: Collection[str]) -> list[UnmatchedRo
     return _rows(session, select(_UNMATCHED).where(among(session, _UNMATCHED.c.identity, identities)))
 
 
-def forget_identities(session: Session, identities: Collection[str]) -> int:
-    """Delete every remembered copy of these mails (hashed identities); how many copies."""
-    if not identities:
-        return 0
-    statement = select(_UNMATCHED.c.id).where(among(session, _UNMATCHED.c.identity, identities))
-    return forget(session, list(session.execute(statement).scalars()))
-
-
 def count(session: Session) -> int:
     """How many different mails are remembered."""
     return int(session.execute(select(func.count(_UNMATCHED.c.identity.distinct()))).scalar_one())
@@ -144,11 +130,6 @@ def questions(session: Session, since: datetime, *, limit: int = 1000) -> list[U
     """Human mails from outside that arrived since: what "who is this?" is asked about. Newest first."""
     newest = select(_UNMATCHED).where(*_asked(since)).order_by(_UNMATCHED.c.at.desc(), _UNMATCHED.c.id.desc())
     return [_row(row) for row in session.execute(newest.limit(limit)).mappings()]
-
-
-def count_questions(session: Session, since: datetime) -> int:
-    """How many different human mails from outside arrived since and belong to nobody."""
-    return int(session.execute(select(func.count(_UNMATCHED.c.identity.distinct())).where(*_asked(since))).scalar_one())
 
 
 def _asked(since: datetime) -> tuple[Any, ...]:

@@ -115,7 +115,7 @@ def test_changes_are_numbered_and_undone(store: Store) -> None:
         acme = customers.add(session, "Acme", ADMIN)
         first = customers.edit(session, acme, {"stage": "cliente", "size": "10"}, ADMIN)
         assert customers.edit(session, acme, {"stage": "cliente"}, ADMIN) is None
-        second = customers.set_field(session, acme, "stage", "perdida", ADMIN)
+        second = customers.edit(session, acme, {"stage": "perdida"}, ADMIN)
         assert first is not None
         assert second is not None
         with pytest.raises(Conflict, match="again"):

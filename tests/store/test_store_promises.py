@@ -169,16 +169,16 @@ def test_unmatched_mail_is_found_by_hash_and_holds_no_text(store: Store, key: Ha
         ]
         assert unmatched.remember(session, first) == 3
         assert unmatched.remember(session, [row(1, "Eva@stranger.example", ref="2:1")]) == 0
-        assert unmatched.count(session) == unmatched.count_questions(session, NOW) == 2
+        assert unmatched.count(session) == 2
         (eva,) = unmatched.find_for(session, [key.address("EVA@stranger.example")])
         assert (eva.ref, eva.account) == ("2:1", "rep1")
         assert len(unmatched.find_for(session, [key.domain("Stranger.Example"), key.address("x@y")])) == 3
         assert unmatched.known(session, [first[0].identity, "i:none"]) == {first[0].identity}
         assert unmatched.make_due(session, [key.message("root@stranger.example")]) == 3
         assert [one.account for one in unmatched.due(session, "rep2")] == ["rep2"]
-        unmatched.still_nobody(session, [eva.id])
-        assert len(unmatched.due(session)) == 2
-        assert unmatched.forget_identities(session, [first[1].identity]) == 2
+        copies = unmatched.copies_of(session, [first[1].identity])
+        assert [one.account for one in copies] == ["rep1", "rep2"]
+        assert unmatched.forget(session, [one.id for one in copies]) == 2
         assert unmatched.forget(session, [eva.id]) == 1
         assert unmatched.count(session) == 0
         unmatched.remember(session, first)
