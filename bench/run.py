@@ -73,7 +73,8 @@ def measure(
     for numbers, work in works:
         if numbers & wanted:
             reading.tell(f"rows {', '.join(map(str, sorted(numbers)))}")
-            rows += work()
+            rows += (found := work())
+            reading.tell("\n".join(row.as_markdown() for row in found))
     return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import re
 import socket
 import ssl
 from collections.abc import Sequence
@@ -23,7 +22,6 @@ from connectors.imap.wire import Answer, Node, Refused, Wire, compact, expand, p
 __all__ = ["Connection", "Standing", "connect"]
 
 _CONDSTORE = frozenset({"CONDSTORE", "QRESYNC"})
-_CAPABILITY = re.compile(rb"\A\* OK \[CAPABILITY ([^\]]+)\]", re.IGNORECASE)
 _STATUS = "UIDNEXT UIDVALIDITY MESSAGES"
 
 
@@ -109,24 +107,13 @@ def _drop(client: IMAPClient) -> None:
 def _log_in(client: IMAPClient, settings: ImapSettings) -> frozenset[str]:
     """Log in and return the capabilities that hold from now on."""
     wire = Wire(client)
-    before = _greeted(client, settings) or frozenset(
-        bytes(name).decode("ascii", "replace").upper() for name in client.capabilities()
-    )
+    before = frozenset(bytes(name).decode("ascii", "replace").upper() for name in client.capabilities())
     answer = wire.run(_login_command(before, settings))[0]
     if answer.status != "OK":
         raise _login_error(settings, answer)
     if answer.code == "CAPABILITY":
         return _words(answer.argument)
     return _told(answer) or _told(wire.say(b"CAPABILITY")) or before
-
-
-def _greeted(client: IMAPClient, settings: ImapSettings) -> frozenset[str]:
-    """Capabilities from the greeting, as most servers give them unasked; what it said before STARTTLS does not count
-    (RFC 3501 6.2.1)."""
-    if settings.security == "starttls":
-        return frozenset()
-    found = _CAPABILITY.search(client.welcome or b"")
-    return _words(found[1]) if found else frozenset()
 
 
 def _told(answer: Answer) -> frozenset[str]:

@@ -16,7 +16,7 @@ from connectors.imap.cursor import Mark, Place, Position
 __all__ = ["Verdict", "is_renumbered", "is_shaken", "judge", "search_day"]
 
 _MOST_CANDIDATES = 500
-_GLANCE = 4
+_GLANCE = 2
 
 
 class Verdict(Enum):
@@ -64,9 +64,10 @@ def _is_as_marked(connection: Connection, standings: Mapping[str, Standing], pos
     place, standing = position.places.get(key), standings.get(key)
     if place is None or standing is None or is_renumbered(place, standing):
         return False
-    all_marks = [mark for mark in position.marks if mark.folder == key]
-    marks = {mark.uid: mark for mark in all_marks[-_GLANCE:]}  # asked at every new connection, so a few must do
-    found = connection.arrivals(key, sorted(marks))
+    marks = {mark.uid: mark for mark in position.marks if mark.folder == key}
+    uids = sorted(marks)
+    # Asked at every new connection, so the newest must do, unless somebody has moved them away.
+    found = connection.arrivals(key, uids[-_GLANCE:]) or connection.arrivals(key, uids[:-_GLANCE])
     return all((at, size) == (marks[uid].at, marks[uid].size) for uid, (at, size) in found.items() if uid in marks)
 
 
