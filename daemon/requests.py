@@ -16,7 +16,7 @@ from daemon.control import ask
 from daemon.errors import NotRunning, Refused
 from daemon.office import state_directory
 from rules.office import office_of
-from store import changes, customers, importing, merging, outbox, privacy, unmatched
+from store import changes, customers, importing, merging, outbox, privacy, suppressions, unmatched
 from store.customers import Actor
 from store.errors import NotFound
 from store.tables import OutboxState
@@ -89,8 +89,18 @@ def _add(app: App, args: Args) -> Any:
             contact = customers.add_contact(session, number, by, {"name": args.get("contact") or ""})
             customers.add_address(session, contact, email, by)
             hashes.add(app.key.address(email))
+        _mind_blocks(session, hashes, readmit=bool(args.get("readmit")))
         due = unmatched.make_due(session, hashes)
     return {"id": number, "name": args["name"], "to_read_again": due}
+
+
+def _mind_blocks(session: Any, hashes: set[str], *, readmit: bool) -> None:
+    """Whoever was erased stays out until the admin says otherwise (decision 16). Raises Refused."""
+    if readmit:
+        for purpose in suppressions.PURPOSES:
+            suppressions.lift(session, hashes, purpose)
+    elif suppressions.which(session, hashes, "log"):
+        raise Refused("an address or domain of this customer is blocked: somebody had it erased", hint="add: --readmit")
 
 
 def _edit(app: App, args: Args) -> Any:

@@ -88,6 +88,7 @@ def add(
     domain: Domains = None,
     contact: Annotated[str, typer.Option(help="Name of the contact.")] = "",
     fields: Fields = None,
+    readmit: Annotated[bool, typer.Option("--readmit", help="Lift the block that an erasure left on them.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a customer. Mails of theirs that matched nobody are logged at the next pass."""
@@ -98,6 +99,7 @@ def add(
         "emails": list(email or []),
         "domains": list(domain or []),
         "contact": contact,
+        "readmit": readmit,
         "fields": _pairs(fields),
     }
     data = perform(invocation(context).directory, "customer.add", args)
