@@ -20,10 +20,9 @@ from bench.processes import Peak, weigh_tree
 from bench.reading import tell
 from bench.rows import Figure, Row
 from bench.wire import Wire
-from connectors.model import Batch
-from connectors.protocols import Source
 from daemon.app import App, opened
 from daemon.poll import Poller
+from store import accounts
 
 POLLS = 200
 NEW_MAILS = 20
@@ -45,9 +44,8 @@ def poll_unchanged(lab: Laboratory, corpora: list[Corpus]) -> list[Row]:
     anew: list[Row] = []
     for corpus in corpora:
         with _read_office(lab, corpus) as (app, wire, _):
-            poller = app.pollers["bench"]
-            again.append(_row_7(poller, wire, corpus))
-            anew.append(_row_8(poller, wire, corpus))
+            again.append(_row_7(app, wire, corpus))
+            anew.append(_row_8(app.pollers["bench"], wire, corpus))
     return [again[-1], max(anew, key=lambda row: row.figures[1].value)]
 
 
@@ -64,8 +62,11 @@ def _read_office(lab: Laboratory, corpus: Corpus) -> Iterator[tuple[App, Wire, P
             yield app, wire, folder
 
 
-def _row_7(poller: Poller, wire: Wire, corpus: Corpus) -> Row:
-    cpu, traffic = _measure(_asking(poller.source), wire, POLLS)
+def _row_7(app: App, wire: Wire, corpus: Corpus) -> Row:
+    poller = app.pollers["bench"]
+    with app.store.session() as session:
+        cursor = accounts.load_cursor(session, "bench")
+    cpu, traffic = _measure(lambda: poller.source.fetch(cursor, limit=500), wire, POLLS)
     whole, _ = _measure(poller.poll, wire, POLLS)
     figures = [
         Figure(traffic[0], 1, 1, word="turns"),
@@ -74,15 +75,6 @@ def _row_7(poller: Poller, wire: Wire, corpus: Corpus) -> Row:
     ]
     note = f"{corpus.count:,} mails; asking the server; with the look into our own store {whole:.1f} ms"
     return Row(7, "poll of an unchanged mailbox, open connection", figures, note)
-
-
-def _asking(source: Source) -> Callable[[], Batch]:
-    first = source.fetch(None, limit=1)
-    position = first.cursor
-    while first.more:
-        first = source.fetch(position, limit=500)
-        position = first.cursor
-    return lambda: source.fetch(position, limit=500)
 
 
 def _row_8(poller: Poller, wire: Wire, corpus: Corpus) -> Row:
