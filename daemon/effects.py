@@ -20,6 +20,7 @@ from daemon.settling import CUSTOMER_WROTE, TEAM_WROTE
 from daemon.ways import DESKS
 from rules.decision import Action, Decision, Direction
 from rules.office import office_of
+from rules.view import mail_language
 from store import actions, customers, outbox, records, reminders, suppressions, unmatched
 from store.customers import Actor
 from store.hashing import HashKey
@@ -286,7 +287,7 @@ def _draft(cause: Cause, action: Action, interaction_id: int) -> None:
             interaction_id=interaction_id,
             recipient=recipient,
             template=str(action.args["template"]),
-            language=str(action.args.get("language") or ""),
+            language=mail_language(cause.message),
             values=dict(action.args.get("values") or {}),
             reply=reply,
             unless=_draft_ends(cause.decision.direction),

@@ -132,6 +132,13 @@ def test_the_draft_lies_in_the_drafts_folder(played: Played) -> None:
     assert not ACTIVE.search(shown["html"])
 
 
+def test_a_draft_to_somebody_new_is_in_the_language_of_their_mail(played: Played) -> None:
+    (path,) = (played.office / "mail" / "boris" / ".Drafts" / "cur").iterdir()
+    (seen,) = json.loads(run("read", "--json", str(path)))
+    assert seen["to"] == ["orlov@kafe-bereg.example"]
+    assert "Спасибо за обращение" in seen["text"]
+
+
 def test_the_notice_says_what_matters(played: Played) -> None:
     text = (played.out / "notice.txt").read_text(encoding="utf-8")
     html = (played.out / "notice.html").read_text(encoding="utf-8")
