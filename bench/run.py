@@ -67,7 +67,7 @@ def measure(
         ({7, 8}, lambda: standing.poll_unchanged(lab, ends)),
         ({9}, lambda: standing.hear_new_mail(lab, small)),
         ({11}, lambda: standing.match(500 if quick else 2000)),
-        ({13}, lambda: standing.weigh(lab, [small] if quick else [middle, big])),
+        ({13}, lambda: standing.weigh(lab, [small], rest=1) if quick else standing.weigh(lab, [middle, big])),
     ]
     rows: list[Row] = []
     for numbers, work in works:

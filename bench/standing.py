@@ -26,7 +26,8 @@ from store import accounts
 
 POLLS = 200
 NEW_MAILS = 20
-IDLE_SECONDS = 6.0
+IDLE_SECONDS = 65.0
+"""After a minute without mail the parser child has gone."""
 LETTER = """\
 From: Somebody <user1@{domain}>
 To: sales@ourfirm.example
@@ -183,7 +184,7 @@ def _seen_after(folder: Path, wire: Wire, subject: str) -> float | None:
     return None
 
 
-def weigh(lab: Laboratory, corpora: list[Corpus]) -> list[Row]:
+def weigh(lab: Laboratory, corpora: list[Corpus], *, rest: float = IDLE_SECONDS) -> list[Row]:
     """Row 13: the daemon at work and at rest, each mailbox; the worst counts."""
     idle, reading = [], []
     for corpus in corpora:
@@ -193,7 +194,7 @@ def weigh(lab: Laboratory, corpora: list[Corpus]) -> list[Row]:
                 peak = Peak(process.pid)
                 _wait_for(lambda: _is_read(folder), 900, 1.0)
                 reading.append(peak.end())
-                time.sleep(IDLE_SECONDS)
+                time.sleep(rest)
                 idle.append(weigh_tree(process.pid))
         tell(f"  memory with {corpus.count}: reading {reading[-1]:.0f} MB, afterwards {idle[-1]:.0f} MB")
     figures = [Figure(max(idle), 140, 100, " MB", word="idle"), Figure(max(reading), 240, 180, " MB", word="reading")]
