@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from connectors.model import Message
+from connectors.model import FolderRole, Message
 from daemon.counts import Counts
 from daemon.office import Office
 from rules.decision import Decision, Direction, Outcome
@@ -18,7 +18,7 @@ from store.interactions import NewInteraction, Touch
 from store.unmatched import NewUnmatched
 
 OWN_HEADER = "x-quietcrm"
-OWN_MAIL = ("reminder", "notice")
+OWN_MAIL = ("reminder", "notice", "alert")
 
 
 @dataclass(slots=True)
@@ -91,6 +91,11 @@ def touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, 
     if before is not None and before >= at:  # nearly always in a back-fill, which goes newest first
         return
     customers[number] = replace(facts, last_in_at=at) if direction is Direction.IN else replace(facts, last_out_at=at)
+
+
+def is_unsent(message: Message) -> bool:
+    """A draft that lies in another folder than Drafts: nobody sent it yet. In Sent the mark is a program's mistake."""
+    return "\\Draft" in message.flags and message.folder_role is not FolderRole.SENT
 
 
 def is_own(message: Message, office: Office) -> bool:

@@ -35,6 +35,7 @@ GRACE = timedelta(minutes=10)
 """How long a vanished draft may wait for its copy in Sent before it counts as declined."""
 
 LOOK_EVERY = timedelta(minutes=5)
+TRY_HELD_EVERY = timedelta(hours=1)
 AT_ONCE = 100
 EXPIRED = "nobody touched it in time"
 ERASED = "the customer was erased"
@@ -54,15 +55,35 @@ class Desks:
     ways: Ways
     clock: Clock
     _looked_at: datetime | None = None
+    _retried_at: datetime | None = None
 
     def tidy(self) -> int:
         """Lay out what is due, take away what is settled, look after what lies there. How many things were done."""
+        self._try_held_again()
         done = self._drafts_due() + self._drafts_withdrawing() + self._reminders_due() + self._reminders_withdrawing()
         now = self.clock.now()
         if self._looked_at is None or now - self._looked_at >= LOOK_EVERY:
             self._looked_at = now
             done += self._look_at_drafts() + self._look_at_reminders()
         return done
+
+    def _try_held_again(self) -> None:
+        """What kept a mail back may be mended by now (a folder, a certificate, a missing value); else it is held again.
+        Nobody could release a reminder by hand."""
+        now = self.clock.now()
+        if self._retried_at is not None and now - self._retried_at < TRY_HELD_EVERY:
+            return
+        self._retried_at = now
+        with self.store.session() as session:
+            drafts = outbox.in_states(session, (OutboxState.HELD,), limit=AT_ONCE)
+            waiting = reminders.in_states(session, (ReminderState.HELD,), limit=AT_ONCE)
+        if not drafts and not waiting:
+            return
+        with self.store.writing() as session:
+            for draft in drafts:
+                outbox.move(session, draft.id or 0, (OutboxState.HELD,), OutboxState.PLANNED)
+            for reminder in waiting:
+                reminders.move(session, reminder.id or 0, (ReminderState.HELD,), ReminderState.PLANNED)
 
     # --- drafts ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from connectors.model import Batch, Cursor, Kind, Message, Unreadable
 from daemon import effects
-from daemon.batch import Work, arrived, is_header_only, is_own, new_row, touch_facts
+from daemon.batch import Work, arrived, is_header_only, is_own, is_unsent, new_row, touch_facts
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for, untagged
@@ -151,6 +151,8 @@ class Pipeline:
                 work.counts.duplicate += 1
             elif is_own(message, work.office):
                 work.counts.skipped["own"] += 1
+            elif is_unsent(message):
+                work.counts.skipped["draft"] += 1
             else:
                 self._new(work, message, who, seen_before=self._key.identity(who.key) in strangers)
         interactions.add_sightings(work.session, sightings)

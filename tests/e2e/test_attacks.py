@@ -74,6 +74,20 @@ def test_whoever_stands_in_a_second_from_takes_part(office: MaildirOffice, app: 
     assert [entry["customers"] for entry in logged(app)] == [["Oficina Rio"]]
 
 
+def test_a_draft_moved_out_of_drafts_is_not_a_sent_mail(office: MaildirOffice, app: App) -> None:
+    office.deliver(office.letter())
+    work(app)
+    (path,) = (office.directory / "ana" / ".Drafts" / "cur").iterdir()
+    later = office.directory / "ana" / ".Later" / "cur"
+    for place in ("cur", "new", "tmp"):
+        (later.parent / place).mkdir(parents=True)
+    path.rename(later / path.name)
+    counts = work(app)
+    assert counts.skipped == {"draft": 1}
+    assert len(logged(app)) == 1
+    assert [row["state"] for row in outgoing(app)] == ["placed"]
+
+
 # --- whom a draft is for -------------------------------------------------------------------------------------------
 
 
@@ -155,6 +169,30 @@ def test_a_reminder_for_somebody_who_left_holds_up_nobody_else(office: MaildirOf
     work(app)
     with app.store.session() as session:
         assert reminders.counts(session) == {"held": 1, "placed": 1}
+
+
+def test_what_was_held_goes_out_once_its_cause_is_mended(office: MaildirOffice, app: App) -> None:
+    office.deliver(office.letter())
+    work(app)
+    whole, office.settings = office.settings, office.settings.replace("type: maildir, rep: ana", "type: maildir")
+    office.write()
+    app.assemble(load_office(office.directory))
+    with app.store.writing() as session:  # as if the account had been another one when the reminder was made
+        (row,) = reminders.in_states(session, ("planned",))
+        reminders.change(session, row.id or 0, account="")
+    office.clock.move(timedelta(days=2))
+    work(app)
+    with app.store.session() as session:
+        assert reminders.counts(session) == {"held": 1}
+        assert reminders.in_states(session, ("held",))[0].reason
+    with app.store.writing() as session:
+        reminders.change(session, row.id or 0, account="ana")
+    office.settings = whole
+    office.write()
+    app.assemble(load_office(office.directory))
+    work(app)
+    with app.store.session() as session:
+        assert reminders.counts(session) == {"placed": 1}
 
 
 # --- who is who ----------------------------------------------------------------------------------------------------
