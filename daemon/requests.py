@@ -11,6 +11,7 @@ from typing import Any
 
 from config.errors import QuietcrmError
 from config.values import mail_key
+from daemon import claims
 from daemon.app import App, opened
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
@@ -78,20 +79,26 @@ def shown_plan(plan: importing.ImportPlan) -> dict[str, Any]:
 
 
 def _add(app: App, args: Args) -> Any:
+    settings, fields = app.office.settings, args.get("fields") or {}
+    domains = claims.check_domains(settings, args.get("domains") or ())
+    emails = claims.check_emails(settings, args.get("emails") or ())
+    claims.check_fields(settings, fields)
     with app.store.writing() as session:
         by = _admin(app)
-        number = customers.add(session, args["name"], by, args.get("fields") or {})
+        claims.check_new_name(session, fields.get("name") or args["name"])
+        number = customers.add(session, args["name"], by, fields)
         hashes = set()
-        for domain in args.get("domains") or ():
+        for domain in domains:
             customers.add_domain(session, number, domain, by)
             hashes.add(app.key.domain(domain))
-        for email in args.get("emails") or ():
+        for email in emails:
             contact = customers.add_contact(session, number, by, {"name": args.get("contact") or ""})
             customers.add_address(session, contact, email, by)
             hashes.add(app.key.address(email))
         _mind_blocks(session, hashes, readmit=bool(args.get("readmit")))
         due = unmatched.make_due(session, hashes)
-    return {"id": number, "name": args["name"], "to_read_again": due}
+        also = claims.shared(session, number, emails, domains)
+    return {"id": number, "name": args["name"], "to_read_again": due, "shared": also}
 
 
 def _mind_blocks(session: Any, hashes: set[str], *, readmit: bool) -> None:
@@ -104,21 +111,27 @@ def _mind_blocks(session: Any, hashes: set[str], *, readmit: bool) -> None:
 
 
 def _edit(app: App, args: Args) -> Any:
+    settings, fields = app.office.settings, args.get("fields") or {}
+    domains = claims.check_domains(settings, args.get("domains") or ())
+    emails = claims.check_emails(settings, args.get("emails") or ())
+    claims.check_fields(settings, fields)
     with app.store.writing() as session:
         number = one_customer(session, args["customer"])
-        by = _admin(app)
+        by, before = _admin(app), changes.newest(session)
         hashes = set()
-        for domain in args.get("domains") or ():
+        for domain in domains:
             customers.add_domain(session, number, domain, by)
             hashes.add(app.key.domain(domain))
-        for email in args.get("emails") or ():
+        for email in emails:
             _add_email(session, number, email, by)
             hashes.add(app.key.address(email))
         for tag in args.get("tags") or ():
             customers.tag(session, number, tag, by)
-        change = customers.edit(session, number, args.get("fields") or {}, by)
+        change = customers.edit(session, number, fields, by)
         due = unmatched.make_due(session, hashes)
-    return {"id": number, "change": change, "to_read_again": due}
+        made = changes.newer(session, before)
+        also = claims.shared(session, number, emails, domains)
+    return {"id": number, "change": change, "changes": made, "to_read_again": due, "shared": also}
 
 
 def _add_email(session: Any, customer: int, email: str, by: Actor) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, Table, delete, insert, select, update
+from sqlalchemy import Date, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
@@ -50,7 +50,7 @@ def get(session: Session, number: int) -> Change:
     """One change; NotFound."""
     found = session.execute(select(_CHANGE).where(_CHANGE.c.id == number)).mappings().first()
     if found is None:
-        raise NotFound(f"there is no change {number}", hint="look at: quietcrm customer show")
+        raise NotFound(f"there is no change {number}", hint="the numbers are in: quietcrm log changes")
     return Change(**found)
 
 
@@ -69,6 +69,17 @@ def recent(session: Session, since: datetime, limit: int = 100) -> list[Change]:
     """The newest changes of all records."""
     statement = select(_CHANGE).where(_CHANGE.c.at >= since).order_by(_CHANGE.c.id.desc()).limit(limit)
     return [Change(**row) for row in session.execute(statement).mappings()]
+
+
+def newer(session: Session, number: int) -> list[int]:
+    """The numbers of the changes behind this one, newest first: the order in which they can be undone."""
+    statement = select(_CHANGE.c.id).where(_CHANGE.c.id > number).order_by(_CHANGE.c.id.desc())
+    return list(session.execute(statement).scalars())
+
+
+def newest(session: Session) -> int:
+    """The number of the last change, 0 before the first."""
+    return session.execute(select(func.max(_CHANGE.c.id))).scalar() or 0
 
 
 def undo(session: Session, number: int, now: datetime) -> Change:
@@ -135,7 +146,8 @@ def _put_back(session: Session, target: Table, change: Change) -> None:
         raise Conflict("the record is gone", hint="nothing can be undone")
     for name, value in change.after.items():
         if _plain(now_there[name]) != value:
-            raise Conflict(f"{name} was changed again since", hint="undo the later change first")
+            hint = "undo the later change first; its number is in: quietcrm log changes"
+            raise Conflict(f"{name} was changed again since", hint=hint)
     session.execute(update(target).where(target.c.id == change.row_id).values(typed(target, change.before)))
 
 

@@ -219,10 +219,10 @@ def _readable(rows: Iterable[SourceRow], public: frozenset[str], plan: ImportPla
     for row in rows:
         values = {name: value for name, value in row.values.items() if value}
         email, domain = values.get("email", ""), ascii_domain(values.get("domain", "").lstrip("@").rstrip("."))
-        if email and not _is_address(email):
-            plan.problems.append(ImportProblem(row.line, f"{email!r} is no mail address"))
+        if email and not is_address(email):
+            plan.problems.append(ImportProblem(row.line, f"{email!r} is no mail address; the line is left out"))
             continue
-        if domain and (domain in public or not _is_domain(domain)):
+        if domain and (domain in public or not is_domain(domain)):
             why = "is used by everybody" if domain in public else "is no mail domain"
             plan.problems.append(ImportProblem(row.line, f"the domain {domain!r} {why}; left out"))
             domain = ""
@@ -253,7 +253,8 @@ def _speaks_of_contact(name: str) -> bool:
     return name in _OF_CONTACT or name.startswith("contact.")
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a typed text is one plain mail address."""
     from email_validator import EmailNotValidError, validate_email  # only for tables that people typed
 
     try:
@@ -263,7 +264,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_domain(text: str) -> bool:
+def is_domain(text: str) -> bool:
+    """Whether a typed text may be a mail domain: labels and a dot between them."""
     labels = text.split(".")
     return len(labels) > 1 and all(labels) and not any(sign.isspace() or sign in "@/<>," for sign in text)
 

@@ -104,6 +104,7 @@ def add(
     }
     data = perform(invocation(context).directory, "customer.add", args)
     emit(data, as_json=as_json, human=lambda: say(f"customer {data['id']}: {data['name']}"))
+    _warn_of_shared(data)
 
 
 @group.command("edit")
@@ -127,8 +128,23 @@ def edit(
         "tags": list(tag or []),
     }
     data = perform(invocation(context).directory, "customer.edit", args)
-    undo = f"; undo: quietcrm log undo {data['change']}" if data["change"] else ""
-    emit(data, as_json=as_json, human=lambda: say(f"customer {data['id']} changed{undo}"))
+    emit(data, as_json=as_json, human=lambda: _show_edit(data))
+    _warn_of_shared(data)
+
+
+def _show_edit(data: dict[str, Any]) -> None:
+    if not data["changes"]:
+        say(f"customer {data['id']} is like that already; nothing changed")
+        return
+    undo = "; ".join(f"quietcrm log undo {number}" for number in data["changes"])
+    say(f"customer {data['id']} changed; undo: {undo}")
+
+
+def _warn_of_shared(data: dict[str, Any]) -> None:
+    """Two customers with one address or domain are allowed, but mostly a mistake: each mail fits both."""
+    for one in data["shared"]:
+        remark(f'warning: {one["what"]} is of customer {one["id"]} ("{one["name"]}") too: its mail fits both')
+        remark(f"  = help: if they are one: quietcrm customer merge {one['id']} {data['id']}")
 
 
 def _pairs(fields: Sequence[str] | None) -> dict[str, str]:
