@@ -11,7 +11,9 @@ from config.values import NAME
 
 LONGEST_ENTRY = 300
 COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
-YAML_HABIT = re.compile(r"""-\s+(?P<item>.*)|"(?P<double>[^"]*)",?|'(?P<single>[^']*)',?""")
+YAML_HABIT = re.compile(
+    r"""-\s+(?P<item>.*)|"(?P<double>[^"]*)",?|'(?P<single>[^']*)',?|[“„](?P<curly>[^“”„]*)[“”],?"""
+)
 
 
 def read_lists(directory: Path, problems: list[Problem]) -> dict[str, tuple[str, ...]]:
@@ -56,7 +58,7 @@ def _entry(path: Path, number: int, line: str, problems: list[Problem]) -> str:
     habit = YAML_HABIT.fullmatch(entry)
     column = len(line) - len(line.lstrip()) + 1
     if habit:
-        plainer = next(group for group in habit.groups() if group is not None).strip().strip("\"'")
+        plainer = next(group for group in habit.groups() if group is not None).strip().strip("\"'“”„‟‘’")
         message = "an entry of a list is written without dash or quotes"
         problems.append(_fault(path, number, column, len(entry), message, f"write: {plainer}"))
         return plainer

@@ -20,7 +20,7 @@ from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Place, Scalar, last_line
 from config.remedy import mend, removal
 from config.text import LARGEST_FILE, SECRET_VALUE, STRANGE, read_text, strange_characters, too_large, without_strange
-from config.traps import Breakdown, Mark, backslash, suspects, value_at, without_remedy
+from config.traps import Breakdown, Mark, backslash, curly_quoted, suspects, value_at, without_remedy
 from config.traps import quoted as in_quotes
 
 DEEPEST = 32
@@ -242,6 +242,7 @@ class _Builder:
         scalar = Scalar(event.value, place, event.style is not None)
         if event.style is None:
             self._check_cut(scalar, end)
+            self._check_curly(scalar)
         elif STRANGE.search(event.value):
             self.problems.extend(backslash(self._plain_breakdown(mark, "an escape"), mark))
         self._add(scalar)
@@ -302,6 +303,13 @@ class _Builder:
         place = Place(self.path, end.line, start + 1, len(whole))
         message = 'the text is cut off by " #": put quotes around it, or a second space before # for a comment'
         self._fault("E008", message, place, f"write: {in_quotes(whole)}")
+
+    def _check_curly(self, scalar: Scalar) -> None:
+        """Quotes that a word processor made are part of the text to YAML: no address or pattern would ever match."""
+        inner = curly_quoted(scalar.text)
+        if inner is not None and len(self.problems) < MOST_PROBLEMS:
+            message = "curly quotes are part of the text here; YAML wants straight ones"
+            self._fault("E028", message, scalar.place, f"write: {in_quotes(inner)}")
 
     def _refuse_alias(self, event: Any) -> None:
         mark = _mark(event.start_mark)

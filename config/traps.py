@@ -16,6 +16,11 @@ FLOW_TOKEN = re.compile(r"(?:\{\{.*?\}\}|[^,\[\]{}])*")
 LONGEST_LINE = 2000  # nobody wrote that by hand, and the patterns below would take their time
 JINJA = re.compile(r"\{\{.*?\}\}")
 TIGHT_COLON = re.compile(r"(?P<head>[ \t]*(?:-[ ]+)*)(?P<key>[A-Za-z_][\w.-]*):(?P<value>[^\s:/].*)")
+DOUBLE = "\u201c\u201d\u201e\u201f"  # curly quotes, as word processors and mail programs make them
+CURLY = re.compile(
+    f"[{DOUBLE}](?P<behind>[^{DOUBLE}]*)[{DOUBLE}]?|(?P<before>[^{DOUBLE}]+)[{DOUBLE}]"
+    "|[\u2018\u201a](?P<single>[^\u2018\u2019]*)[\u2018\u2019]"
+)
 LONE_WORD = re.compile(r"[ \t]*(?:-[ ]+)*(?P<word>[^\s:#][^:#]*?)[ \t]*$")
 
 
@@ -57,6 +62,15 @@ def quoted(text: str) -> str:
     if '"' not in text and "\\" not in text:
         return f'"{text}"'
     return "'" + text.replace("'", "''") + "'"
+
+
+def curly_quoted(text: str) -> str | None:
+    """What stands between the curly quotes around a text, or beside the half of a pair; None without them.
+
+    A pair that opens and closes inside a longer text is the text's own.
+    """
+    found = CURLY.fullmatch(text)
+    return next((part.strip() for part in found.groups() if part is not None), None) if found else None
 
 
 def suspects(broken: Breakdown) -> Iterator[Problem]:

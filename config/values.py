@@ -33,8 +33,8 @@ SHORT: dict[str, Unit] = {"s": "second", "sec": "second", "min": "minute", "m": 
 LENGTH = re.compile(r"\s*(\d{1,6})\s*([a-z]+(?:\s+[a-z]+)?)\s*", re.IGNORECASE)
 CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 LONGEST_ADDRESS = 320
-MAIL = re.compile(r"[^@\s,;<>\"*]+@[^@\s,;<>\"*.]+(\.[^@\s,;<>\"*.]+)*")
-DOMAIN = re.compile(r"@(\*\.)?[^@\s,;<>\"*.]+(\.[^@\s,;<>\"*.]+)*")
+MAIL = re.compile(r"[^@\s,;<>\"“”„*]+@[^@\s,;<>\"“”„*.]+(\.[^@\s,;<>\"“”„*.]+)*")
+DOMAIN = re.compile(r"@(\*\.)?[^@\s,;<>\"“”„*.]+(\.[^@\s,;<>\"“”„*.]+)*")
 NAME = re.compile(r"[^\W_][\w.+-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 

@@ -11,6 +11,7 @@ from config.load import parse_settings, read_lists, read_settings
 from config.remedy import mend
 from config.show import in_order, problem_json, render_problem
 from config.text import read_text
+from config.traps import curly_quoted
 
 BROKEN = Path(__file__).parents[1] / "config" / "broken"
 SOUND = """company: {name: Vendas, zone: America/Sao_Paulo, language: pt}
@@ -108,3 +109,16 @@ def test_a_literal_password_is_never_printed(tmp_path: Path, written: str) -> No
     for problem in problems:
         assert "hunter2" not in render_problem(problem, source=text)
         assert "hunter2" not in str(problem_json(problem))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Responder “sim” hoje", "“Sim” é a resposta", "“um” e “dois”", "João’s", "’90s", "«Вектор»", "11” de altura"],
+)
+def test_curly_quotes_inside_a_text_are_its_own(text: str) -> None:
+    assert curly_quoted(text) is None
+
+
+@pytest.mark.parametrize("text", ["“*.pdf”", "“*.pdf“", "„*.pdf“", "‘*.pdf’", "“*.pdf", "*.pdf”"])
+def test_curly_quotes_around_a_text_were_meant_as_quotes(text: str) -> None:
+    assert curly_quoted(text) == "*.pdf"
