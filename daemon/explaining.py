@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
@@ -51,7 +52,8 @@ def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
     """What was recorded of a mail named by number or Message-ID, and what today's rules say of it."""
     with looking(directory) as (office, store), store.session() as session:
         found = history.find(session, name)
-        explained = _recorded(session, found[0].id, found[0].as_dict()) if found else Explained()
+        zone = office.settings.zone
+        explained = _recorded(session, found[0].id, found[0].as_dict(), zone) if found else Explained()
         places = _places(session, office, hash_key(directory), name, found)
         if not found and not places:
             raise NotFound(
@@ -60,7 +62,8 @@ def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
         message = _read_again(office, directory, places)
         if message is not None:
             today = _today(session, _pipeline(office, store, directory), message, rule)
-            explained.lines += ["", "Today's rules:", *today.lines] if explained.lines else today.lines
+            head = ["", "If it came now, with today's rules and customers:"] if explained.lines else []
+            explained.lines += [*head, *today.lines]
             explained.data["today"] = today.data
         elif not explained.lines:
             raise NotFound("the mail is no longer in its mailbox", hint="nothing of it was stored")
@@ -81,7 +84,7 @@ def _today(session: Session, pipeline: Pipeline, message: Message, rule: str | N
     return Explained(lines=lines, data=as_dict(decision, message, office.rules, names))
 
 
-def _recorded(session: Session, number: int, entry: dict[str, Any]) -> Explained:
+def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneInfo) -> Explained:
     trace = history.trace_of(session, number)
     done = actions.done_for(session, history.identity_of(session, number))
     who = ", ".join(f"{name} (by {rung})" for name, rung in history.rungs_of(session, number))
@@ -92,7 +95,8 @@ def _recorded(session: Session, number: int, entry: dict[str, Any]) -> Explained
     ]
     lines += [f"done: {slot} by rule {name}" + (f" -> {detail}" if detail else "") for name, slot, detail in done]
     if trace:
-        lines.append(f"recorded {trace['at']:%Y-%m-%d %H:%M} UTC with configuration {trace['config_hash']}")
+        at = trace["at"].astimezone(zone)
+        lines.append(f"recorded {at:%Y-%m-%d %H:%M} with configuration {trace['config_hash']}")
     data = {
         **entry,
         "done": [{"rule": name, "slot": slot, "detail": detail} for name, slot, detail in done],

@@ -39,6 +39,8 @@ from store.importing import guarded
 COLUMNS = ("name", "email", "company", "domain", "#mails", "#last")
 """`customer import` takes the first four; columns whose name begins with # are remarks to it."""
 
+CROWD = 8
+"""So many people at one domain are worth a question before they become one customer."""
 AT_ONCE = 4
 _SHORT = {"d": "day", "w": "week", "m": "month", "y": "year"}
 _LENGTH = re.compile(r"\s*(\d{1,4})\s*([dwmy])\s*", re.IGNORECASE)
@@ -286,6 +288,12 @@ def _title(domain: str) -> str:
         with suppress(UnicodeError):
             label = label.encode("ascii").decode("idna")
     return " ".join(word.capitalize() for word in re.split(r"[-_]+", label) if word) or domain
+
+
+def crowded(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Domains with so many people that they may be a mail provider's that we do not know: (domain, people)."""
+    people = Counter(row["domain"] for row in rows if row["domain"])
+    return [(domain, count) for domain, count in people.most_common() if count >= CROWD]
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]]) -> None:

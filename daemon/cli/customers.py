@@ -31,11 +31,14 @@ def propose(
     as_json: AsJson = False,
 ) -> None:
     """Suggest customers: whom the team wrote to, as CSV on stdout. Reads the mailboxes, stores nothing."""
-    from daemon.proposing import propose_customers, write_csv
+    from daemon.proposing import crowded, propose_customers, write_csv
 
     given = invocation(context)
     rows = propose_customers(given.directory, since, quiet=given.quiet or as_json)
     emit(rows, as_json=as_json, human=lambda: write_csv(rows))
+    for domain, count in crowded(rows):
+        remark(f"{count} people write from {domain}. If that is a mail provider and no company, add it to")
+        remark("  `public_domains:` in quietcrm.yaml and run this again: else they all become one customer.")
 
 
 @group.command("import")

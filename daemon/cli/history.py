@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli.options import AsJson, Limit, invocation
-from daemon.cli.screen import emit, local, say, table
+from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(help="The history: what was logged, newest first.", invoke_without_command=True)
 
@@ -30,6 +30,7 @@ def log(
     """What was logged, newest first. With --json everything unless --limit says otherwise."""
     if context.invoked_subcommand is not None:
         return
+    from config.values import did_you_mean
     from daemon.app import looking
     from daemon.requests import one_customer
     from store import history
@@ -40,10 +41,16 @@ def log(
     with looking(invocation(context).directory) as (office, store), store.session() as session:
         number = one_customer(session, customer) if customer else None
         found = history.log(session, customer=number, rule=rule, since=since, limit=None if every else limit)
+        names = {one.name for one in office.rules.rules}
     emit([one.as_dict() for one in found], as_json=as_json, human=lambda: _show(found, office.settings.zone))
+    if rule and not found and rule not in names:
+        remark(did_you_mean(rule, names, f'no rule is called "{rule}"; see: quietcrm rules list'))
 
 
 def _show(found: list[Any], zone: Any) -> None:
+    if not found:
+        remark("none found")
+        return
     rows = [
         [
             one.id,

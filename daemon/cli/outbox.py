@@ -7,13 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli.options import AsJson, Limit, invocation
-from daemon.cli.screen import emit, local, say, table
+from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(
     help="Drafts that rules prepared: what waits, what is held, what became of it.", no_args_is_help=True
 )
 
 Number = Annotated[int, typer.Argument(help="The number in: quietcrm outbox list.")]
+
+
+_SAID = {
+    "planned": "is laid into Drafts at the next pass",
+    "cancelled": "is cancelled",
+    "withdrawing": "is taken out of Drafts at the next pass, unless somebody has edited it",
+    "sent": "counts as sent",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +46,9 @@ def list_(
 
 
 def _show(rows: list[dict[str, Any]], zone: Any) -> None:
+    if not rows:
+        remark("none found")
+        return
     names = ("to", "template", "rep", "rule", "reason")
     table(
         ["no.", "state", "due", "to", "template", "rep", "rule", "reason"],
@@ -49,7 +60,7 @@ def _change(context: typer.Context, command: str, number: int, as_json: bool) ->
     from daemon.requests import perform
 
     data = perform(invocation(context).directory, command, {"id": number})
-    emit(data, as_json=as_json, human=lambda: say(f"{data['id']} is {data['state']}"))
+    emit(data, as_json=as_json, human=lambda: say(f"{data['id']} {_SAID.get(data['state'], data['state'])}"))
 
 
 @group.command("release")

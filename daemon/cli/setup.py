@@ -105,7 +105,17 @@ def _consent(directory: Path, mail: str, *, asking: bool) -> None:
         return
     typer.echo(f"\nquietcrm will read the mailbox of {mail} and keep the customer mail it finds there in", err=True)
     typer.echo(f"{directory / 'state'}. Nothing in the mailbox is changed, nothing is sent.", err=True)
-    typer.confirm("Does the owner of the mailbox know and agree?", abort=True, err=True)
+    while True:
+        said = typer.prompt(
+            "Does the owner of the mailbox know and agree? [y/N]", default="n", show_default=False, err=True
+        )
+        word = str(said).strip().lower()
+        if word in ("y", "yes", "s", "sim", "да", "д"):
+            return
+        if word in ("n", "no", "não", "nao", "нет", "н"):
+            remark("Nothing was written. Ask them first, then: quietcrm init")
+            raise typer.Exit(Exit.PROBLEMS)
+        remark(f'  "{word}" is neither yes nor no; write: y or n')
 
 
 def _finish(given: Invocation, written: list[Path], *, as_json: bool) -> None:
@@ -200,7 +210,8 @@ def _verdict(shown: list[Problem], office: Any) -> str:
         _counted(len(rules.templates), "template"),
         _counted(len(rules.lists), "list"),
     )
-    return f"fine: {', '.join(counts)}; configuration {office.hash}" + (f"; {told}" if told else "")
+    unread = "" if settings.accounts else "; but no mailbox is read: name one below `accounts:`"
+    return f"fine: {', '.join(counts)}; configuration {office.hash}" + (f"; {told}" if told else "") + unread
 
 
 def _counted(number: int, word: str) -> str:

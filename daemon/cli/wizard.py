@@ -66,6 +66,16 @@ def _host(answers: Answers) -> str:
     return GOOGLE["host"] if answers["from"] == "google" else ""
 
 
+def _server(text: str) -> str:
+    """The name or number of a server; people paste addresses of web pages and mail addresses here."""
+    found = re.fullmatch(r"(?:[a-z]+://)?(?:[^\s@/]*@)?([^\s@/]+)/?", text, re.IGNORECASE)
+    name = found[1] if found else "mail.vendas.example"
+    if text != name:
+        message = f'"{text}" is not the name of a server'
+        raise PydanticCustomError("E199", "{message}", {"message": message, "help": f"write: {name}"})
+    return text
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in choices:
@@ -84,7 +94,7 @@ QUESTIONS = (
     Question("zone", "Time zone", lambda _: zone_of_machine(), parse_zone),
     Question("language", "Language of the office (pt, ru, en)", lambda _: language_of_machine(), parse_language),
     Question("rep", "Short name of that person", _rep, parse_name),
-    Question("host", "IMAP server", _host, only=_SERVER),
+    Question("host", "IMAP server", _host, _server, only=_SERVER),
     Question("security", "Encryption (tls, starttls, none)", lambda _: "tls", _one_of(SECURITIES), only=_SERVER),
     Question("login", "User name at that server", lambda answers: answers["mail"], only=_SERVER),
     Question("path", "Where the mail lies (file or folder)", only=_FILES),

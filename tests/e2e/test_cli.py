@@ -418,6 +418,24 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     assert "host: mail.vendas.example" in settings
 
 
+def test_nothing_found_is_said(call: Call, office: Path) -> None:
+    answer = call("--config", office, "log", "--rule", "no-such-rule")
+    assert (answer.code, answer.out) == (0, "")
+    assert "none found" in answer.err
+    assert 'no rule is called "no-such-rule"' in answer.err
+    assert call("--config", office, "outbox", "list", "--state", "held").err == "none found\n"
+
+
+def test_check_says_that_no_mailbox_is_read(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "quietcrm.yaml").write_text(
+        "company: {name: Vendas, zone: Europe/Lisbon, language: en}\n"
+        'internal: ["@vendas.example"]\nteam: {ana: {mail: ana@vendas.example}}\n'
+    )
+    answer = call("--config", tmp_path, "check")
+    assert answer.code == 0
+    assert "no mailbox is read" in answer.out
+
+
 def dialogue() -> list[tuple[str, str]]:
     """What is asked and what is answered; an empty answer takes what is proposed, a wrong one is asked again."""
     return [
@@ -427,10 +445,12 @@ def dialogue() -> list[tuple[str, str]]:
         ("Time zone", ""),
         ("Language", "en"),
         ("Short name", ""),
+        ("IMAP server", "https://mail.vendas.example/"),
         ("IMAP server", "mail.vendas.example"),
         ("Encryption", ""),
         ("User name", ""),
-        ("know and agree", "y"),
+        ("know and agree", "talvez"),
+        ("know and agree", "sim"),
     ]
 
 

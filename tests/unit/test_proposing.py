@@ -17,7 +17,7 @@ from hypothesis import strategies as some
 
 from config.settings import Settings
 from connectors.model import Address, FolderRole, Kind, Message
-from daemon.proposing import COLUMNS, Person, Tally, company_names, first_day, rows_of, write_csv
+from daemon.proposing import COLUMNS, CROWD, Person, Tally, company_names, crowded, first_day, rows_of, write_csv
 from rules.decision import Outcome
 from store.engine import Store, open_store
 from store.importing import guarded, plan_import, read_csv
@@ -258,3 +258,8 @@ def test_remarks_and_guards_are_taken_off_again(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("name,email,#mails,,title\n'=1+1,a@b.example,7,x,'ok'\n")
     assert [dict(row.values) for row in read_csv(path)] == [{"name": "=1+1", "email": "a@b.example", "title": "'ok'"}]
+
+
+def test_a_domain_of_many_people_is_asked_about() -> None:
+    rows = [{"domain": "correio.example"}] * CROWD + [{"domain": "loja.example"}] * (CROWD - 1) + [{"domain": ""}] * 20
+    assert crowded(rows) == [("correio.example", CROWD)]
