@@ -170,6 +170,7 @@ def _sqlite(url: URL, *, read_only: bool) -> Engine:
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         json_serializer=dump_json,
         json_deserializer=load_json,
+        hide_parameters=True,  # errors go to the log: without subjects, texts and addresses
         pool_size=4,
         max_overflow=-1,
     )
@@ -217,6 +218,7 @@ def _postgresql(url: URL) -> Engine:
             else url,
             connect_args={"connect_timeout": 10, "application_name": "quietcrm"},
             json_serializer=dump_json,
+            hide_parameters=True,
             pool_pre_ping=True,
             pool_size=4,
             max_overflow=16,
