@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from config.values import ascii_domain, mail_key
 from store import changes
-from store.errors import NotFound
+from store.errors import Conflict, NotFound
 from store.folding import fold
 from store.gate import storable, storable_values
 from store.statements import LIKE_ESCAPE, among, insert_new, like, table
@@ -219,6 +219,7 @@ def listing(session: Session, *, limit: int = 100, after: int = 0) -> list[Custo
     return list(facts(session, ids).values()) if ids else []
 
 
+_LONGEST_QUESTION = 500
 _READ_ALL = 100_000
 """Customers up to which a search reads every name (about 30 ms)."""
 
@@ -229,6 +230,7 @@ def search(session: Session, q: str, limit: int = 20) -> list[CustomerRow]:
     Beginnings come from an index. Containing means reading every name, so in a big store it is tried only when
     nothing begins with `q`.
     """
+    q = q[:_LONGEST_QUESTION]  # SQLite refuses a pattern of 50,000 characters
     name, key = fold(q), mail_key(q) if "@" in q else ascii_domain(q.strip())
     if not name:
         return []
@@ -408,7 +410,21 @@ def _split(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[dict[str,
     values = storable_values(values)
     own = {name: value for name, value in values.items() if name in columns}
     free = {name: value for name, value in values.items() if name not in columns}
-    return own, changes.plain(free)
+    return _stated_moments(own), changes.plain(free)
+
+
+def _stated_moments(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with dates that came as text (a table, the command line) as dates; Conflict if one is none."""
+    if not {"away_until", "bounced_at"} & values.keys():
+        return values
+    try:
+        stated = changes.typed(_CONTACT, values)
+        if (at := stated.get("bounced_at")) is not None and at.tzinfo is None:
+            raise ValueError("a moment needs a zone")
+        return stated
+    except ValueError as error:
+        hint = "write dates as 2027-02-09 and moments as 2027-02-09T10:00:00+00:00"
+        raise Conflict(f"away_until or bounced_at is no date: {error}", hint=hint) from error
 
 
 def _note(

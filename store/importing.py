@@ -116,7 +116,7 @@ def read_csv(path: Path) -> list[SourceRow]:
     Columns without a name, or whose name begins with #, are remarks and left out. What `guarded` put before a value
     is taken off again.
 
-    Raises Conflict if a column comes twice or there is neither name, company, email nor domain.
+    Raises Conflict if a column comes twice, there is neither name, company, email nor domain, or it is no CSV.
     """
     raw = path.read_bytes()
     try:
@@ -125,7 +125,16 @@ def read_csv(path: Path) -> list[SourceRow]:
         content = raw.decode("cp1252", "replace")
     header = content.split("\n", 1)[0]
     separator = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator)
+    # Strict: a quote that is never closed would otherwise swallow every row behind it.
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
+    try:
+        return _read_rows(reader)
+    except csv.Error as error:
+        hint = 'look at the quotes there: a value is written "like ""this"""; values end at 131072 characters'
+        raise Conflict(f"line {reader.line_num} cannot be read: {error}", hint=hint) from error
+
+
+def _read_rows(reader: Any) -> list[SourceRow]:
     names = [name.strip().lower() for name in next(reader, [])]
     twice = {name for name in names if name and names.count(name) > 1}
     if twice:

@@ -317,3 +317,28 @@ def test_erasure_leaves_nothing_but_hashes(store: Store, key: HashKey, mail: Mai
             customers.show(session, 1)
     if store.dialect == "sqlite":
         assert address.encode() not in (store.folder / "crm.db").read_bytes().lower()
+
+
+@pytest.mark.parametrize("fields", [{"away_until": "soon"}, {"bounced_at": "x"}, {"bounced_at": "2027-02-09"}])
+def test_a_stated_date_that_is_none_is_refused_by_name(store: Store, fields: dict[str, str]) -> None:
+    with store.writing() as session:
+        number = customers.add(session, "Acme", ADMIN)
+        with pytest.raises(Conflict, match="is no date"):
+            customers.add_contact(session, number, ADMIN, fields)
+        contact = customers.add_contact(session, number, ADMIN, {"away_until": "2027-02-09"})
+        assert customers.show(session, number).contacts[0].id == contact
+
+
+def test_an_endless_question_finds_nothing(store: Store) -> None:
+    with store.writing() as session:
+        customers.add(session, "Acme", ADMIN)
+        assert customers.search(session, "x" * 100_000) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [('name,email\n"A,a@x.example\nB,b@x.example\n', 3), ("name\n" + "a" * 200_000, 2)]
+)
+def test_a_table_that_cannot_be_read_names_the_line(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "bad.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(Conflict, match=f"line {line} cannot be read"):
+        importing.read_csv(tmp_path / "bad.csv")
