@@ -19,7 +19,7 @@ TYPED_TESTS := tests/conftest.py tests/servers tests/campaigns tests/architectur
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
-.PHONY: help demo test check lint format bench campaign torture servers chroot-test clean
+.PHONY: help demo test check lint format docs bench campaign torture servers chroot-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,10 @@ lint: $(DEVELOPMENT) ## ruff, mypy --strict and the layer contracts
 format: $(DEVELOPMENT) ## let ruff mend the style of every file
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(DEVELOPMENT) ## write docs/reference anew from the commands and settings
+	@$(BIN)/python -m daemon.cli.reference docs/reference
+	@$(BIN)/python -m config.reference docs/reference
 
 bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured here (BENCH_ARGS=--quick only shows that it runs)
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)

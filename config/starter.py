@@ -21,6 +21,7 @@ PLAIN_SAFE = re.compile(r"[^\W_][\w .@/+-]*(?<! )")
 class StarterAnswers:
     """What `init` asks.
 
+    `name` signs the drafts ("" = the short name `rep`, with a capital letter).
     `account_type` is imap, maildir, mbox or eml; `password` a reference like "{env: ANA_PASSWORD}" ("" = that one
     for the person's name); ports of 0 mean the usual one; without `smtp_host` no sender is written.
     """
@@ -30,6 +31,7 @@ class StarterAnswers:
     language: str
     rep: str
     mail: str
+    name: str = ""
     account_type: str = "imap"
     host: str = ""
     port: int = 0
@@ -87,6 +89,7 @@ def _fill(text: str, answers: StarterAnswers) -> str:
         internal="[]" if domain in MAIL_PROVIDERS else f'["@{domain}"]',
         rep=answers.rep,
         mail=_scalar(answers.mail),
+        name=_scalar(answers.name or answers.rep.capitalize()),
         accounts="\n".join(_account(answers)),
         senders="\n".join(_sender(answers)),
     )

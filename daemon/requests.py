@@ -4,6 +4,7 @@ command line itself under the writer's lock. Arguments and answers are plain JSO
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -50,7 +51,7 @@ def one_customer(session: Any, text: str) -> int:
     """The customer a person means. Raises NotFound, or Refused where several fit."""
     found = customers.resolve(session, text)
     if not found:
-        raise NotFound(f'no customer "{text}"', hint=f"find it: quietcrm customer search {text}")
+        raise NotFound(f'no customer "{text}"', hint=f"find it: quietcrm customer search {shlex.quote(text)}")
     if len(found) > 1:
         numbers = ", ".join(str(one) for one in found)
         raise Refused(f'"{text}" fits several customers: {numbers}', hint="name one by its number")

@@ -36,6 +36,7 @@ def init(
     zone: Annotated[str | None, typer.Option(help="Time zone, like America/Sao_Paulo.")] = None,
     language: Annotated[str | None, typer.Option(help="Language of the office: pt, ru or en.")] = None,
     rep: Annotated[str | None, typer.Option(help="Short name of that person.")] = None,
+    name: Annotated[str | None, typer.Option(help="Full name of that person: it signs the drafts.")] = None,
     host: Annotated[str | None, typer.Option(help="IMAP server.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0 = the usual one.")] = 0,
     security: Annotated[str | None, typer.Option(help="tls, starttls, or none (only on this machine).")] = None,
@@ -63,7 +64,7 @@ def init(
     else:
         _refuse_origin(origin)
         given = {"from": origin, "mail": mail, "company": company, "zone": zone, "language": language, "rep": rep}
-        given |= {"host": host, "security": security, "login": login, "path": path}
+        given |= {"name": name, "host": host, "security": security, "login": login, "path": path}
         settled = settle(given, ask=ask, accept=yes)
         password = _password(password_env, password_file)
         answers = starter_answers(settled, password=password, port=port, smtp=(smtp_host, smtp_port, smtp_security))

@@ -415,6 +415,7 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     assert "next: quietcrm --config" in said
     settings = (folder / "quietcrm.yaml").read_text()
     assert "zone: Europe/Lisbon" in settings
+    assert "name: Ana Souza" in settings
     assert "host: mail.vendas.example" in settings
 
 
@@ -445,6 +446,7 @@ def dialogue() -> list[tuple[str, str]]:
         ("Time zone", ""),
         ("Language", "en"),
         ("Short name", ""),
+        ("Full name", "Ana Souza"),
         ("IMAP server", "https://mail.vendas.example/"),
         ("IMAP server", "mail.vendas.example"),
         ("Encryption", ""),
