@@ -220,6 +220,14 @@ class Log(Section):
     )
 
 
+class Metrics(Section):
+    """Figures in the text form of Prometheus, at http://127.0.0.1:PORT/metrics; never to be had from outside."""
+
+    port: int = Field(
+        0, ge=0, le=65535, description="port on 127.0.0.1 where the figures are served; 0 = off", examples=["9464"]
+    )
+
+
 class Retention(Section):
     """How long what is only needed for a while is kept."""
 

@@ -31,6 +31,7 @@ from config.office import (
     Limits,
     Log,
     Member,
+    Metrics,
     Polling,
     Reminders,
     Retention,
@@ -144,6 +145,7 @@ class Settings(Section):
         {}, description="named ways for `notify` (not used by rules yet)", examples=["{oncall: {env: ONCALL_URL}}"]
     )
     log: Log = Field(Log(), description="what quietcrm writes about itself", examples=["{format: json}"])
+    metrics: Metrics = Field(Metrics(), description="figures for a monitoring program", examples=["{port: 9464}"])
     retention: Retention = Field(Retention(), description="how long things are kept", examples=["{traces: 90 days}"])
 
     @model_validator(mode="before")

@@ -38,11 +38,13 @@ __all__ = ["DESKS", "MAILERS", "SOURCES", "Surroundings", "build_desk", "build_m
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What building needs beside the settings: the folder of quietcrm.yaml (relative paths lie below it), today's
-    date (for `since: 2 years`), and the memory mailboxes that accounts of type memory share by name."""
+    date (for `since: 2 years`), the memory mailboxes that accounts of type memory share by name, and who hears that
+    mail is coming in: a slow line is no dead one."""
 
     base: Path
     today: date
     mailboxes: dict[str, MemoryMailbox] = field(default_factory=dict)
+    heard: Callable[[], None] = lambda: None
 
     def path(self, path: Path) -> Path:
         """A path of the settings as an absolute one."""
@@ -74,7 +76,7 @@ def imap_settings(name: str, account: ImapAccount, around: Surroundings) -> Imap
 
 
 def _imap(name: str, account: ImapAccount, parser: Parser, around: Surroundings) -> Source:
-    return ImapSource(imap_settings(name, account, around), parser)
+    return ImapSource(imap_settings(name, account, around), parser, heard=around.heard)
 
 
 def _shelf(make: Callable[[str, Path], Shelf]) -> Callable[..., Source]:

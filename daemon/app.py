@@ -16,8 +16,10 @@ from connectors.factory import Surroundings
 from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
 from connectors.protocols import Desk, Mailer, Rereader, Source
+from daemon.alerts import Alerts
 from daemon.clock import Clock, SystemClock
 from daemon.desks import Desks
+from daemon.disk import DiskGuard
 from daemon.glance import existing_store
 from daemon.locked import LockedSource
 from daemon.notice import Notices
@@ -25,6 +27,7 @@ from daemon.office import Office, load_office, state_directory
 from daemon.pipeline import Pipeline
 from daemon.poll import Poller, Stop
 from daemon.revisit import Revisit
+from daemon.watchdog import Watchdog
 from daemon.ways import Ways
 from store import accounts, actions, schema
 from store.actions import LoadedRule
@@ -46,7 +49,9 @@ class App:
         self.stop = Stop()
         self.config_trouble = ""
         today = clock.now().astimezone(office.settings.zone).date()
-        self.around = Surroundings(base=office.directory, today=today)
+        self.watchdog = Watchdog(clock.monotonic)
+        self.disk = DiskGuard(store.folder)
+        self.around = Surroundings(base=office.directory, today=today, heard=self.watchdog.progress)
         self.parser = ParserPool()
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
@@ -70,7 +75,8 @@ class App:
         self._marks = marks
         if self.ways:
             self.ways.close()
-        self.ways = Ways(office.settings, self.clock, self._build_desk, self._build_mailer)
+        self.ways = self._find_ways(office)
+        self.alerts = Alerts(office, self._find_ways(office), self.clock, self.store.folder / "alerts.json")
         self.desks = Desks(self.store, office, self.ways, self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
         for name in [name for name in self.pollers if name in fresh or name not in marks]:
@@ -101,11 +107,16 @@ class App:
             jitter=random.SystemRandom(),
             stop=self.stop,
             backfill_rate=office.settings.poll.backfill_per_second,
+            watchdog=self.watchdog,
+            disk=self.disk,
         )
 
     def build_source(self, name: str) -> Source:
         """A source of its own for an account (for commands that look without polling)."""
         return factory.build_source(name, self.office.settings.accounts[name], self.parser, self.around)
+
+    def _find_ways(self, office: Office) -> Ways:
+        return Ways(office.settings, self.clock, self._build_desk, self._build_mailer, self.watchdog)
 
     def _build_desk(self, name: str) -> Desk | None:
         return factory.build_desk(name, self.office.settings.accounts[name], self.around)

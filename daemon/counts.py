@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,3 +55,21 @@ class Counts:
             "quarantined": self.quarantined,
             "failed": self.failed,
         }
+
+
+class Tally:
+    """What became of all mails since the start, by account. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, Counts] = {}
+
+    def add(self, account: str, counts: Counts) -> None:
+        """Count one pass of an account."""
+        with self._lock:
+            self._counts.setdefault(account, Counts()).add(counts)
+
+    def now(self) -> dict[str, dict[str, Any]]:
+        """Account -> counts, as `Counts.as_dict`."""
+        with self._lock:
+            return {account: counts.as_dict() for account, counts in self._counts.items()}

@@ -59,6 +59,8 @@ def status_line(app: App) -> str:
     names = set(app.office.settings.accounts)
     with app.store.session() as session:
         states = [row.state for row in accounts.everything(session) if row.name in names]
-    parts = [f"{states.count(state)} {state}" for state in ("ok", "behind", "failing", "parked") if state in states]
+    parts = [
+        f"{states.count(state)} {state}" for state in ("ok", "behind", "paused", "failing", "parked") if state in states
+    ]
     trouble = "; configuration refused, the last good one runs" if app.config_trouble else ""
     return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{trouble}"

@@ -57,6 +57,20 @@ PHRASES: dict[str, dict[str, str]] = {
     },
     "accounts": {"en": "Mailboxes in trouble", "pt": "Caixas com problema", "ru": "Проблемы с ящиками"},
     "config": {"en": "Configuration", "pt": "Configuração", "ru": "Настройки"},
+    "alert": {"en": "quietcrm needs you", "pt": "O quietcrm precisa de você", "ru": "quietcrm нужна ваша помощь"},
+    "alert_disk": {"en": "Disk almost full", "pt": "Disco quase cheio", "ru": "Диск почти заполнен"},
+    "alert_store": {"en": "Database", "pt": "Banco de dados", "ru": "База данных"},
+    "alert_worker": {"en": "Something hangs", "pt": "Algo travou", "ru": "Что-то зависло"},
+    "alert_pass_on": {
+        "en": "Please tell {0}: quietcrm found no other way to reach them.",
+        "pt": "Por favor, avise {0}: o quietcrm não achou outro caminho.",
+        "ru": "Передайте, пожалуйста: {0}. Другого пути quietcrm не нашёл.",
+    },
+    "alert_footer": {
+        "en": "At most one such mail an hour for each cause. Commands are for the admin's terminal.",
+        "pt": "No máximo um e-mail destes por hora e causa. Os comandos são para o terminal do administrador.",
+        "ru": "Не чаще одного такого письма в час по каждой причине. Команды — для терминала администратора.",
+    },
     "footer": {
         "en": "One notice a day, only when there is something. Commands are for the admin's terminal.",
         "pt": "Um aviso por dia, só quando há algo. Os comandos são para o terminal do administrador.",

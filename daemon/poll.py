@@ -172,7 +172,8 @@ class Poller:
                 yield batch
                 if self._stop:
                     return
-                batch = ahead.result()
+                with self._watchdog.waiting():  # the fetch has a deadline of its own
+                    batch = ahead.result()
             yield batch
 
     def _goes_on(self, batch: Batch, once: bool) -> bool:
@@ -181,11 +182,12 @@ class Poller:
     def _fetch(self, cursor: Cursor | None) -> Batch:
         # A throttled back-fill goes in steps of two seconds, so that new mail never waits longer than that.
         limit = max(1, min(BATCH, round(self._rate * STEP))) if self._rate else BATCH
-        try:
-            return self.source.fetch(cursor, limit=limit)
-        except CursorExpired as error:
-            log.warning("cursor.expired", account=self.account, reason=error.message)
-            return self.source.fetch(None, limit=limit)
+        with self._watchdog.step(f"fetch {self.account}"):
+            try:
+                return self.source.fetch(cursor, limit=limit)
+            except CursorExpired as error:
+                log.warning("cursor.expired", account=self.account, reason=error.message)
+                return self.source.fetch(None, limit=limit)
 
     def _slow_down(self, batch: Batch, began: datetime) -> None:
         """Let a batch of the back-fill take as long as the setting says, the work on it included."""
@@ -203,9 +205,7 @@ class Poller:
         if row is None or row.state != "paused":
             with self._store.writing() as session:
                 accounts.begin(session, self.account, now)
-                accounts.failed(
-                    session, self.account, now, state="paused", reason=reason, hint=REMEDY, retry_at=None
-                )
+                accounts.failed(session, self.account, now, state="paused", reason=reason, hint=REMEDY, retry_at=None)
             log.warning("account.paused", account=self.account, reason=reason)
         return True
 

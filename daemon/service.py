@@ -7,8 +7,9 @@ polls on its own, so one that hangs holds up nobody. Everything that touches des
 from __future__ import annotations
 
 import os
-import queue
+import select
 import signal
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -25,12 +26,16 @@ from config.accounts import Account, interval
 from config.errors import ConfigError, QuietcrmError
 from config.show import render_problems
 from daemon import systemd
+from daemon.alerts import find_causes
 from daemon.app import App
 from daemon.control import ControlServer
+from daemon.counts import Tally
 from daemon.health import status, status_line
 from daemon.office import load_office
 from daemon.requests import answer
+from daemon.watchdog import Hang, hang_words, ping_every
 from store import retention
+from store.errors import StoreError
 
 log = structlog.get_logger()
 
@@ -38,12 +43,23 @@ DESK_TICK = 5
 REVISIT_TICK = 30
 NOTICE_TICK = 60
 STATUS_TICK = 30
+ALERT_TICK = 30
+BEAT_TICK = 10
+BEAT = 300.0
+"""Seconds in which the ticks themselves have to come round: a dead scheduler hangs nowhere and yet does nothing."""
+SAY_AGAIN = 3600.0
+"""Seconds after which the same trouble of a tick is logged again."""
 STOP_SECONDS = 8.0
 THREADS = 200
 """Started only when needed. An account holds up one, and a second that waits its turn; no number of dead servers may
 use up the pool."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 POLLS = 2
 """One that runs and one that waits for it: what wakes us during a poll may have come after its look."""
+
+
+def _be_woken(_number: int, _frame: FrameType | None) -> None:
+    """What a signal means is decided in the main loop."""
 
 
 class Service:
@@ -51,44 +67,82 @@ class Service:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # The kernel may hand a signal to any thread; the number written here wakes the main one in any case.
+        self._signals, self._signalled = socket.socketpair()
+        self._signalled.setblocking(False)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(THREADS), "desk": ThreadPoolExecutor(1)},
+            executors={
+                "default": ThreadPoolExecutor(THREADS),
+                "desk": ThreadPoolExecutor(1),
+                "alert": ThreadPoolExecutor(1),
+            },
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._control = ControlServer(app.office.state, self._request)
         self._idle: Any = None
         self._turn = threading.Lock()
         self._reloading = threading.Lock()
+        self._status = "starting"
+        self._hangs: tuple[str, ...] = ()
+        self._said: dict[str, tuple[str, float]] = {}
+        self._tally = Tally()
+        self._metrics: Any = None
 
     def run(self) -> None:
         """Start, say READY, work, and stop cleanly at SIGTERM or SIGINT. SIGHUP reloads the configuration."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        signal.set_wakeup_fd(self._signalled.fileno())
+        for number in SIGNALS:
+            signal.signal(number, _be_woken)
         self._schedule()
         self._control.start()
         self._scheduler.start()
         self._listen()
-        systemd.notify("READY=1", f"STATUS={status_line(self._app)}")
+        self._serve_metrics()
+        systemd.notify("READY=1", f"STATUS={self._look_around()}")
         log.info("daemon.started", accounts=len(self._app.pollers), config=self._app.office.hash)
         self._work()
         self._stop()
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._signals.put(number)
-
     def _work(self) -> None:
+        pause = ping_every(STATUS_TICK)
         while True:
-            try:
-                number = self._signals.get(timeout=STATUS_TICK)
-            except queue.Empty:
-                systemd.notify("WATCHDOG=1", f"STATUS={status_line(self._app)}")
-                continue
-            if number != signal.SIGHUP:
+            self._ping()
+            ready, _, _ = select.select([self._signals], [], [], pause)
+            number = self._signals.recv(1)[0] if ready else 0
+            if number in (signal.SIGTERM, signal.SIGINT):
                 return
+            if number != signal.SIGHUP:
+                continue
             # Beside us: a desk may hold the turn while its server hangs, and SIGTERM has to be heard all the same.
             threading.Thread(target=self.reload, name="reload", daemon=True).start()
+
+    def _ping(self) -> None:
+        """Feed the watchdog of systemd, unless a worker hangs. Asks nothing of store or network."""
+        hangs = self._app.watchdog.hung()
+        self._note_hangs(hangs)
+        if hangs:
+            systemd.notify(f"STATUS={hang_words(hangs)}")
+        else:
+            systemd.notify("WATCHDOG=1", f"STATUS={self._status}")
+
+    def _note_hangs(self, hangs: list[Hang]) -> None:
+        names = tuple(sorted({hang.worker for hang in hangs}))
+        if names != self._hangs:
+            for hang in hangs:
+                if hang.worker not in self._hangs:
+                    log.error("worker.hangs", worker=hang.worker)
+            if not names:
+                log.info("worker.moves", workers=self._hangs)
+            self._hangs = names
+
+    def _look_around(self) -> str:
+        """Make the line for systemd anew."""
+        try:
+            self._status = status_line(self._app)
+        except StoreError as error:
+            self._status = f"the database does not answer: {error.message}"
+        return self._status
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
@@ -108,6 +162,8 @@ class Service:
         """Wait for whatever still works, and let go of every connection."""
         if self._idle is not None:
             self._idle.close()
+        if self._metrics is not None:
+            self._metrics.close()
         self._scheduler.shutdown(wait=True)
         self._app.close()
 
@@ -120,15 +176,19 @@ class Service:
         self._add("revisit", self._revisit, REVISIT_TICK)
         self._add("notice", self._notice, NOTICE_TICK, executor="desk")
         self._add("housekeeping", self._keep_house, 3600)
+        self._add("status", self._look_around, STATUS_TICK)
+        self._add("alert", self._alert, ALERT_TICK, executor="alert")
+        self._add("beat", self._beat, BEAT_TICK)
+        self._beat()
 
     def _add(
         self, name: str, act: Any, seconds: float, *args: Any, executor: str = "default", at_once: int = 1
     ) -> None:
         self._scheduler.add_job(
-            act,
+            self._tick,
             "interval",
             seconds=seconds,
-            args=args,
+            args=(name, act, *args),
             id=name,
             executor=executor,
             max_instances=at_once,
@@ -138,11 +198,32 @@ class Service:
     def _add_poll(self, name: str, account: Account) -> None:
         self._add(f"poll:{name}", self._poll, interval(account).total_seconds(), name, at_once=POLLS)
 
+    def _tick(self, name: str, act: Any, *args: Any) -> None:
+        """One tick of one worker. What goes wrong is said once an hour, not every five seconds for a night."""
+        if self._app.stop:
+            return
+        try:
+            act(*args)
+        except Exception as error:
+            now, what = self._app.clock.monotonic(), f"{type(error).__name__}: {error}"
+            before, said_at = self._said.get(name, ("", 0.0))
+            if before == what and now - said_at < SAY_AGAIN:
+                return
+            self._said[name] = (what, now)
+            if isinstance(error, StoreError):
+                log.error("tick.failed", tick=name, reason=error.message, hint=error.hint)
+            else:
+                log.error("tick.failed", tick=name, exc_info=error)
+
+    def _beat(self) -> None:
+        self._app.watchdog.beat("ticks", BEAT)
+
     def _poll(self, name: str) -> None:
         poller = self._app.pollers.get(name)
-        if poller is None or self._app.stop or not poller.is_due():
+        if poller is None or not poller.is_due():
             return
         counts = poller.poll(once=False)
+        self._tally.add(name, counts)
         if counts.new:
             log.info("account.polled", account=name, logged=counts.logged, seen=counts.seen)
         if poller.behind and not self._app.stop:
@@ -154,23 +235,29 @@ class Service:
             self._scheduler.modify_job(f"poll:{name}", next_run_time=datetime.now(UTC))
 
     def _desk(self) -> None:
-        if not self._app.stop:
-            with self._turn:
-                self._app.desks.tidy()
+        with self._turn, self._app.watchdog.step("desk"):
+            self._app.desks.tidy()
 
     def _notice(self) -> None:
-        if not self._app.stop:
-            with self._turn:
-                self._app.notices.deliver_due()
+        with self._turn, self._app.watchdog.step("notice"):
+            self._app.notices.deliver_due()
 
     def _revisit(self) -> None:
-        if not self._app.stop:
-            self._app.revisit.run()
+        with self._app.watchdog.step("revisit"):
+            for name, counts in self._app.revisit.run().items():
+                self._tally.add(name, counts)
+
+    def _alert(self) -> None:
+        app = self._app
+        hangs = app.watchdog.hung()
+        with app.watchdog.step("alert"):
+            trouble = {"config_trouble": app.config_trouble, "disk_trouble": app.disk.trouble()}
+            app.alerts.tell(find_causes(app.store, app.office, **trouble, hangs=hangs))
 
     def _keep_house(self) -> None:
         now = self._app.clock.now()
         keep = self._app.office.settings.retention
-        with self._app.store.writing() as session:
+        with self._app.watchdog.step("housekeeping"), self._app.store.writing() as session:
             retention.purge(session, now, quarantine_for=keep.quarantine.delta(), traces_for=keep.traces.delta())
 
     def _listen(self) -> None:
@@ -190,8 +277,9 @@ class Service:
         """Load the files again: all or nothing. What was wrong goes to the log and the notice; the old set stays."""
         with self._reloading:
             systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            trouble = self._app.config_trouble = self._load()
-            systemd.notify("READY=1", f"STATUS={status_line(self._app)}")
+            trouble = self._app.config_trouble = self._app.notices.config_trouble = self._load()
+            self._serve_metrics()
+            systemd.notify("READY=1", f"STATUS={self._look_around()}")
         if trouble:
             log.error("config.refused", kept=self._app.office.hash)
         else:
@@ -201,7 +289,7 @@ class Service:
     def _load(self) -> str:
         try:
             office = load_office(self._app.office.directory)
-            with self._turn:
+            with self._turn, self._app.watchdog.step("reload"):
                 self._app.assemble(office)
                 self._reschedule()
         except ConfigError as error:
@@ -226,5 +314,19 @@ class Service:
             return status(self._app.office, self._app.store, self._app.clock.now()) | {
                 "config_trouble": self._app.config_trouble
             }
-        with self._turn:
+        with self._turn, self._app.watchdog.step("control"):
             return answer(self._app, command, args)
+
+    def _serve_metrics(self) -> None:
+        """Serve the figures where the settings want it now. A port that is taken is said, and all else goes on."""
+        port = self._app.office.settings.metrics.port
+        if self._metrics is not None and self._metrics.port != port:
+            self._metrics.close()
+            self._metrics = None
+        if port and self._metrics is None:
+            from daemon.metrics import MetricsServer  # 5 MB: only where somebody asks for figures
+
+            try:
+                self._metrics = MetricsServer(port, self._app, self._tally)
+            except OSError as error:
+                log.error("metrics.refused", port=port, reason=error.strerror)

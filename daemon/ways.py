@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from config.accounts import SmtpSender
 from config.errors import QuietcrmError
 from config.settings import Settings
 from connectors.errors import Misconfigured
@@ -16,6 +17,7 @@ from connectors.model import OutgoingMail
 from connectors.protocols import Desk, Mailer
 from daemon.clock import Clock
 from daemon.policy import judge
+from daemon.watchdog import STEP, Watchdog
 
 log = structlog.get_logger()
 
@@ -28,6 +30,7 @@ class Ways:
     clock: Clock
     build_desk: Callable[[str], Desk | None]
     build_mailer: Callable[[str], Mailer]
+    watchdog: Watchdog
     _desks: dict[str, Desk | None] = field(default_factory=dict)
     _mailers: dict[str, Mailer] = field(default_factory=dict)
     _resting: dict[str, datetime] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class Ways:
                 hint="give the person an account of type imap or maildir with rep: NAME in quietcrm.yaml",
             )
         self._failures.pop(account, None)
+        self.watchdog.progress()
         return desk
 
     def account_of(self, rep: str, preferred: str = "") -> str:
@@ -59,15 +63,25 @@ class Ways:
         return self.settings.reminders.via == "smtp" or not self.account_of(rep)
 
     def send(self, rep: str, mail: OutgoingMail) -> None:
-        """Send a mail to a rep, and to nobody else. Raises ConnectorError."""
+        """Send a mail to a rep by their own sender, and to nobody else. Raises ConnectorError."""
+        name = self.settings.sender_for(rep)
+        assert name is not None
+        self.send_by(name, rep, mail)
+
+    def send_by(self, name: str, rep: str, mail: OutgoingMail) -> None:
+        """Send a mail to a rep by a named sender, and to nobody else. Raises ConnectorError."""
         own = {address.lower() for address in (self.settings.team[rep].mail, *self.settings.team[rep].aliases)}
         recipient = mail.to[0].email
         assert recipient.lower() in own, "only mail to the rep goes this way"
-        name = self.settings.sender_for(rep)
-        assert name is not None
         if name not in self._mailers:
             self._mailers[name] = self.build_mailer(name)
-        self._mailers[name].send(mail, envelope_from=mail.sender.email, recipient=recipient)
+        with self.watchdog.step(f"send by {name}", STEP + self._last_answer(name)):
+            self._mailers[name].send(mail, envelope_from=mail.sender.email, recipient=recipient)
+
+    def _last_answer(self, name: str) -> float:
+        """Seconds that a server may take to answer the final dot (RFC 5321 4.5.3.2.6)."""
+        sender = self.settings.senders[name]
+        return sender.timeout.delta().total_seconds() if isinstance(sender, SmtpSender) else 0.0
 
     def is_resting(self, account: str) -> bool:
         """Whether a pause after a failure lasts."""

@@ -88,6 +88,7 @@ class Asker:
         return pending[:1], pending[1:]
 
     def _take(self, pieces: list[bytes]) -> None:
+        self._link.heard()
         self.received += sum(map(len, pieces))
         if len(pieces) == 1 and b" FETCH " not in pieces[0]:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from connectors.errors import Unavailable
 from connectors.imap.connection import Connection, connect
 from connectors.imap.settings import ImapSettings
@@ -11,10 +13,12 @@ __all__ = ["Link"]
 
 
 class Link:
-    """At most one open connection; `opened` counts how many there have been."""
+    """At most one open connection; `opened` counts how many there have been, `heard` is called for each mail that
+    comes."""
 
-    def __init__(self, settings: ImapSettings) -> None:
+    def __init__(self, settings: ImapSettings, heard: Callable[[], None] = lambda: None) -> None:
         self.settings = settings
+        self.heard = heard
         self.opened = 0
         self._connection: Connection | None = None
 

@@ -41,10 +41,15 @@ class ImapSource:
     """A `Source` and `Wakeable` on one IMAP account; see `connectors.protocols` for the promises."""
 
     def __init__(
-        self, settings: ImapSettings, parser: Parser, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        settings: ImapSettings,
+        parser: Parser,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
-        self._link = Link(settings)
+        self._link = Link(settings, heard)
         self._reader = Reader(self._link, parser)
         self._idle = IdleLine(settings)
         self._monotonic = monotonic

@@ -51,7 +51,9 @@ def _directory(named: Path | None) -> Path:
         return Path(os.environ["QUIETCRM_CONFIG"])
     here = Path.cwd()
     system = Path("/etc/quietcrm")
-    return here if (here / "quietcrm.yaml").exists() or not (system / "quietcrm.yaml").exists() else system
+    # os.access is no for a folder we may not even look into, where Path.exists would raise
+    in_here, in_system = (os.access(folder / "quietcrm.yaml", os.F_OK) for folder in (here, system))
+    return here if in_here or not in_system else system
 
 
 def main() -> None:

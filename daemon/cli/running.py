@@ -94,7 +94,7 @@ def sync(
             from store import accounts
 
             states = {row.name: row for row in accounts.everything(session)}
-    broken = {name: states[name] for name in names if states[name].state in ("failing", "parked")}
+    broken = {name: states[name] for name in names if states[name].state in ("failing", "parked", "paused")}
     data: dict[str, Any] = {
         "accounts": {name: passes[name].as_dict() | _trouble(broken.get(name)) for name in names},
         "drafts_and_reminders": done,

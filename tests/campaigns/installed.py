@@ -20,23 +20,28 @@ T = TypeVar("T")
 
 
 class Installed:
-    """Runs the console script; `environment` is added to ours. What it says on stderr goes to `log`."""
+    """Runs the console script; `environment` is added to ours. What it says on stderr goes to `log`.
+
+    before   words before the command that `start` runs: something that confines it
+    """
 
     def __init__(self, directory: Path, **environment: str) -> None:
         self.directory = directory
         self.log = directory / "stderr.log"
+        self.before: Sequence[str] = ()
+        self.state = Path(environment.get("STATE_DIRECTORY", directory / "state"))
         self._environment = os.environ | {"REP_PASSWORD": PASSWORD} | environment
 
     @property
     def database(self) -> Path:
         """The SQLite file of the default `store:`."""
-        return self.directory / "state" / "crm.db"
+        return self.state / "crm.db"
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command and return at once; its stdout is a pipe."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [str(COMMAND), "--config", str(self.directory), *arguments],
+                [*self.before, str(COMMAND), "--config", str(self.directory), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

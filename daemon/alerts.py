@@ -1,0 +1,293 @@
+"""Mail to the admin when something needs a person now and cannot wait for the daily notice.
+
+One mail for everything that is new, at most one an hour for each cause, and once a day while it lasts. It goes by
+another account than the one in trouble where there is one. What was told lies in a file of the state folder, not in
+the database, which may be the very thing that is broken; a restart therefore repeats nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from config.errors import QuietcrmError
+from connectors.model import Address, OutgoingMail
+from connectors.outgoing import make_message_id
+from daemon.clock import Clock
+from daemon.disk import REMEDY
+from daemon.letters import own_headers
+from daemon.office import Office
+from daemon.page import Block, Line, as_html, as_text
+from daemon.phrases import phrase
+from daemon.watchdog import Hang, hang_words
+from daemon.ways import DESKS, Ways
+from store import accounts
+from store.engine import Store
+from store.errors import StoreDamaged, StoreError
+from store.tables import Account
+
+log = structlog.get_logger()
+
+PATIENCE = timedelta(minutes=15)
+"""How long a mailbox may fail before a person hears of it at once: servers restart."""
+QUIET = timedelta(hours=1)
+AGAIN = timedelta(days=1)
+RETRY = timedelta(minutes=5)
+"""After no way out was found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Something that needs the admin.
+
+    key       the same for the same trouble
+    kind      what it is about: name of the phrase that is its heading
+    account   the mailbox it came from, which is a bad way to tell of it
+    """
+
+    key: str
+    kind: str
+    text: str
+    hint: str = ""
+    command: str = ""
+    account: str = ""
+    patience: timedelta = timedelta(0)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is known of a cause: when it began (None = it is over), when it was last tried to tell, when told."""
+
+    since: datetime | None = None
+    tried_at: datetime | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A way out: the desk of an account or a sender, to a person."""
+
+    kind: str
+    name: str
+    rep: str
+
+
+def find_causes(
+    store: Store, office: Office, *, config_trouble: str, disk_trouble: str, hangs: Sequence[Hang]
+) -> list[Cause]:
+    """What needs the admin now. Never raises for trouble of the store: that is one of the causes."""
+    found = [_hanging(hang) for hang in hangs]
+    if config_trouble:
+        found.append(Cause(key="config", kind="config", text=config_trouble, command="quietcrm check"))
+    if disk_trouble:
+        found.append(Cause(key="disk", kind="alert_disk", text=disk_trouble, hint=REMEDY, command="df -h"))
+    try:
+        return found + _failing_accounts(store, office)
+    except StoreError as error:
+        command = "quietcrm db check" if isinstance(error, StoreDamaged) else "quietcrm status"
+        found.append(Cause(key="store", kind="alert_store", text=error.message, hint=error.hint, command=command))
+        return found
+
+
+def _hanging(hang: Hang) -> Cause:
+    return Cause(
+        key=f"worker {hang.worker}",
+        kind="alert_worker",
+        text=hang_words([hang]),
+        command="quietcrm status",
+        account=hang.worker.rpartition(" ")[2],
+    )
+
+
+def _failing_accounts(store: Store, office: Office) -> list[Cause]:
+    with store.session() as session:
+        rows = [row for row in accounts.everything(session) if row.state in ("failing", "parked")]
+    return [_failing(row) for row in rows if row.name in office.settings.accounts]
+
+
+def _failing(row: Account) -> Cause:
+    return Cause(
+        key=f"account {row.name}",
+        kind="accounts",
+        text=f"{row.name}: {row.reason}",
+        hint=row.hint,
+        command="quietcrm doctor",
+        account=row.name,
+        patience=PATIENCE,
+    )
+
+
+class Alerts:
+    """Tells the admin of causes. Blocking; one thread, and ways of its own: the others may hang."""
+
+    def __init__(self, office: Office, ways: Ways, clock: Clock, path: Path) -> None:
+        self._office = office
+        self._ways = ways
+        self._clock = clock
+        self._path = path
+        self._told: dict[str, _Told] | None = None
+        self._rests_until: datetime | None = None
+
+    def tell(self, causes: Sequence[Cause]) -> int:
+        """Note which causes there are now, and tell those whose time has come; how many were told."""
+        now = self._clock.now()
+        known = self._known()
+        before = json.dumps(_as_data(known))
+        self._note(known, causes, now)
+        due = [cause for cause in causes if _is_due(known[cause.key], cause, now)]
+        if self._rests_until is not None and now < self._rests_until:
+            due = []
+        for cause in due:
+            known[cause.key].tried_at = now
+        if json.dumps(_as_data(known)) != before:
+            self._save(known)
+        if not due:
+            return 0
+        told = self._deliver(due, now)
+        self._rests_until = None if told else now + RETRY
+        for cause in due:
+            entry = known[cause.key]
+            if told:
+                entry.told_at = now
+            else:
+                entry.tried_at = None  # the hour counts from when somebody was told
+        self._save(known)
+        return len(due) if told else 0
+
+    @staticmethod
+    def _note(known: dict[str, _Told], causes: Sequence[Cause], now: datetime) -> None:
+        for cause in causes:
+            entry = known.setdefault(cause.key, _Told())
+            entry.since = entry.since or now
+        keys = {cause.key for cause in causes}
+        for key in known.keys() - keys:
+            entry = known[key]
+            entry.since = None
+            last = max(filter(None, (entry.tried_at, entry.told_at)), default=None)
+            if last is None or not timedelta(0) <= now - last < QUIET:
+                del known[key]
+
+    # --- the file ----------------------------------------------------------------------------------------------------
+
+    def _known(self) -> dict[str, _Told]:
+        if self._told is None:
+            self._told = {}
+            with suppress(OSError, ValueError, TypeError, AttributeError):  # an unreadable file costs one mail too many
+                data = json.loads(self._path.read_text(encoding="utf-8"))
+                self._told = {key: _Told(**{name: _time(at) for name, at in one.items()}) for key, one in data.items()}
+        return self._told
+
+    def _save(self, known: dict[str, _Told]) -> None:
+        draft = self._path.with_name(f".{self._path.name}.new")
+        with suppress(OSError):  # a full disk: then it is known until the next restart only
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(_as_data(known), file)
+            draft.replace(self._path)
+
+    # --- the mail ----------------------------------------------------------------------------------------------------
+
+    def _deliver(self, causes: Sequence[Cause], now: datetime) -> bool:
+        try:
+            for route in self._routes({cause.account for cause in causes}):
+                if self._ways.is_resting(route.name):
+                    continue
+                try:
+                    self._go(route, self._mail(causes, route, now))
+                except QuietcrmError as error:
+                    self._ways.rest(route.name, error)
+                    continue
+                log.info("alert.sent", causes=[cause.key for cause in causes], by=route.kind, through=route.name)
+                return True
+        finally:
+            self._ways.close()
+        log.error("alert.undelivered", causes=[cause.key for cause in causes])
+        return False
+
+    def _go(self, route: _Route, mail: OutgoingMail) -> None:
+        if route.kind == "sender":
+            self._ways.send_by(route.name, route.rep, mail)
+        else:
+            self._ways.desk(route.name).place_mail(mail)
+
+    def _routes(self, failing: Collection[str]) -> Iterator[_Route]:
+        """Ways to the admin, the best first: own mailboxes and senders that work, other senders, then a colleague's
+        mailbox, at last what is failing: it may take mail all the same."""
+        settings = self._office.settings
+        admin = settings.admin
+        desks = [
+            _Route("desk", name, one.rep) for name, one in settings.accounts.items() if one.type in DESKS and one.rep
+        ]
+        mine = [route for route in desks if route.rep == admin]
+        own = settings.sender_for(admin)
+        senders = [_Route("sender", name, admin) for name in sorted(settings.senders, key=lambda name: name != own)]
+        near = [*senders, *mine] if settings.reminders.via == "smtp" else [*mine, *senders]
+        every = [*near, *(route for route in desks if route.rep != admin)]
+        return iter(sorted(every, key=lambda route: route.name in failing))
+
+    def _mail(self, causes: Sequence[Cause], route: _Route, now: datetime) -> OutgoingMail:
+        settings = self._office.settings
+        member = settings.team[route.rep]
+        language = settings.language_for(route.rep)
+        title = phrase("alert", language)
+        blocks = list(_blocks(causes, language))
+        if route.rep != settings.admin:
+            admin = settings.team[settings.admin]
+            note = phrase("alert_pass_on", language).format(admin.name or admin.mail)
+            blocks.insert(0, Block(title="", lines=[Line(text=note)], tone="act"))
+        foot = phrase("alert_footer", language)
+        subject = f"{title}: {', '.join(dict.fromkeys(phrase(cause.kind, language) for cause in causes))}"
+        sender = self._from(route)
+        return OutgoingMail(
+            message_id=make_message_id(Address(sender).domain, "alert"),
+            sender=Address(sender, "quietcrm"),
+            to=(Address(member.mail, member.name),),
+            subject=subject,
+            text=as_text(title, blocks, foot),
+            html=as_html(title, blocks, foot),
+            date=now,
+            headers=own_headers("alert"),
+        )
+
+    def _from(self, route: _Route) -> str:
+        """The From address: a server takes mail from the address its login belongs to."""
+        settings = self._office.settings
+        if route.kind != "sender":
+            return settings.team[route.rep].mail
+        sender = settings.senders[route.name]
+        owner = sender.rep or route.name
+        return sender.address or settings.team[owner if owner in settings.team else route.rep].mail
+
+
+def _is_due(told: _Told, cause: Cause, now: datetime) -> bool:
+    since = told.since or now
+    if now - since < cause.patience:
+        return False
+    last = max(filter(None, (told.tried_at, told.told_at)), default=None)
+    if last is None or now < last:  # a clock that was set back must not silence us
+        return True
+    is_new = told.told_at is None or told.told_at < since
+    return now - last >= (QUIET if is_new else AGAIN)
+
+
+def _blocks(causes: Sequence[Cause], language: str) -> Iterator[Block]:
+    for kind, several in groupby(sorted(causes, key=lambda cause: cause.kind), key=lambda cause: cause.kind):
+        lines = [Line(text=cause.text, reason=cause.hint, command=cause.command) for cause in several]
+        yield Block(title=phrase(kind, language), lines=lines, tone="trouble")
+
+
+def _as_data(known: dict[str, _Told]) -> dict[str, Any]:
+    return {key: {name: at and at.isoformat() for name, at in asdict(one).items()} for key, one in known.items()}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
