@@ -67,10 +67,17 @@ def new_row(
         degraded="; ".join(message.degraded),
         backfill=work.backfill,
         headers_only=decision.outcome is Outcome.HEADERS,
-        trace=decision.as_dict(),
+        trace=decision.as_dict() if _is_telling(work, decision) else None,
         config_hash=work.office.hash,
         created_at=work.now,
     )
+
+
+def _is_telling(work: Work, decision: Decision) -> bool:
+    """Whether the trace says more than the row does. Of old mail nobody acted on, evaluating again tells the same."""
+    if not work.backfill or decision.actions or decision.match.ambiguous or len(decision.match.customers) > 1:
+        return True
+    return any(one.result in ("fired", "watched") or one.shadowed for one in decision.traces)
 
 
 def arrived(message: Message, now: datetime) -> Message:
