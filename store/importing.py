@@ -28,6 +28,19 @@ from store.tables import Customer
 
 _CUSTOMER = table(Customer)
 _OWN = ("name", "email", "company", "domain", "tags")
+_COLUMNS = {
+    title: name
+    for name, titles in {
+        "name": ("nome", "имя", "фио", "контакт"),
+        "email": ("e-mail", "mail", "endereço de e-mail", "почта", "эл. почта", "электронная почта"),
+        "company": ("empresa", "компания", "организация"),
+        "domain": ("domínio", "dominio", "домен"),
+        "phone": ("telefone", "телефон"),
+    }.items()
+    for title in titles
+}
+"""What people call the columns, in the languages of the first configuration."""
+_HIGH_WORD = re.compile(rb"[\xa8\xb8\xc0-\xff]{3,}")
 _OF_CONTACT = ("title", "phone", "birthday", "language")
 """Columns that speak of the person; so do columns written as `contact.X`. All others speak of the customer."""
 
@@ -111,18 +124,15 @@ class ImportReport:
 
 
 def read_csv(path: Path) -> list[SourceRow]:
-    """The rows of a CSV file in UTF-8 (with or without BOM) or Windows-1252; comma, semicolon or tab.
+    """The rows of a CSV file in UTF-8, UTF-16 or the Windows code pages of Western Europe and Russia, as spreadsheets
+    save them; comma, semicolon or tab. Columns may have their names in English, Portuguese or Russian.
 
     Columns without a name, or whose name begins with #, are remarks and left out. What `guarded` put before a value
     is taken off again.
 
     Raises Conflict if a column comes twice, there is neither name, company, email nor domain, or it is no CSV.
     """
-    raw = path.read_bytes()
-    try:
-        content = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        content = raw.decode("cp1252", "replace")
+    content = _decoded(path.read_bytes())
     header = content.split("\n", 1)[0]
     separator = max(",;\t", key=header.count)
     # Strict: a quote that is never closed would otherwise swallow every row behind it.
@@ -134,8 +144,21 @@ def read_csv(path: Path) -> list[SourceRow]:
         raise Conflict(f"line {reader.line_num} cannot be read: {error}", hint=hint) from error
 
 
+def _decoded(raw: bytes) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", "replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Western text has single letters with accents among plain ones, Russian words are nothing but high bytes.
+        words = sum(map(len, _HIGH_WORD.findall(raw)))
+        cyrillic = words * 2 > sum(byte >= 0xC0 for byte in raw)
+        return raw.decode("cp1251" if cyrillic else "cp1252", "replace")
+
+
 def _read_rows(reader: Any) -> list[SourceRow]:
-    names = [name.strip().lower() for name in next(reader, [])]
+    titles = [name.strip().lower() for name in next(reader, [])]
+    names = [_COLUMNS.get(title, title) for title in titles]
     twice = {name for name in names if name and names.count(name) > 1}
     if twice:
         raise Conflict(f"the column {sorted(twice)[0]} comes twice", hint="rename one of them")

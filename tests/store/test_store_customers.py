@@ -247,7 +247,25 @@ def test_tables_from_any_spreadsheet(tmp_path: Path, coding: str, separator: str
     ]
 
 
-@pytest.mark.parametrize("header", ["foo,bar", "name,name", ""])
+@pytest.mark.parametrize(
+    ("coding", "lines", "name"),
+    [
+        ("cp1251", "Имя;E-mail;Компания;Домен\r\nОльга;olga@x.example;ООО «Ромашка»;x.example", "ООО «Ромашка»"),
+        ("cp1251", "name;email;company;domain\r\nOlga;olga@x.example;Ёлка;x.example", "Ёлка"),
+        ("utf-16", "ФИО;Почта;Организация;Домен\r\nОльга;olga@x.example;Завод;x.example", "Завод"),
+        ("cp1252", "Nome;E-mail;Empresa;Domínio\r\nJoão;joao@x.example;Padaria São José;x.example", "Padaria São José"),
+        ("cp1252", "Nome;E-mail;Empresa;Domínio\r\nInês;ines@x.example;AÇÃO Ltda;x.example", "AÇÃO Ltda"),
+    ],
+)
+def test_tables_as_a_spreadsheet_of_the_country_saves_them(tmp_path: Path, coding: str, lines: str, name: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(lines, encoding=coding, newline="")
+    (row,) = importing.read_csv(path)
+    assert row.values["company"] == name
+    assert set(row.values) == {"name", "email", "company", "domain"}
+
+
+@pytest.mark.parametrize("header", ["foo,bar", "name,name", "nome,name", ""])
 def test_tables_without_known_columns_are_refused(tmp_path: Path, header: str) -> None:
     (tmp_path / "a.csv").write_text(header + "\nx,y\n")
     with pytest.raises(Conflict) as caught:
