@@ -132,6 +132,8 @@ class Plan:
         view = self.view
         if person.key not in {one.email.lower() for one in view.match.outside}:
             return False
+        if any(view.message.header(name) for name in ("list-id", "list-post")):
+            return False  # a mailing list wants answers for everybody on it
         if end is not None and person.domain == end.domain and not view.office.is_public(person.domain):
             return True
         theirs = {one.customer_id for one in view.directory.contacts.get(person.key, ())}

@@ -106,6 +106,12 @@ def test_a_reply_to_of_the_same_customer_counts(office: MaildirOffice, app: App,
     assert b"To: Maria" not in office.drafts()[0]
 
 
+def test_an_answer_to_mail_by_a_list_goes_to_the_writer(office: MaildirOffice, app: App) -> None:
+    office.deliver(office.letter("List-Id: <todos.padariasol.example>", "Reply-To: todos@padariasol.example"))
+    work(app)
+    assert recipients(app) == ["maria@padariasol.example"]
+
+
 def test_without_from_the_sender_is_answered_not_a_reply_to(office: MaildirOffice, app: App) -> None:
     office.deliver(office.letter("Sender: maria@padariasol.example", "Reply-To: x@stranger.example", From=""))
     work(app)
