@@ -19,7 +19,7 @@ TYPED_TESTS := tests/conftest.py tests/servers tests/campaigns tests/architectur
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
-.PHONY: help demo test check lint format docs bench campaign torture servers chroot-test clean
+.PHONY: help demo test check lint format docs bench campaign torture servers chroot-test unit-test unit-here clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,14 @@ servers: ## the real servers that the tests talk to: Dovecot and PostgreSQL from
 
 chroot-test: ## `make test` in a fresh Debian of its own (root and debootstrap; SUITE=trixie for another)
 	@tests/servers/chroot.sh $(SUITE)
+
+unit-test: ## docs/how-to/debian.md, word for word, in a fresh Debian of its own (as chroot-test)
+	@tests/servers/chroot.sh $(or $(SUITE),bookworm) root unit-here
+
+unit-here: $(UV)
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd >/dev/null 2>&1
+	@rm -rf dist && $(UV) build --quiet --wheel --out-dir dist
+	@$(PYTHON) tests/campaigns/unit.py
 
 clean: ## forget the environments and caches (not the Debian packages)
 	@rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-out

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL).
+# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL), and systemd's
+# tools that look at our unit file.
 # Does nothing when they are there. The system's own services stay as they are: nothing is started or enabled here.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -7,6 +8,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
 command -v dovecot >/dev/null && [ -e /usr/lib/dovecot/imap ] || missing+=(dovecot-imapd)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+command -v systemd-analyze >/dev/null || missing+=(systemd)   # its verdict on our unit file; it is not started
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
