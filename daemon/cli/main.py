@@ -73,6 +73,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FINE)
+    except OSError as error:  # a file of the user's that cannot be read or written
+        remark(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+        remark("  = help: check that it is there and who may read it")
+        sys.exit(Exit.PROBLEMS)
 
 
 def _show_problems(error: ConfigError) -> None:

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import AsJson, Limit, invocation
+from daemon.cli.options import MOST, AsJson, Limit, invocation
 from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(
     help="Drafts that rules prepared: what waits, what is held, what became of it.", no_args_is_help=True
 )
 
-Number = Annotated[int, typer.Argument(help="The number in: quietcrm outbox list.")]
+Number = Annotated[int, typer.Argument(max=MOST, help="The number in: quietcrm outbox list.")]
 
 
 _SAID = {

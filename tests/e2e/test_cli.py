@@ -473,3 +473,23 @@ def rest(terminal: int) -> Iterator[str]:
 def test_the_page_of_commands_is_up_to_date() -> None:
     page = REPOSITORY / "docs/reference/commands.md"
     assert page.read_text("utf-8") == commands_page(), "run: python -m daemon.cli.reference docs/reference"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("customer", "timeline", "1", "--limit", "9" * 20),
+        ("outbox", "cancel", "9" * 23),
+        ("log", "--days", "9" * 12),
+        ("log", "undo", "9" * 20),
+    ],
+)
+def test_numbers_beyond_all_bounds_are_wrong_usage(call: Call, office: Path, words: tuple[str, ...]) -> None:
+    assert call("--config", office, *words).code == 2
+
+
+def test_a_file_that_cannot_be_read_is_named(call: Call) -> None:
+    answer = call("read", "/proc/self/mem")
+    assert answer.code == 1
+    assert "Input/output error" in answer.err
+    assert "Traceback" not in answer.err
