@@ -13,7 +13,7 @@ PHRASES: dict[str, dict[str, str]] = {
     "no_subject": {"en": "(no subject)", "pt": "(sem assunto)", "ru": "(без темы)"},
     "customer": {"en": "Customer", "pt": "Cliente", "ru": "Клиент"},
     "last_mail": {"en": "Last exchange", "pt": "Última conversa", "ru": "Последняя переписка"},
-    "why": {"en": "Why", "pt": "Por quê", "ru": "Почему"},
+    "why": {"en": "Reason", "pt": "Motivo", "ru": "Причина"},
     "rule": {"en": "rule", "pt": "regra", "ru": "правило"},
     "leaves_by_itself": {
         "en": "This reminder leaves by itself when the matter is settled.",
@@ -29,7 +29,7 @@ PHRASES: dict[str, dict[str, str]] = {
     "until": {
         "en": "leaves by itself after {0} if nobody touches it",
         "pt": "sai sozinho depois de {0} se ninguém mexer",
-        "ru": "исчезнет сам после {0}, если его не трогать",
+        "ru": "последний день: {0}; потом исчезнет сам, если его не трогать",
     },
     "held": {
         "en": "Held: something is missing",
@@ -53,7 +53,7 @@ PHRASES: dict[str, dict[str, str]] = {
     "quarantined": {
         "en": "Mails we could not read",
         "pt": "E-mails que não foi possível ler",
-        "ru": "Непрочитанные письма",
+        "ru": "Письма, которые не удалось прочитать",
     },
     "accounts": {"en": "Mailboxes in trouble", "pt": "Caixas com problema", "ru": "Проблемы с ящиками"},
     "config": {"en": "Configuration", "pt": "Configuração", "ru": "Настройки"},
@@ -87,7 +87,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "ru": "проблемы с ящиками: {0}",
     },
     "count_config": {"en": "configuration: {0}", "pt": "configuração: {0}", "ru": "настройки: {0}"},
-    "count_quarantined": {"en": "unreadable: {0}", "pt": "ilegíveis: {0}", "ru": "непрочитанные: {0}"},
+    "count_quarantined": {"en": "unreadable: {0}", "pt": "ilegíveis: {0}", "ru": "не удалось прочитать: {0}"},
 }
 
 _REASONS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
@@ -102,6 +102,18 @@ _REASONS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
     (
         re.compile(r"no value for ([\w., ]+)(?::.*)?"),
         {"en": "no value for {0}", "pt": "falta o valor de {0}", "ru": "нет значения: {0}"},
+    ),
+    (
+        re.compile(r'the template "(.*)" is gone(?:;.*)?'),
+        {"en": "the template “{0}” is gone", "pt": "o modelo “{0}” não existe mais", "ru": "шаблона «{0}» больше нет"},
+    ),
+    (
+        re.compile(r'"(.*)" is not of the team any more(?:;.*)?'),
+        {
+            "en": "“{0}” is not of the team any more",
+            "pt": "“{0}” não é mais da equipe",
+            "ru": "«{0}» больше не в команде",
+        },
     ),
     (
         re.compile("nobody touched it in time"),

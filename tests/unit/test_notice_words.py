@@ -111,6 +111,11 @@ def test_one_mail_is_no_plural() -> None:
         ("no value for contact.first_name, owner.name", "falta o valor de contact.first_name, owner.name"),
         ("nobody touched it in time", "ninguém mexeu nele a tempo"),
         ('the template "x" is gone', 'the template "x" is gone'),
+        (
+            'the template "renewal" is gone; write it again or: quietcrm outbox cancel 3',
+            "o modelo “renewal” não existe mais",
+        ),
+        ('"bruno" is not of the team any more; nobody was reminded', "“bruno” não é mais da equipe"),
     ],
 )
 def test_kept_reasons_are_told_in_the_reps_language(reason: str, said: str) -> None:
