@@ -110,7 +110,7 @@ def test_one_mail_is_no_plural() -> None:
         ),
         ("no value for contact.first_name, owner.name", "falta o valor de contact.first_name, owner.name"),
         ("nobody touched it in time", "ninguém mexeu nele a tempo"),
-        ('the template "x" is gone', 'the template "x" is gone'),
+        ("a reason nobody put into words", "a reason nobody put into words"),
         (
             'the template "renewal" is gone; write it again or: quietcrm outbox cancel 3',
             "o modelo “renewal” não existe mais",
