@@ -109,7 +109,7 @@ def _is_given(word: str) -> bool:
 def _spelt(word: str) -> str:
     """The word with a capital, "" if it is an initial or no word at all."""
     word = word.strip("'’.,;")
-    if not 2 <= len(word) <= 30 or not _WORD.fullmatch(word) or word.lower() in _SUFFIX:
+    if not 2 <= len(word) <= 30 or not word[0].isalpha() or not _WORD.fullmatch(word) or word.lower() in _SUFFIX:
         return ""
     if word.isupper() or word.islower():
         return "-".join(part[:1].upper() + part[1:].lower() for part in word.split("-"))

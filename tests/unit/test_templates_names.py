@@ -54,6 +54,7 @@ from rules.names import first_name, greeting
         ("maria@vendas.example", ""),
         ("Maria & Ana", ""),
         ("Maria 2", ""),
+        ("²a", ""),
         ("<script>", ""),
         ("王伟", ""),
         ("", ""),
