@@ -58,10 +58,8 @@ def senders_customers(message: Message, decision: Decision) -> frozenset[int]:
 
 def customers_with_promises(session: Session) -> set[int]:
     """The customers for whom a draft or reminder is open; for the others a mail settles nothing."""
-    drafts = outbox.in_states(session, (*_UNSENT, OutboxState.PLANNED, OutboxState.HELD))
-    waiting = reminders.in_states(session, _OPEN_REMINDERS)
-    numbers = {row.customer_id for row in drafts} | {row.customer_id for row in waiting}
-    return {number for number in numbers if number is not None}
+    drafts = outbox.customers_in(session, (*_UNSENT, OutboxState.PLANNED, OutboxState.HELD))
+    return drafts | reminders.customers_in(session, _OPEN_REMINDERS)
 
 
 def answered_since(session: Session, promise: OutboxMail | Reminder) -> str:

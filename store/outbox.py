@@ -21,6 +21,7 @@ due = _promises.due
 next_due = _promises.next_due
 in_states = _promises.in_states
 of_customers = _promises.of_customers
+customers_in = _promises.customers_in
 by_message_ids = _promises.by_message_ids
 move = _promises.move
 change = _promises.change
@@ -46,6 +47,7 @@ __all__: Sequence[str] = [
     "by_message_ids",
     "change",
     "counts",
+    "customers_in",
     "due",
     "get",
     "in_states",

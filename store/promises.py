@@ -70,6 +70,14 @@ class Promises(Generic[Row]):
         # States are compared here: a customer has few promises, but SQLite would rather walk all of a state.
         return [row for row in self._rows(session, statement) if row.state in wanted]
 
+    def customers_in(self, session: Session, states: Collection[str]) -> set[int]:
+        """The customers for whom one is in one of the states."""
+        columns = self._table.c
+        statement = select(columns.customer_id).where(
+            columns.state.in_(_texts(states)), columns.customer_id.is_not(None)
+        )
+        return set(session.execute(statement.distinct()).scalars())
+
     def by_message_ids(self, session: Session, message_ids: Collection[str]) -> dict[str, Row]:
         """Message-ID of the mail we made -> the promise."""
         wanted = {one for one in message_ids if one}

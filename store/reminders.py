@@ -23,6 +23,7 @@ due = _promises.due
 next_due = _promises.next_due
 in_states = _promises.in_states
 of_customers = _promises.of_customers
+customers_in = _promises.customers_in
 by_message_ids = _promises.by_message_ids
 move = _promises.move
 change = _promises.change
@@ -77,6 +78,7 @@ __all__: Sequence[str] = [
     "change",
     "claim_notice",
     "counts",
+    "customers_in",
     "customers_by_token",
     "due",
     "get",
