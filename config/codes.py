@@ -91,6 +91,7 @@ CODES: dict[str, str] = {
     "W301": "secret file readable by others",
     "W302": "secret file not found",
     "W303": "password inside the store address",
+    "W401": "rule that ignores every mail",
     "W501": "attachments are not added to drafts yet",
 }
 
@@ -123,5 +124,6 @@ ABOUT: dict[str, str] = {
     "W102": "Colleagues who are not in the team would be taken for customers, and mail among them stored.",
     "W301": "Only the user quietcrm runs as should be able to read it.",
     "W302": "Everything else can be checked without it; to run, it must be there.",
+    "W401": "`ignore` without `if` holds for every mail of a person: nothing would be kept, and nobody would notice.",
     "W303": "It works, but whoever sees the settings sees the password.",
 }

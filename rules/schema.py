@@ -51,6 +51,9 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
     if name is None:
         return None
     ignore = next((effect for effect in effects if effect.verb == "ignore"), None)
+    if ignore and len(effects) == 1 and mode == "on" and node.get("if") is None:
+        help = 'say which with `if`; if every mail is meant, write if: {from: "*@*"}'
+        reader.report("W401", "this rule keeps every mail out of the history", name.place, help, warning=True)
     return Rule(
         name=name.text,
         about=_text(node, "about"),

@@ -193,6 +193,21 @@ def test_a_rule_that_is_off_is_checked_all_the_same() -> None:
     assert [(one.code, one.line) for one in problems] == [("E101", 5), ("E202", 8)]
 
 
+@pytest.mark.parametrize(
+    ("rest", "warned"),
+    [
+        ("", True),
+        ("    if: {folder: Private}\n", False),
+        ('    if: {from: "*@*"}\n', False),
+        ("    mode: off\n", False),
+    ],
+)
+def test_a_rule_that_would_empty_the_history_is_warned_of(rest: str, warned: bool) -> None:
+    text = f"rules:\n  - name: all\n    when: mail arrives\n{rest}    then: {{ignore: private}}\n"
+    _, problems = rules_of(text)
+    assert [(one.code, one.warning) for one in problems] == [("W401", True)] * warned
+
+
 def test_duplicate_keys_are_refused() -> None:
     _, problems = rules_of(HEAD + THEN + THEN)
     assert [one.code for one in problems] == ["E007"]
