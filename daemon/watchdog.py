@@ -34,18 +34,20 @@ class Hang:
 
 
 class Watchdog:
-    """The deadlines of all workers. Thread-safe; `monotonic` gives seconds that never jump."""
+    """The deadlines of all workers. Thread-safe; `monotonic` gives seconds that never jump, `longest` is what a step has
+    that names no time."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], longest: float = STEP) -> None:
         self._monotonic = monotonic
+        self._longest = longest
         self._lock = threading.Lock()
         self._steps: dict[int, list[_Step]] = {}
         self._beats: dict[str, float] = {}
 
     @contextmanager
-    def step(self, worker: str, seconds: float = STEP) -> Iterator[None]:
+    def step(self, worker: str, seconds: float | None = None) -> Iterator[None]:
         """The calling thread is at work as `worker`, and done or further within `seconds`."""
-        with self._inside(_Step(worker, seconds, None)):
+        with self._inside(_Step(worker, seconds or self._longest, None)):
             yield
 
     @contextmanager

@@ -158,9 +158,9 @@ def main() -> None:
     for block in blocks():
         if "systemd-run" in block:  # wants systemd as PID 1
             continue
-        if service and service.process and re.search("systemctl (stop|disable --now)", block):
+        if service and service.process and "systemctl stop" in block:
             service.stop()
-        follow(block, wheels)
+        follow(block, wheels if ".whl" in block else Path("/root"))
         if "systemctl restart" in block:
             look_at_unit()
             service = Service()

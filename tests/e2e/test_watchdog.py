@@ -1,0 +1,120 @@
+"""What systemd hears of a daemon whose worker hangs, and of one whose disk fills up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from email.header import decode_header, make_header
+from pathlib import Path
+
+import pytest
+from campaigns.installed import Installed, await_true, end
+from conftest import ImapUser
+from imapclient import IMAPClient
+from service_offices import STOP_SECONDS, Systemd, TestOffice, deliver, import_customers, silent_server
+
+IMPATIENT = Path(__file__).with_name("impatient.py")
+TMPFS = 'mount -t tmpfs -o size=200m,mode=0700 tmpfs "$1" && shift && exec "$@"'
+BALLAST = 110_000_000
+
+
+@pytest.fixture
+def systemd() -> Iterator[Systemd]:
+    with tempfile.TemporaryDirectory() as folder:
+        systemd = Systemd(Path(folder) / "notify")
+        yield systemd
+        systemd.close()
+
+
+def test_the_pings_stop_while_a_worker_hangs_and_the_admin_hears_of_it(
+    tmp_path: Path, imap_user: ImapUser, systemd: Systemd
+) -> None:
+    office = TestOffice(tmp_path / "office", systemd.path, WATCHDOG_USEC="2000000")
+    office.command.before = (sys.executable, str(IMPATIENT))
+    office.add("good", imap_user.server.port, imap_user.name)
+    with ExitStack() as silence:
+        office.add("silent", silence.enter_context(silent_server()))
+        office.write()
+        import_customers(office)
+        with office.running() as process:
+            systemd.await_message("READY")
+            systemd.await_message("WATCHDOG")
+            await_true(
+                "systemd hears who hangs", lambda: "hangs" in systemd.await_message("STATUS")["STATUS"], seconds=60
+            )
+            heard = [systemd.await_message("STATUS") for _ in range(8)]
+            assert all('"fetch silent" hangs' in told["STATUS"] for told in heard)
+            assert not any("WATCHDOG" in told for told in heard), "then systemd ends it"
+            first = deliver(imap_user, 1)
+            await_true("the others work on", lambda: office.knows(first), seconds=30)
+
+            alert = await_true("the admin hears of it", lambda: inbox(imap_user, "X-Quietcrm", "alert"), seconds=55)
+            assert "travou" in alert[0], "in the admin's language, by the mailbox that works"
+            silence.close()
+            systemd.await_message("WATCHDOG")  # the server let go: the worker moves again
+            process.send_signal(signal.SIGTERM)
+            systemd.await_message("STOPPING")
+            assert process.wait(STOP_SECONDS) == 0
+    assert office.command.said().count("worker.hangs") == 1
+    assert "worker.moves" in office.command.said()
+    assert "alert.sent" in office.command.said()
+    assert not office.command.rows("SELECT 1 FROM interaction WHERE subject LIKE '%quietcrm%'"), "mail of our own"
+
+
+def inbox(user: ImapUser, header: str, value: str) -> list[str]:
+    """Subjects of the mails in the Inbox with this header."""
+    with IMAPClient(user.server.host, port=user.server.port, ssl=False) as client:
+        client.login(user.name, user.password)
+        client.select_folder("INBOX", readonly=True)
+        found = client.search(["HEADER", header, value])
+        return (
+            [
+                str(make_header(decode_header(one[b"ENVELOPE"].subject.decode())))
+                for one in client.fetch(found, ["ENVELOPE"]).values()
+            ]
+            if found
+            else []
+        )
+
+
+def test_reading_stops_before_the_disk_is_full_and_goes_on_alone(
+    tmp_path: Path, imap_user: ImapUser, systemd: Systemd
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    office = TestOffice(tmp_path / "office", systemd.path, STATE_DIRECTORY=str(state))
+    office.add("good", imap_user.server.port, imap_user.name)
+    office.write()
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    office.command.before = ("unshare", *user, "--mount", "sh", "-c", TMPFS, "sh", str(state))
+    process = office.command.start("run")
+    try:
+        systemd.await_message("READY")
+        inside = Path(f"/proc/{process.pid}/root{state}")
+        office.command = Installed(office.directory, STATE_DIRECTORY=str(inside))
+        import_customers(office)
+        first = deliver(imap_user, 1)
+        await_true("mail is read", lambda: office.knows(first), seconds=30)
+
+        (inside / "ballast").write_bytes(bytes(BALLAST))
+        await_true("the account is paused", lambda: office.account("good")["state"] == "paused", seconds=30)
+        assert "MB are free on the disk of" in office.account("good")["reason"]
+        second = deliver(imap_user, 2)
+        paused = await_true(
+            "systemd is told", lambda: "1 paused" in systemd.await_message("STATUS")["STATUS"], seconds=70
+        )
+        assert paused
+        assert not office.knows(second), "not a mail more"
+
+        (inside / "ballast").unlink()
+        await_true("it reads on alone", lambda: office.knows(second), seconds=30)
+        await_true("and is well", lambda: office.account("good")["state"] == "ok", seconds=30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_SECONDS) == 0
+    finally:
+        end(process, signal.SIGKILL)
+    assert office.command.log.read_text().count("account.paused") == 1
