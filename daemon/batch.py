@@ -54,6 +54,7 @@ def new_row(
     contacts: dict[str, int],
     rungs: dict[int, str] | None = None,
 ) -> NewInteraction:
+    """The row of a mail that belongs into the history; `rungs` where rules named further customers."""
     rungs = rungs or dict(decision.match.rungs)
     return NewInteraction(
         message=message,
@@ -87,10 +88,12 @@ def arrived(message: Message, now: datetime) -> Message:
 
 
 def is_header_only(message: Message) -> bool:
+    """Whether the text of the mail could not be read."""
     return any(reason.startswith("header only") for reason in message.degraded)
 
 
 def touch_facts(customers: dict[int, CustomerFacts], number: int, at: datetime, direction: Direction) -> None:
+    """Let later mails of the batch see when the customer last wrote, or was written to."""
     facts = customers.get(number)
     if facts is None:
         return
