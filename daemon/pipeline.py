@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
-from connectors.model import Batch, Cursor, Kind, Message, Unreadable
+from connectors.model import Batch, Cursor, FolderRole, Kind, Message, Unreadable
 from daemon import effects
 from daemon.batch import Work, arrived, is_header_only, is_own, is_unsent, new_row, touch_facts
 from daemon.clock import Clock
@@ -149,6 +149,7 @@ class Pipeline:
             if (number := known.get(who.key)) is not None:
                 sightings.append((number, message.account, message.folder, message.ref, message.received_at))
                 work.counts.duplicate += 1
+                self._settle_copy(work, message)
             elif is_own(message, work.office):
                 work.counts.skipped["own"] += 1
             elif is_unsent(message):
@@ -158,6 +159,13 @@ class Pipeline:
         interactions.add_sightings(work.session, sightings)
         hashed = {self._key.identity(key): number for key, number in known.items()}
         self._adopt(work, {one: number for one, number in hashed.items() if one in strangers})
+
+    def _settle_copy(self, work: Work, message: Message) -> None:
+        """The copy in Sent of a mail that a colleague's Inbox showed first: only it proves that we wrote."""
+        if message.folder_role is FolderRole.SENT and work.promised:
+            history = Moment(now=work.now, baseline=None)
+            decision = evaluate(work.office.rules, message, work.directory, work.office.settings, history)
+            settle(work.session, work.office.settings, message, decision, work.now)
 
     def _new(self, work: Work, message: Message, who: Identity, *, seen_before: bool) -> None:
         history = Moment(now=work.now, baseline=None)

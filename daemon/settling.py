@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from config.settings import Settings
-from connectors.model import Kind, Message
+from connectors.model import FolderRole, Kind, Message
 from daemon.likeness import likeness
 from rules.decision import Decision, Direction
 from rules.office import office_of
@@ -35,6 +35,8 @@ def settle(session: Session, settings: Settings, message: Message, decision: Dec
         return []
     customers = decision.match.customers
     if decision.direction is Direction.OUT:
+        if message.folder_role is not FolderRole.SENT:
+            return []  # whoever writes our address into From has not written it from our Sent folder
         sent = _find_sent(session, message, customers)
         done = [_mark_sent(session, sent, message)] if sent else []
         return done + _close(session, settings, message, decision, TEAM_WROTE, now)

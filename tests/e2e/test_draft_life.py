@@ -263,3 +263,31 @@ def test_nothing_of_ours_is_logged(office: TestOffice, app: App) -> None:
     assert counts.logged == 0
     assert counts.skipped.total() >= 0
     assert len(office.lying("ana", "INBOX")) == 2
+
+
+def test_a_forged_mail_of_ours_settles_nothing(office: TestOffice, app: App) -> None:
+    message_id = asked(office)
+    work(app)
+    office.move_clock(timedelta(minutes=5))
+    forged = office.mail(
+        "ana@vendas.example", "maria@padariasol.example", "Re: Caixas", "Já resolvi.", answers=message_id
+    )
+    office.deliver("ana", forged)  # it came by mail, into the Inbox
+    work(app)
+    assert draft_states(app) == ["placed"]
+    assert len(drafts(office)) == 1
+
+
+def test_the_copy_in_sent_counts_after_a_colleagues_inbox_showed_it(office: TestOffice, app: App) -> None:
+    message_id = asked(office)
+    work(app)
+    office.move_clock(timedelta(minutes=5))
+    answer = office.mail("ana@vendas.example", "maria@padariasol.example", "Re: Caixas", "São 900.", answers=message_id)
+    answer["Cc"] = "bruno@vendas.example"
+    office.deliver("bruno", answer)
+    work(app)
+    assert draft_states(app) == ["placed"]
+    office.deliver("ana", answer, "Sent")
+    work(app)
+    assert draft_states(app) == ["withdrawn"]
+    assert drafts(office) == []
