@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,6 +37,7 @@ from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
 log = structlog.get_logger()
 
 QUESTIONS = 5
+SHARED = 3
 LINES = 12
 QUESTION_WINDOW = timedelta(days=7)
 _MISSING_FIELD = re.compile(r"no value for (?:[\w.]+, )*customer\.fields\.(\w+)")
@@ -220,21 +221,29 @@ class Notices:
             if message.sender is not None:
                 senders[message.sender.key].append(message)
         often = sorted(senders.values(), key=lambda several: (-len(several), several[0].received_at))
-        lines = [self._question(rep, several, language) for several in often[:QUESTIONS]]
+        shared = self._shared_domains(senders)
+        lines = [self._question(rep, several, language, shared) for several in often[:QUESTIONS]]
         return _block("questions", lines, language, "act", note=phrase("question_note", language))
 
-    def _question(self, rep: str, several: Sequence[Message], language: str) -> Line:
+    def _shared_domains(self, senders: Collection[str]) -> set[str]:
+        """Domains that look like a mail provider's: several strangers, or contacts of customers, write from there."""
+        counts = Counter(sender.rpartition("@")[2] for sender in senders)
+        with self.store.session() as session:
+            known = {domain for domain in counts if customers.contacts_at(session, domain)}
+        return known | {domain for domain, people in counts.items() if people >= SHARED}
+
+    def _question(self, rep: str, several: Sequence[Message], language: str, shared: Collection[str]) -> Line:
         """One stranger: how often they wrote, what about, and the command that makes a customer of them."""
         last = max(several, key=lambda message: message.received_at)
         sender = last.sender
         assert sender is not None
         day = date_words(last.received_at.astimezone(self.office.settings.zone_for(rep)), language)
         said = phrase("last", language).format(last.subject, day)
-        public = office_of(self.office.settings).is_public(sender.domain)
+        public = office_of(self.office.settings).is_public(sender.domain) or sender.domain in shared
         name = sender.name if public else sender.domain.partition(".")[0].replace("-", " ").title()
         # What a stranger calls themselves ends up in a shell: quoted, whatever it is.
-        words = ["quietcrm", "customer", "add", name or sender.key, "--email", sender.key]
-        words += [] if public else ["--domain", sender.domain]
+        words = ["quietcrm", "customer", "add", "--email", sender.key]
+        words += ([] if public else ["--domain", sender.domain]) + ["--", name or sender.key]
         return Line(lead=sender.key, text=mails_words(len(several), language), reason=said, command=shlex.join(words))
 
     def _read_again(self, rows: Sequence[unmatched.UnmatchedRow]) -> list[Message]:

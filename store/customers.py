@@ -195,6 +195,14 @@ def show(session: Session, customer_id: int) -> CustomerCard:
     )
 
 
+def contacts_at(session: Session, domain: str) -> int:
+    """How many contacts have an address in a mail domain."""
+    statement = (
+        select(func.count()).select_from(_ADDRESS).where(_ADDRESS.c.key.like(f"%@{like(domain)}", escape=LIKE_ESCAPE))
+    )
+    return int(session.execute(statement).scalar_one())
+
+
 def by_name(session: Session, name: str) -> list[int]:
     """The customers of this name, case and accents aside."""
     statement = select(_CUSTOMER.c.id).where(_CUSTOMER.c.name_key == fold(name), _CUSTOMER.c.merged_into.is_(None))

@@ -96,5 +96,5 @@ class WriterLock:
 def _running(who: str) -> AlreadyRunning:
     return AlreadyRunning(
         f"{who} already writes to this store",
-        hint="let the running quietcrm do it, or stop it first: systemctl stop quietcrm",
+        hint="let the running quietcrm do it, or stop it first (systemctl stop quietcrm, or Ctrl-C where it runs)",
     )

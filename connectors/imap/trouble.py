@@ -21,7 +21,7 @@ BUSY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "THROTTLED
 FETCH_BUSY = BUSY_CODES - {"SERVERBUG", "OVERQUOTA"}
 """The same for FETCH, where a fault of the server may well lie in one mail."""
 
-_LATER = "quietcrm tries again by itself; if it lasts, look at the server and the network"
+_LATER = "check host: and port:, the server and the network; the daemon tries again by itself"
 
 
 @contextmanager
