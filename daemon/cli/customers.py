@@ -329,10 +329,12 @@ def export(
     context: typer.Context,
     customer: Annotated[str | None, typer.Argument(help="One customer; without it all of them.")] = None,
     form: Annotated[str, typer.Option("--format", help="csv, json or vcf.")] = "json",
+    as_json: AsJson = False,
 ) -> None:
     """Export customers to stdout: CSV to import again, JSON with the whole history, or vCard."""
     from daemon.exporting import FORMATS, export_customers
 
+    form = "json" if as_json else form
     if form not in FORMATS:
         raise typer.BadParameter(f"one of: {', '.join(FORMATS)}", param_hint="--format")
     export_customers(invocation(context).directory, customer, form)
