@@ -197,20 +197,20 @@ class Alerts:
     # --- the mail ----------------------------------------------------------------------------------------------------
 
     def _deliver(self, causes: Sequence[Cause], now: datetime) -> bool:
+        reasons: list[str] = []
         try:
             for route in self._routes({cause.account for cause in causes}):
-                if self._ways.is_resting(route.name):
-                    continue
                 try:
                     self._go(route, self._mail(causes, route, now))
                 except QuietcrmError as error:
-                    self._ways.rest(route.name, error)
+                    reasons.append(f"{route.name}: {error.message}")
                     continue
                 log.info("alert.sent", causes=[cause.key for cause in causes], by=route.kind, through=route.name)
                 return True
         finally:
             self._ways.close()
-        log.error("alert.undelivered", causes=[cause.key for cause in causes])
+        if self._rests_until is None:  # once, not at every try
+            log.error("alert.undelivered", causes=[cause.key for cause in causes], reasons=reasons)
         return False
 
     def _go(self, route: _Route, mail: OutgoingMail) -> None:

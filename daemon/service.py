@@ -94,6 +94,7 @@ class Service:
         signal.set_wakeup_fd(self._signalled.fileno())
         for number in SIGNALS:
             signal.signal(number, _be_woken)
+        self._app.parser.keep_warm()
         self._schedule()
         self._control.start()
         self._scheduler.start()
@@ -132,6 +133,7 @@ class Service:
             for hang in hangs:
                 if hang.worker not in self._hangs:
                     log.error("worker.hangs", worker=hang.worker)
+                    self._hasten("alert")  # before systemd ends us
             if not names:
                 log.info("worker.moves", workers=self._hangs)
             self._hangs = names
@@ -212,6 +214,8 @@ class Service:
             self._said[name] = (what, now)
             if isinstance(error, StoreError):
                 log.error("tick.failed", tick=name, reason=error.message, hint=error.hint)
+                self._hasten("status")
+                self._hasten("alert")
             else:
                 log.error("tick.failed", tick=name, exc_info=error)
 
@@ -231,8 +235,11 @@ class Service:
 
     def _wake(self, name: str) -> None:
         """Poll an account now, or as soon as the poll that runs is over."""
+        self._hasten(f"poll:{name}")
+
+    def _hasten(self, job: str) -> None:
         with suppress(JobLookupError):  # the account is gone from the settings
-            self._scheduler.modify_job(f"poll:{name}", next_run_time=datetime.now(UTC))
+            self._scheduler.modify_job(job, next_run_time=datetime.now(UTC))
 
     def _desk(self) -> None:
         with self._turn, self._app.watchdog.step("desk"):
@@ -282,6 +289,7 @@ class Service:
             systemd.notify("READY=1", f"STATUS={self._look_around()}")
         if trouble:
             log.error("config.refused", kept=self._app.office.hash)
+            self._hasten("alert")
         else:
             log.info("config.loaded", config=self._app.office.hash)
         return trouble

@@ -34,8 +34,8 @@ class Hang:
 
 
 class Watchdog:
-    """The deadlines of all workers. Thread-safe; `monotonic` gives seconds that never jump, `longest` is what a step has
-    that names no time."""
+    """The deadlines of all workers. Thread-safe. `monotonic` gives seconds that never jump; `longest` is for a
+    step that names no time."""
 
     def __init__(self, monotonic: Callable[[], float], longest: float = STEP) -> None:
         self._monotonic = monotonic

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Installed:
     """Runs the console script; `environment` is added to ours. What it says on stderr goes to `log`.
 
-    before   words before the command that `start` runs: something that confines it
+    before   words before the command: something that confines it
     """
 
     def __init__(self, directory: Path, **environment: str) -> None:
@@ -51,7 +51,7 @@ class Installed:
     def run(self, *arguments: str, codes: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; it must end with one of `codes`."""
         done = subprocess.run(
-            [str(COMMAND), "--config", str(self.directory), *arguments],
+            [*self.before, str(COMMAND), "--config", str(self.directory), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -12,7 +12,7 @@ from email.header import decode_header, make_header
 from pathlib import Path
 
 import pytest
-from campaigns.installed import Installed, await_true, end
+from campaigns.installed import await_true, end
 from conftest import ImapUser
 from imapclient import IMAPClient
 from service_offices import STOP_SECONDS, Systemd, TestOffice, deliver, import_customers, silent_server
@@ -81,37 +81,70 @@ def inbox(user: ImapUser, header: str, value: str) -> list[str]:
         )
 
 
+def test_a_database_that_breaks_ends_nothing(tmp_path: Path, imap_user: ImapUser, systemd: Systemd) -> None:
+    """The daemon stays, says so to systemd and by mail, writes a few lines and not one for each tick, and goes on."""
+    office = TestOffice(tmp_path / "office", systemd.path, WATCHDOG_USEC="2000000")
+    office.add("good", imap_user.server.port, imap_user.name)
+    office.write()
+    import_customers(office)
+    with office.running() as process:
+        first = deliver(imap_user, 1)
+        await_true("mail is read", lambda: office.knows(first), seconds=30)
+        sound = office.command.database.read_bytes()
+        office.command.database.write_bytes(b"this is no database " * (len(sound) // 20 + 1))
+        look = lambda: "database does not answer" in systemd.await_message("WATCHDOG")["STATUS"]  # noqa: E731
+        await_true("systemd hears of it, and is still fed", look, seconds=60)
+        await_true("the admin hears of it", lambda: inbox(imap_user, "X-Quietcrm", "alert"), seconds=60)
+        for _ in range(6):  # seconds, of ticks that fail
+            systemd.await_message("WATCHDOG")
+        assert process.poll() is None
+        failures = office.command.log.read_text().count("tick.failed")
+        assert failures < 12, "a line for each worker, not for each tick"
+
+        office.command.database.write_bytes(sound)
+        second = deliver(imap_user, 2)
+        await_true("it goes on", lambda: office.knows(second), seconds=60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_SECONDS) == 0
+    assert len(inbox(imap_user, "X-Quietcrm", "alert")) == 1
+
+
 def test_reading_stops_before_the_disk_is_full_and_goes_on_alone(
     tmp_path: Path, imap_user: ImapUser, systemd: Systemd
 ) -> None:
+    """On a disk of its own, which only the daemon and what enters its mount namespace can see."""
     state = tmp_path / "state"
     state.mkdir()
     office = TestOffice(tmp_path / "office", systemd.path, STATE_DIRECTORY=str(state))
     office.add("good", imap_user.server.port, imap_user.name)
     office.write()
-    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    root = os.geteuid() == 0
+    user = () if root else ("--user", "--map-root-user")
     office.command.before = ("unshare", *user, "--mount", "sh", "-c", TMPFS, "sh", str(state))
     process = office.command.start("run")
     try:
         systemd.await_message("READY")
-        inside = Path(f"/proc/{process.pid}/root{state}")
-        office.command = Installed(office.directory, STATE_DIRECTORY=str(inside))
+        enter = (
+            "nsenter",
+            *(() if root else ("--user", "--preserve-credentials")),
+            "--mount",
+            f"--target={process.pid}",
+        )
+        office.command.before = (*enter, "--")
+        ballast = Path(f"/proc/{process.pid}/root{state}/ballast")
         import_customers(office)
-        first = deliver(imap_user, 1)
-        await_true("mail is read", lambda: office.knows(first), seconds=30)
+        deliver(imap_user, 1)
+        await_true("mail is read", lambda: len(office.command("log")) == 1, seconds=30)
 
-        (inside / "ballast").write_bytes(bytes(BALLAST))
+        ballast.write_bytes(bytes(BALLAST))
         await_true("the account is paused", lambda: office.account("good")["state"] == "paused", seconds=30)
         assert "MB are free on the disk of" in office.account("good")["reason"]
-        second = deliver(imap_user, 2)
-        paused = await_true(
-            "systemd is told", lambda: "1 paused" in systemd.await_message("STATUS")["STATUS"], seconds=70
-        )
-        assert paused
-        assert not office.knows(second), "not a mail more"
+        deliver(imap_user, 2)
+        await_true("systemd is told", lambda: "1 paused" in systemd.await_message("STATUS")["STATUS"], seconds=70)
+        assert len(office.command("log")) == 1, "not a mail more"
 
-        (inside / "ballast").unlink()
-        await_true("it reads on alone", lambda: office.knows(second), seconds=30)
+        ballast.unlink()
+        await_true("it reads on alone", lambda: len(office.command("log")) == 2, seconds=30)
         await_true("and is well", lambda: office.account("good")["state"] == "ok", seconds=30)
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS) == 0
