@@ -54,6 +54,8 @@ campaign: $(DEVELOPMENT) servers ## the hard lines in their long form, under an 
 	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 40 --least 8
 	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 12 --least 3 --postgres
 	@PYTHONPATH=tests $(BIN)/python -m campaigns.backfill --count 20000 --minutes 5
+	@if [ "$$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then $(MAKE) --no-print-directory unit-test; \
+	  else echo "left out: make unit-test wants root and debootstrap"; fi
 
 torture: $(DEVELOPMENT) servers ## the same before a release: 500 kills (or KILLS=n), 200,000 old mails
 	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills $(KILLS) --least 12

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from campaigns.installed import await_true
 from conftest import ImapUser
 from servers.confined import settings, system_calls
-from servers.process import find_program
+from servers.process import find_program, free_port
 from service_offices import STOP_SECONDS, Systemd, TestOffice, deliver, import_customers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -131,12 +133,24 @@ def test_the_walls_hold() -> None:
         assert "PermissionError" in said.stderr, deed
 
 
+def figures(port: int) -> str:
+    """What the daemon tells Prometheus."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def oom_score(process: psutil.Process) -> int:
+    """How gladly the kernel ends a process where memory runs out."""
+    return int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
+
+
 def test_the_daemon_works_inside_the_walls(tmp_path: Path, imap_user: ImapUser, systemd: Systemd) -> None:
     """Mail is read by the parser child, settings are reloaded, commands are answered, nothing is written beside the
     settings, and the stop is clean: with every system call that the unit forbids forbidden."""
     office = TestOffice(tmp_path / "office", systemd.path, STATE_DIRECTORY=str(tmp_path / "state"))
     office.add("good", imap_user.server.port, imap_user.name)
-    office.write(more="metrics: {port: 0}\n")
+    port = free_port()
+    office.write(more=f"metrics: {{port: {port}}}\n")
     import_customers(office)
     office.command.before = (sys.executable, str(CONFINED), str(UNIT))
     before = {path for path in office.directory.rglob("*") if path.name != "stderr.log"}
@@ -145,9 +159,14 @@ def test_the_daemon_works_inside_the_walls(tmp_path: Path, imap_user: ImapUser, 
         first = deliver(imap_user, 1)
         await_true("the mail is read", lambda: office.knows(first), seconds=30)
         assert not (tmp_path / "office" / "state").exists()
+        assert all(oom_score(child) == 1000 for child in psutil.Process(process.pid).children()), "children go first"
+        assert 'quietcrm_mails_total{account="good",outcome="logged"} 1.0' in figures(port)
+        office.write()
         process.send_signal(signal.SIGHUP)
         assert systemd.await_message("RELOADING")
         assert "refused" not in systemd.await_message("READY")["STATUS"]
+        with pytest.raises(OSError, match="refused"):
+            figures(port)  # the new settings want none
         second = deliver(imap_user, 2)
         await_true("it reads on", lambda: office.knows(second), seconds=30)
         assert office.command("status")["accounts"]["good"]["state"] == "ok"
