@@ -106,11 +106,12 @@ class FaultProxy:
             self._refuse = refusing
 
     def drop(self) -> None:
-        """Reset every connection that is open now."""
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            _reset(connection)
+        """Reset every connection that is open now; returns when they are closed."""
+        with self._struck:
+            connections = set(self._open)
+            for connection in connections:
+                _reset(connection)
+            self._struck.wait_for(lambda: not connections & self._open, timeout=10)
 
     def _serve(self, client: socket.socket) -> None:
         with self._lock:
@@ -128,8 +129,11 @@ class FaultProxy:
             try:
                 self._pump(client, server, fault)
             finally:
-                with self._lock:
+                client.close()
+                server.close()
+                with self._struck:
                     self._open -= {client, server}
+                    self._struck.notify_all()
 
     def _pump(self, client: socket.socket, server: socket.socket, fault: Fault | None) -> None:
         """Carry bytes until one side ends. The order of reading is what `turns` is counted from."""

@@ -87,6 +87,17 @@ def test_child_starts_with_the_first_mail_and_is_reused(pool: ParserPool) -> Non
     assert child_of(pool).pid == first
 
 
+def test_a_large_parent_does_not_make_its_child_look_grown(pool: ParserPool) -> None:
+    ballast = bytearray(200_000_000)  # more than `growth`; written to, so that it counts
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    pool.parse([make(1)])
+    assert 0 < pool._workers[0].child.peak < 60_000_000  # type: ignore[union-attr]
+    first = child_of(pool).pid
+    pool.parse([make(2)])
+    assert child_of(pool).pid == first
+    assert len(ballast) == 200_000_000
+
+
 def test_child_imports_nothing_heavy() -> None:
     *head, code = child_command(ParserLimits())
     probe = (
