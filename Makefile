@@ -9,7 +9,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BENCH_ARGS ?= --page
 KILLS ?= 500
-PYTEST_ARGS ?= -n logical --maxprocesses=4
+PYTEST_ARGS ?= -n 3
 UV := .venv-uv/bin/uv
 BIN := .venv/bin
 RUNTIME := .venv/.synced-runtime
