@@ -11,7 +11,7 @@ suite=${1:-bookworm}
 account=${2:-root}
 targets=("${@:3}")
 [ ${#targets[@]} -gt 0 ] || targets=(test)
-mirror=${MIRROR:-http://deb.debian.org/debian}
+mirror=${MIRROR:-$(apt-get indextargets --format '$(SITE)' | grep -v security | head -n 1)}   # where this machine's packages come from
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 base=/var/tmp/quietcrm-base-$suite.tar
 
