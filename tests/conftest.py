@@ -9,29 +9,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.postgres import PostgresServer
 from servers.smtp_sink import SmtpSink
+from servers.users import ImapUser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True, slots=True)
-class ImapUser:
-    """A fresh mailbox on a running server: `server.deliver(name, raw)` fills it."""
-
-    server: DovecotServer
-    name: str
-    password: str
-
-    @property
-    def address(self) -> str:
-        """The mail address that this mailbox stands for."""
-        return f"{self.name}@vendas.example"
 
 
 @pytest.fixture(scope="session")

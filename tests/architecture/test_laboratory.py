@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from conftest import ImapUser
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.faults import Fault, FaultProxy
 from servers.folders import encode_utf7
 from servers.listener import Listener
 from servers.smtp_sink import Answer, SmtpSink
+from servers.users import ImapUser
 
 MAIL = b"From: a@a.example\r\nSubject: hi\r\n\r\n.dot\r\nend\r\n"
 

@@ -8,11 +8,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from conftest import ImapUser
 from desk_contract import MAIL, DeskContract
 from imapclient import IMAPClient
 from servers.dovecot import DovecotServer
 from servers.faults import FaultProxy
+from servers.users import ImapUser
 from test_imap_source import BARE, settings_for
 
 from connectors.errors import Misconfigured, Unavailable

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from conftest import ImapUser
 from plain_parser import PlainParser
 from refusing_proxy import RefusingProxy
 from servers.faults import Fault, FaultProxy
+from servers.users import ImapUser
 from source_contract import read_all
 from test_imap_source import deliver, settings_for
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import ImapUser
 from servers.smtp_sink import SmtpSink
+from servers.users import ImapUser
 from test_imap_source import settings_for
 
 from connectors.errors import AuthRejected, ConnectorError, Misconfigured, ProtocolViolation, Unavailable

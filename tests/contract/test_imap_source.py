@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
 import pytest
-from conftest import ImapUser
 from imapclient import IMAPClient
 from plain_parser import PlainParser
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.faults import Fault, FaultProxy
+from servers.users import ImapUser
 from source_contract import FIRST, BreakableContract, mail, read_all
 
 from connectors.errors import AuthRejected, Misconfigured, OtherMailbox, Unavailable

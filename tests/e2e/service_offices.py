@@ -14,8 +14,8 @@ from typing import Any
 
 from campaigns.backfill import old_mail
 from campaigns.installed import Installed, await_true, end
-from conftest import ImapUser
 from servers.listener import Listener
+from servers.users import ImapUser
 
 STOP_SECONDS = 10
 BASE = """\

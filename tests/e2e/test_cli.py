@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 import typer
 from servers.dovecot import DovecotServer
 from servers.process import free_port
+from terminals import open_terminal
 
 from daemon.cli.main import app, main
 from daemon.cli.reference import commands, commands_page
@@ -317,7 +317,7 @@ def test_mail_does_not_steer_the_terminal(call: Call, office: Path, words: str) 
 
 def on_terminal(office: Path, *words: str, **more: str) -> str:
     """What the program writes to a terminal."""
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8", **more}
     command = [PROGRAM, "--config", office, *words]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
@@ -397,7 +397,7 @@ def test_init_says_which_answer_is_wrong(call: Call, tmp_path: Path, words: str,
 
 def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     folder = tmp_path / "asked"
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "Europe/Lisbon"}
     process = subprocess.Popen(
         [PROGRAM, "--config", folder, "init"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ImapUser
 from servers.dovecot import DovecotServer
 from servers.process import free_port
 from servers.smtp_sink import SmtpSink
+from servers.users import ImapUser
 
 PROGRAM = Path(sys.executable).parent / "quietcrm"
 BASE = """\

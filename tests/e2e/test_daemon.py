@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from campaigns.installed import Installed, await_true
-from conftest import ImapUser
 from servers.process import free_port
+from servers.users import ImapUser
 from service_offices import STOP_SECONDS, Systemd, TestOffice, deliver, import_customers, silent_server
 
 

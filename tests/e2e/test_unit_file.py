@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 from campaigns.installed import await_true
-from conftest import ImapUser
 from servers.confined import settings, system_calls
 from servers.process import find_program, free_port
+from servers.users import ImapUser
 from service_offices import STOP_SECONDS, Systemd, TestOffice, deliver, import_customers
 
 ROOT = Path(__file__).resolve().parent.parent.parent

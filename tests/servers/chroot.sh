@@ -56,6 +56,7 @@ shift 2
 mount --make-rprivate /
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+[ -e "$root/dev/pts" ] || mkdir "$root/dev/pts"
 run() { env -i "$@" </dev/null; }
 if [ "$account" = user ]; then
   run "$@" DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c '
