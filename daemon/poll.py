@@ -31,7 +31,7 @@ from store.tables import Account
 
 log = structlog.get_logger()
 
-BATCH = 1000
+BATCH = 2000
 STEP = 2.0
 """Seconds that one batch of a throttled back-fill may last."""
 NEW_FOLDER = timedelta(hours=1)
