@@ -59,7 +59,7 @@ class Pipeline:
             accounts.begin(session, account, now)
             return accounts.load_cursor(session, account)
 
-    def handle(self, account: str, batch: Batch, *, since: datetime, dry_run: bool = False) -> Counts:
+    def handle(self, account: str, batch: Batch, *, since: datetime) -> Counts:
         """Write one batch. `since` = when this pass began: the baseline of folders that are new now."""
         with self._store.writing() as session:
             baselines = accounts.folder_baselines(session, account, batch.folders, since)
@@ -72,8 +72,6 @@ class Pipeline:
             accounts.save_progress(session, account, batch.progress)
             if work.items:
                 accounts.saw_mail(session, account, max(item.received_at for item in work.items))
-            if dry_run:
-                session.rollback()
         return work.counts
 
     def log_late(self, account: str, messages: Sequence[Message], gone: Collection[int]) -> Counts:
