@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -66,3 +67,20 @@ class Row:
         ]
         verdicts = ", ".join(one.verdict for one in self.figures)
         return f"| {self.number} | {self.what} | {cells[0]} | {cells[1]} | {cells[2]} | {verdicts} | {self.note} |"
+
+
+def medians(rounds: Sequence[Sequence[Row]]) -> list[Row]:
+    """One row of each number from several rounds: each figure the median, the single values kept in `raw`. A row that
+    could not be measured in some round says so."""
+    found = []
+    for same in zip(*rounds, strict=True):
+        if failed := next((row for row in same if not row.figures), None):
+            found.append(failed)
+            continue
+        values = list(zip(*([one.value for one in row.figures] for row in same), strict=True))
+        figures = [
+            replace(one, value=statistics.median(several)) for one, several in zip(same[0].figures, values, strict=True)
+        ]
+        note = "; ".join(part for part in (same[-1].note, f"median of {len(same)} rounds") if part)
+        found.append(Row(same[0].number, same[0].what, figures, note, {"values": values}))
+    return found

@@ -19,9 +19,11 @@ from bench import reading, standing
 from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
 from bench.report import HEAD, write_json, write_page
-from bench.rows import Row
+from bench.rows import Row, medians
 
 SMALL, MIDDLE, BIG = 1000, 5000, 20_000
+
+_Work = tuple[set[int], Callable[[], list[Row]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,19 +58,27 @@ def _parser() -> argparse.ArgumentParser:
 def measure(
     lab: Laboratory, corpora: tuple[Corpus, Corpus, Corpus], runs: int, wanted: set[int], *, quick: bool
 ) -> list[Row]:
-    """The wanted rows; corpora from small to big."""
+    """The wanted rows; corpora from small to big. What has no peer is measured in rounds, so that a moment of other
+    work on the machine does not fall on all runs of one row."""
     small, middle, big = corpora
     ends = [small] if quick else [small, big]
-    works: list[tuple[set[int], Callable[[], list[Row]]]] = [
+    beside_peers: list[_Work] = [
         ({1, 2, 3, 18}, lambda: reading.read_big(lab, big, runs)),
-        ({4}, lambda: [] if quick else reading.read_beside_django(lab, middle, min(runs, 3))),
+        ({6}, lambda: reading.read_far(lab, small, runs)),
+        ({4}, lambda: [] if quick else reading.read_beside_django(lab, middle, runs)),
+    ]
+    alone: list[_Work] = [
         ({5}, lambda: reading.count_bytes(lab, middle)),
-        ({6}, lambda: reading.read_far(lab, small, min(runs, 3))),
         ({7, 8}, lambda: standing.poll_unchanged(lab, ends)),
         ({9}, lambda: standing.hear_new_mail(lab, small)),
         ({11}, lambda: standing.match(500 if quick else 2000)),
         ({13}, lambda: standing.weigh(lab, [small], rest=1) if quick else standing.weigh(lab, [middle, big])),
     ]
+    rounds = [_work_through(alone, wanted) for _ in range(runs)]
+    return medians(rounds) + _work_through(beside_peers, wanted)
+
+
+def _work_through(works: Sequence[_Work], wanted: set[int]) -> list[Row]:
     rows: list[Row] = []
     for numbers, work in works:
         if numbers & wanted:
