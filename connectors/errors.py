@@ -9,7 +9,8 @@
     |   +-- OtherMailbox               another mailbox answers under this login: stop and ask
     |   +-- Misconfigured              the settings cannot work: park the account, tell once
     |   +-- ProtocolViolation          the server broke its protocol: back off
-    |   +-- SendRejected               the server refused a mail: permanent or not, SMTP code
+    |   +-- SendRejected               the server refused a mail: permanent or not, SMTP code; it was not sent
+    |   +-- OutcomeUnknown             the line broke when the mail may have been sent: never sent again by itself
     +-- ConfigError                    lives in config.errors
     +-- StoreError                     lives in store.errors
 
@@ -26,6 +27,7 @@ __all__ = [
     "CursorExpired",
     "Misconfigured",
     "OtherMailbox",
+    "OutcomeUnknown",
     "ProtocolViolation",
     "QuietcrmError",
     "SendRejected",
@@ -75,9 +77,29 @@ class ProtocolViolation(ConnectorError):
 
 
 class SendRejected(ConnectorError):
-    """The server refused a mail. `permanent` tells 5xx from 4xx, `code` is the reply code (0 if none)."""
+    """The server refused a mail, so nothing was sent. `permanent` tells 5xx from 4xx, `code` is the reply code (0 if
+    none), `status` the enhanced one of RFC 3463 ("5.1.1") or "".
 
-    def __init__(self, account: str, message: str, *, permanent: bool, code: int = 0, hint: str = "") -> None:
+    stage   what was refused: "sender" (we may not send at all, or not as this person), "recipient", or "mail"
+    """
+
+    def __init__(
+        self,
+        account: str,
+        message: str,
+        *,
+        permanent: bool,
+        code: int = 0,
+        status: str = "",
+        stage: str = "mail",
+        hint: str = "",
+    ) -> None:
         super().__init__(account, message, hint=hint)
         self.permanent = permanent
         self.code = code
+        self.status = status
+        self.stage = stage
+
+
+class OutcomeUnknown(ConnectorError):
+    """The mail was handed over, but the server's last answer did not come: it may have been sent, or not."""

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from connectors.model import Batch, Cursor, Message, OutgoingMail, Placed, RawMail, Unreadable
@@ -69,6 +70,16 @@ class Rereader(Protocol):
 
 
 @runtime_checkable
+class JunkReader(Protocol):
+    """A source that can look into Junk, which is never logged: an answer may have landed there."""
+
+    def read_junk(self, since: datetime) -> tuple[Message, ...]:
+        """What lies in the Junk folder and arrived since then, newest first, at most 500, header only (`text` is "");
+        () where there is no such folder. Raises ConnectorError."""
+        ...
+
+
+@runtime_checkable
 class Wakeable(Protocol):
     """A source that can be told of new mail instead of asking."""
 
@@ -97,6 +108,15 @@ class Desk(Protocol):
         """Copies of our mail in Drafts (`drafts=True`) or in the Inbox, by Message-ID; () if gone."""
         ...
 
+    def place_sent(self, mail: OutgoingMail) -> Placed:
+        """Put the copy of a mail that left into the Sent folder, marked as seen. Raises Misconfigured if there is no
+        Sent folder."""
+        ...
+
+    def find_sent(self, message_id: str) -> tuple[Placed, ...]:
+        """Copies of our mail in the Sent folder, by Message-ID; () if there is none."""
+        ...
+
     def withdraw(self, placed: Placed, message_id: str) -> bool:
         """Remove exactly this mail of ours if it is unchanged (content hash equal). True if it is gone now,
         False if it was edited and therefore left alone."""
@@ -120,8 +140,20 @@ class Mailer(Protocol):
         """Connect and log in without sending. Returns findings; raises ConnectorError."""
         ...
 
-    def send(self, mail: OutgoingMail, *, envelope_from: str, recipient: str) -> None:
-        """Hand the mail to the server. Returns when the server took responsibility; raises ConnectorError."""
+    def send(
+        self,
+        mail: OutgoingMail,
+        *,
+        envelope_from: str,
+        recipient: str,
+        committing: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Hand the mail to the server; its last answer ("250 2.0.0 Ok: queued as 4F2K") once it took responsibility.
+
+        `committing` is called once, right before anything by which the mail could arrive (SMTP: the recipient is
+        accepted, DATA comes next). If it raises, nothing is sent and its error comes out. Any other ConnectorError
+        than OutcomeUnknown says that nothing was sent, whenever it comes; OutcomeUnknown can only come afterwards.
+        """
         ...
 
     def close(self) -> None:

@@ -308,33 +308,66 @@ class Note(SQLModel, table=True):
 
 
 class OutboxState(StrEnum):
-    """planned -> placing -> placed -> sent | declined | withdrawing; withdrawing -> withdrawn | expired | kept;
-    planned -> cancelled | held; held -> planned | cancelled; declined -> sent (the copy in Sent came late).
+    """Two ways lead through the same table. A draft is laid into the rep's Drafts, a send leaves by itself:
 
-    planned     waits for `due_at`
+        draft   planned -> placing -> placed -> sent | declined | withdrawing
+                withdrawing -> withdrawn | expired | kept;  declined -> sent (the copy in Sent came late)
+        send    planned -> claimed -> sending -> sent | refused | uncertain
+                claimed -> planned (nothing was on the wire)
+                sending -> planned (refused for now, or the line broke before the end of the mail: tried again)
+                uncertain -> sent (it lies in Sent, it was answered, a person says so) | planned (a person says so)
+                sent -> bounced
+        both    planned -> held | cancelled;  held -> planned | cancelled;  a late send becomes a draft
+
+    planned     waits for `due_at` and `retry_at`
     placing     the copy is being laid into Drafts; after a crash looked up there by Message-ID
     placed      lies in the rep's Drafts
-    held        cannot be made now (missing value, no Drafts folder ...): `reason` says why and what to do
-    sent        the rep sent it (found again in Sent)
+    held        cannot go now: `reason` says why, `retry_at` when it is looked at again by itself
+    claimed     taken by the running daemon (`fence`), nothing on the wire yet: after a crash simply planned again
+    sending     on the wire, an attempt is recorded: after a crash nobody knows whether it arrived
+    sent        the rep sent it (found again in Sent), or the server took it from us
+    uncertain   may have been sent or not; never sent again by itself
+    refused     the server refused it for good, or for 48 hours
+    bounced     came back after the server had taken it
     declined    the rep deleted it
     expired     lay untouched too long and was taken away
     withdrawing settled by a mail or by time (`reason`); the copy is still to be taken out of Drafts
     withdrawn   settled before the rep sent it; ours was untouched and is gone
     kept        to be withdrawn, but the rep had edited the draft: left alone for good
-    cancelled   settled before it was ever placed
+    cancelled   settled before it was ever placed or sent
     """
 
     PLANNED = "planned"
     PLACING = "placing"
     PLACED = "placed"
     HELD = "held"
+    CLAIMED = "claimed"
+    SENDING = "sending"
     SENT = "sent"
+    UNCERTAIN = "uncertain"
+    REFUSED = "refused"
+    BOUNCED = "bounced"
     DECLINED = "declined"
     EXPIRED = "expired"
     WITHDRAWING = "withdrawing"
     WITHDRAWN = "withdrawn"
     KEPT = "kept"
     CANCELLED = "cancelled"
+
+
+class Way(StrEnum):
+    """How a mail to a customer goes: a person sends it, or we do."""
+
+    DRAFT = "draft"
+    SEND = "send"
+
+
+class SentCopy(StrEnum):
+    """The copy in the rep's Sent folder of a mail that we sent."""
+
+    NONE = ""
+    WANTED = "wanted"
+    LIES = "lies"
 
 
 class OutboxMail(SQLModel, table=True):
@@ -346,6 +379,12 @@ class OutboxMail(SQLModel, table=True):
     late         it was found only after `late_after`; the notice says so
     text, html   rendered when it comes due, not before: the record may have changed
     content_hash of what we laid into Drafts; tells whether the rep edited it
+    reactive     answers a mail of theirs by itself: the brakes against answering machines count these
+    released     a person let it go in spite of these obstacles (names of daemon.last_look.Obstacle, comma-separated)
+    retry_at     not before this time; of a held one: when it is looked at again by itself, None = a person decides
+    fence        number of the daemon's start that claimed it; a later start owns what an earlier one left
+    token        in its List-Unsubscribe and nobody else's mail ("7K2M9P...")
+    server_said  the last answer of the server
     """
 
     __tablename__ = "outbox"
@@ -356,7 +395,7 @@ class OutboxMail(SQLModel, table=True):
     )
     id: int | None = Field(default=None, primary_key=True)
     state: str = Field(default=OutboxState.PLANNED, index=True)
-    way: str = "draft"
+    way: str = Way.DRAFT
     event: str
     event_at: datetime = _time(nullable=False)
     rule: str
@@ -390,7 +429,36 @@ class OutboxMail(SQLModel, table=True):
     sent_message_id: str = ""
     attempts: int = 0
     late: bool = False
+    reactive: bool = False
+    released: str = ""
+    retry_at: datetime | None = _time()
+    fence: int = 0
+    claimed_at: datetime | None = _time()
+    token: str = Field(default="", index=True)
+    copy_state: str = SentCopy.NONE
+    looked_at: datetime | None = _time()
+    server_said: str = _text()
     reason: str = ""
+
+
+class SendAttempt(SQLModel, table=True):
+    """One try to send an outbox mail, written before anything could arrive and completed afterwards.
+
+    outcome   "" = not known (yet), sent, refused, later (temporary refusal), broken (the line, before the end of the
+              mail), unknown (the line, after it)
+    """
+
+    __tablename__ = "send_attempt"
+    __table_args__ = _NUMBERED
+    id: int | None = Field(default=None, primary_key=True)
+    outbox_id: int = Field(foreign_key="outbox.id", index=True)
+    at: datetime = _time(index=True, nullable=False)
+    sender: str = ""
+    fence: int = 0
+    outcome: str = ""
+    code: int = 0
+    said: str = _text()
+    ended_at: datetime | None = _time()
 
 
 class ReminderState(StrEnum):

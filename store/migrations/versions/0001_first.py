@@ -442,6 +442,15 @@ def upgrade() -> None:
         sa.Column("sent_message_id", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("late", sa.Boolean(), nullable=False),
+        sa.Column("reactive", sa.Boolean(), nullable=False),
+        sa.Column("released", sa.String(), nullable=False),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("copy_state", sa.String(), nullable=False),
+        sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("server_said", sa.Text(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["contact_id"],
@@ -464,6 +473,27 @@ def upgrade() -> None:
     op.create_index(op.f("ix_outbox_message_id"), "outbox", ["message_id"], unique=False)
     op.create_index("ix_outbox_of_customer", "outbox", ["customer_id", "state"], unique=False)
     op.create_index(op.f("ix_outbox_state"), "outbox", ["state"], unique=False)
+    op.create_index(op.f("ix_outbox_token"), "outbox", ["token"], unique=False)
+    op.create_table(
+        "send_attempt",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("outbox_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sender", sa.String(), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("code", sa.Integer(), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["outbox_id"],
+            ["outbox.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_send_attempt_at"), "send_attempt", ["at"], unique=False)
+    op.create_index(op.f("ix_send_attempt_outbox_id"), "send_attempt", ["outbox_id"], unique=False)
     op.create_table(
         "participant",
         sa.Column("interaction_id", sa.Integer(), nullable=False),
