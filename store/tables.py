@@ -381,6 +381,8 @@ class OutboxMail(SQLModel, table=True):
     content_hash of what we laid into Drafts; tells whether the rep edited it
     reactive     answers a mail of theirs by itself: the brakes against answering machines count these
     released     a person let it go in spite of these obstacles (names of daemon.last_look.Obstacle, comma-separated)
+    obstacle     what stands in its way now (a name of daemon.last_look.Obstacle), "" if nothing does
+    frozen       what the mail said beside subject and text when it was first claimed: names, date, headers
     retry_at     not before this time; of a held one: when it is looked at again by itself, None = a person decides
     fence        number of the daemon's start that claimed it; a later start owns what an earlier one left
     token        in its List-Unsubscribe and nobody else's mail ("7K2M9P...")
@@ -430,7 +432,9 @@ class OutboxMail(SQLModel, table=True):
     attempts: int = 0
     late: bool = False
     reactive: bool = False
+    obstacle: str = ""
     released: str = ""
+    frozen: dict[str, Any] = _json(dict)
     retry_at: datetime | None = _time()
     fence: int = 0
     claimed_at: datetime | None = _time()
