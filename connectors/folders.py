@@ -107,6 +107,12 @@ def folder_of(key: str, name: str, delimiter: str, attributes: Iterable[str] = (
     return Folder(key=key, name=name, delimiter=delimiter, selectable=not closed, attributes=lowered)
 
 
+def is_junk(name: str) -> bool:
+    """Whether a folder of this display name is one for spam, at whatever depth and whoever filed the mail there."""
+    parts = name.replace("\\", "/").replace(".", "/").split("/")
+    return any(_PURPOSE_OF_NAME.get(part.strip().casefold()) is Purpose.JUNK for part in parts)
+
+
 def give_purposes(folders: Sequence[Folder]) -> list[Folder]:
     """The same folders with their purposes. A purpose that the server names anywhere is not guessed from names."""
     announced = {folder.key: _announced(folder) for folder in folders}

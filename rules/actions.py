@@ -12,7 +12,7 @@ from config.values import NAME
 from rules.creations import build_create
 from rules.effect import Effect, Plan
 from rules.ladder import domain_customers
-from rules.planned import build_draft, build_remind
+from rules.planned import build_draft, build_remind, build_send
 from rules.reader import Reader, entries
 from rules.texts import TextLine, text_line
 
@@ -23,7 +23,6 @@ LATER: dict[str, str] = {
     "category": f"use `tag`, or {OFF}",
     "uncategory": f"use `untag`, or {OFF}",
     "move": f"take it away, or {OFF}",
-    "send": 'did you mean "draft"? A person sends it',
     "start": f"use `draft` with `in`, or {OFF}",
     "stop": f"write `stop: yes` beside `then` to end the run of rules; sequences come later, so {OFF}",
     "flag": f"use `remind`, or {OFF}",
@@ -47,6 +46,7 @@ def read_actions(node: Node, reader: Reader) -> list[Effect]:
         else:
             reader.unknown("action", key, ACTIONS)
     _refuse_company(mapping, reader)
+    _refuse_both(mapping, reader)
     return effects
 
 
@@ -61,6 +61,15 @@ def _refuse_company(then: MapNode, reader: Reader) -> None:
             shown = "ignore" if alone == "ignore" else "log: no"
             help = f"take `{key.text}` away, or move it into a rule of its own"
             reader.report("E408", f"`{key.text}` beside `{shown}`, which leaves nothing to act on", key.place, help)
+
+
+def _refuse_both(then: MapNode, reader: Reader) -> None:
+    """`draft` and `send` claim the same slot, so the second of them would never happen."""
+    both = [key for key, _ in then.entries if key.text in ("draft", "send")]
+    if len({key.text for key in both}) > 1:
+        message = f"`{both[1].text}` beside `{both[0].text}`: a rule prepares one mail"
+        help = f"take `{both[1].text}` away, or move it into a rule of its own"
+        reader.report("E408", message, both[1].place, help)
 
 
 # --- single-answer slots
@@ -236,5 +245,6 @@ ACTIONS: dict[str, Build] = {
     "owner": _owner,
     "remind": build_remind,
     "draft": build_draft,
+    "send": build_send,
 }
 """Actions by name."""

@@ -16,7 +16,7 @@ from rules.moments import At, Delay
 from rules.names import first_name
 from rules.view import View
 
-DRAFT_LATE = Delay(1, "day", business=True)
+MAIL_LATE = Delay(1, "day", business=True)
 REMINDER_LATE = timedelta(days=5)
 
 

@@ -134,6 +134,8 @@ def _action(action: Action, zone: tzinfo | None) -> str:
         what = f"remind {args['rep']}: {args['text']}"
     elif action.verb == "draft":
         what = f"draft {args['template']} to {args['to']}, in the Drafts of {args['rep']}"
+    elif action.verb == "send":
+        what = f"send {args['template']} to {args['to']}, for {args['rep']}"
     else:
         what = f"{action.slot}" + "".join(f" {args[key]}" for key in ("to", "rep", "value", "segment") if key in args)
     due = args.get("due_at")

@@ -38,6 +38,7 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         # A template whose file has a fault is named once, there; not again by every rule that uses it.
         templates=frozenset(templates) | {path.stem for path in (directory / "templates").glob("*.md")},
     )
+    _check_auto_templates(directory, reader)
     before = len(problems)
     files = list(_read_files(directory / "rules", problems))
     reader.lists = merge_words(reader, [words for root in files if (words := root.get("words"))])
@@ -50,6 +51,19 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         hash=content_hash(directory),
         index=index_rules(rules),
     )
+
+
+def _check_auto_templates(directory: Path, reader: Reader) -> None:
+    """A name in `send: auto_templates` that is no template would let nothing leave, and nobody would know why."""
+    if set(reader.settings.send.auto_templates) <= reader.templates:
+        return
+    root = read_yaml(directory / "quietcrm.yaml", None, [])
+    send = root.get("send") if isinstance(root, MapNode) else None
+    named = send.get("auto_templates") if isinstance(send, MapNode) else None
+    items = named.items if isinstance(named, ListNode) else (named,)
+    for item in items:
+        if isinstance(item, Scalar) and item.text not in reader.templates:
+            reader.unknown("template", item, reader.templates, code="E403")
 
 
 def content_hash(directory: Path) -> str:

@@ -1,4 +1,4 @@
-"""`remind:` and `draft:`: what happens later, unless somebody answers before."""
+"""`remind:`, `draft:` and `send:`: what happens later, unless somebody answers before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from config.nodes import ListNode, MapNode, Node, Scalar
 from rules.addresses import is_pattern
 from rules.clock import GrammarError
-from rules.effect import DRAFT_LATE, REMINDER_LATE, Effect, Plan
+from rules.effect import MAIL_LATE, REMINDER_LATE, Effect, Plan
 from rules.moments import At, Delay, parse_at, parse_delay
 from rules.reader import Reader, entries
 from rules.texts import TextLine, text_line
@@ -17,12 +17,12 @@ from rules.texts import TextLine, text_line
 UNLESS = {"replied": "replied", "mail sent": "mail sent", "never": "", "no": ""}
 WHO = ("owner", "sender", "admin")
 _REMIND = ("who", "in", "at", "as", "unless", "text", "late_after")
-_DRAFT = ("template", "reply", "to", "in", "at", "unless", "late_after")
+_MAIL = ("template", "reply", "to", "in", "at", "unless", "late_after")
 
 
 @dataclass(slots=True)
 class _When:
-    """The parts that both have. `unless` None = the default."""
+    """The parts that all have. `unless` None = the default."""
 
     moment: Delay | At | None = None
     unless: str | None = None
@@ -82,24 +82,33 @@ def _as(node: Node, reader: Reader) -> None:
 
 def build_draft(node: Node, reader: Reader) -> list[Effect]:
     """`draft: template` or `draft: {template, reply, to, in | at, unless, late_after}`."""
+    return _read_mail("draft", node, reader)
+
+
+def build_send(node: Node, reader: Reader) -> list[Effect]:
+    """`send:` with the grammar of `draft:`. The template must be one of `send: auto_templates` (decision 24)."""
+    return _read_mail("send", node, reader)
+
+
+def _read_mail(verb: str, node: Node, reader: Reader) -> list[Effect]:
     if isinstance(node, Scalar):
-        template = _template(node, reader)
-        return [_draft(template, False, None, _When())] if template else []
-    mapping = reader.mapping(node, "`draft`", "{template: quote, reply: yes}")
+        template = _template(verb, node, reader)
+        return [_mail(verb, template, False, None, _When())] if template else []
+    mapping = reader.mapping(node, f"`{verb}`", "{template: quote, reply: yes}")
     if mapping is None:
         return []
     attach = mapping.key("attach")
     if attach:
         reader.later("`attach`", attach.place, 'attach the file by hand, or write "mode: off" in this rule until then')
         mapping = MapNode(tuple(entry for entry in mapping.entries if entry[0] is not attach), mapping.place)
-    return _draft_parts(mapping, reader)
+    return _mail_parts(verb, mapping, reader)
 
 
-def _draft_parts(mapping: MapNode, reader: Reader) -> list[Effect]:
+def _mail_parts(verb: str, mapping: MapNode, reader: Reader) -> list[Effect]:
     when, template, reply, to = _When(), None, False, None
-    for key, value in entries(mapping, reader, _DRAFT, "part of `draft`"):
+    for key, value in entries(mapping, reader, _MAIL, f"part of `{verb}`"):
         if key.text == "template":
-            template = _template(value, reader)
+            template = _template(verb, value, reader)
         elif key.text == "reply":
             reply = bool(reader.yes_no(value, "`reply`"))
         elif key.text == "to":
@@ -108,17 +117,22 @@ def _draft_parts(mapping: MapNode, reader: Reader) -> list[Effect]:
             _read_when(key, value, when, mapping, reader)
     if mapping.key("template") is None:
         reader.report(
-            "E102", "`draft` needs a template", mapping.place, "write for example {template: quote, reply: yes}"
+            "E102", f"`{verb}` needs a template", mapping.place, "write for example {template: quote, reply: yes}"
         )
-    return [_draft(template, reply, to, when)] if template else []
+    return [_mail(verb, template, reply, to, when)] if template else []
 
 
-def _template(node: Node, reader: Reader) -> str | None:
-    scalar = reader.scalar(node, "`draft`")
+def _template(verb: str, node: Node, reader: Reader) -> str | None:
+    scalar = reader.scalar(node, f"`{verb}`")
     if scalar is None:
         return None
     if scalar.text not in reader.templates:
         reader.unknown("template", scalar, reader.templates, code="E403")
+        return None
+    if verb == "send" and scalar.text not in reader.settings.send.auto_templates:
+        name = scalar.text
+        help = f'add "{name}" to `send: auto_templates` in quietcrm.yaml, or write `draft: {name}`'
+        reader.report("E414", f'the template "{name}" may not leave by itself', scalar.place, help)
         return None
     return scalar.text
 
@@ -133,7 +147,7 @@ def _recipient(node: Node, reader: Reader) -> TextLine | None:
     return line
 
 
-def _draft(template: str, reply: bool, to: TextLine | None, when: _When) -> Effect:
+def _mail(verb: str, template: str, reply: bool, to: TextLine | None, when: _When) -> Effect:
     def build(plan: Plan) -> Mapping[str, Any] | None:
         recipient = plan.line(to.source).strip() if to else plan.recipient()
         if "@" not in recipient:
@@ -146,12 +160,12 @@ def _draft(template: str, reply: bool, to: TextLine | None, when: _When) -> Effe
             "to": recipient,
             "rep": plan.person("owner"),
             "due_at": due,
-            "late_after": plan.late(due, when.late or DRAFT_LATE),
+            "late_after": plan.late(due, when.late or MAIL_LATE),
             "unless": later if when.unless is None else when.unless,
             "values": {},
         }
 
-    return Effect(slot="draft", verb="draft", shown=f"draft {template}", build=build)
+    return Effect(slot="draft", verb=verb, shown=f"{verb} {template}", build=build)
 
 
 def _read_when(key: Scalar, node: Node, when: _When, mapping: MapNode, reader: Reader) -> None:

@@ -26,6 +26,7 @@ subject: {pt: "Re: {{ mail.subject }}"}
 --- pt ---
 {{ greeting }}, {{ contact.first_name | or("tudo bem") }}!
 """
+TEMPLATES = {"quote.md": QUOTE, "thanks.md": QUOTE.replace("quote", "thanks")}
 
 
 def office(**changes: Any) -> Settings:
@@ -53,10 +54,10 @@ SETTINGS = office()
 def rules_of(
     text: str, *, settings: Settings = SETTINGS, lists: Mapping[str, str] = LISTS
 ) -> tuple[RuleSet, list[Problem]]:
-    """Load one rules file with its lists and the template "quote"."""
+    """Load one rules file with its lists and the templates "quote" and "thanks"."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for part, files in (("rules", {"10.yaml": text}), ("templates", {"quote.md": QUOTE})):
+        for part, files in (("rules", {"10.yaml": text}), ("templates", TEMPLATES)):
             (folder / part).mkdir()
             for file, content in files.items():
                 (folder / part / file).write_text(dedent(content), encoding="utf-8")

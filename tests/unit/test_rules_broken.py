@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_samples import SETTINGS, rules_of
+from rule_samples import QUOTE, SETTINGS, office, rules_of
 
 from config.codes import CODES
 from config.errors import Problem
+from config.load import read_settings
 from config.remedy import mend
 from rules.load import load_ruleset
 
@@ -62,7 +63,10 @@ MENDED: list[tuple[str, str, int, int, int, str]] = [
     (condition("title: x"), "E401", 4, 10, 5, 'did you mean "subject"?'),
     (condition("owner: anna"), "E206", 4, 17, 4, 'did you mean "ana"?'),
     (action("tagg: x"), "E101", 4, 12, 4, 'did you mean "tag"?'),
-    (action("send: quote"), "E401", 4, 12, 4, 'did you mean "draft"?'),
+    (action("sendd: quote"), "E101", 4, 12, 5, 'did you mean "send"?'),
+    (action("send: qoute"), "E403", 4, 18, 5, 'did you mean "quote"?'),
+    (action("send: {template: quote, repl: yes}"), "E101", 4, 36, 4, 'did you mean "reply"?'),
+    (action("send: {template: quote, late_after: 2 busines days}"), "E202", 4, 48, 14, "write: 2 business days"),
     (action("draft: qoute"), "E403", 4, 19, 5, 'did you mean "quote"?'),
     (action("draft: {template: quote, repl: yes}"), "E101", 4, 37, 4, 'did you mean "reply"?'),
     (action("remind: {in: 2 busines days}"), "E202", 4, 25, 14, "write: 2 business days"),
@@ -88,16 +92,31 @@ MENDED: list[tuple[str, str, int, int, int, str]] = [
 ]
 
 
+SENDING = office(send={"auto_templates": ["quote"]})
+
+
 @pytest.mark.parametrize(("text", "code", "line", "column", "span", "help"), MENDED)
 def test_fault_and_remedy(text: str, code: str, line: int, column: int, span: int, help: str) -> None:
-    _, problems = rules_of(text)
+    _, problems = rules_of(text, settings=SENDING)
     assert [(one.code, one.line, one.column, one.span) for one in problems] == [(code, line, column, span)]
     assert problems[0].help.startswith(help)
     mended = mend(text, problems[0])
     assert mended is not None
-    ruleset, left = rules_of(mended)
+    ruleset, left = rules_of(mended, settings=SENDING)
     assert left == []
     assert ruleset.rules
+
+
+@pytest.mark.parametrize("text", [action("send: thanks"), action("send: {template: thanks, in: 1 day}")])
+def test_both_remedies_for_a_template_that_may_not_leave_by_itself(text: str) -> None:
+    _, (problem,) = rules_of(text, settings=SENDING)
+    assert problem.help == 'add "thanks" to `send: auto_templates` in quietcrm.yaml, or write `draft: thanks`'
+    allowed, left = rules_of(text, settings=office(send={"auto_templates": ["quote", "thanks"]}))
+    assert left == []
+    assert [one.verb for one in allowed.rules[0].effects] == ["send"]
+    drafted, left = rules_of(text.replace("send:", "draft:"), settings=SENDING)
+    assert left == []
+    assert [one.verb for one in drafted.rules[0].effects] == ["draft"]
 
 
 ADVICE: list[tuple[str, str, int, int, str, str]] = [
@@ -128,6 +147,10 @@ ADVICE: list[tuple[str, str, int, int, str, str]] = [
     (action("log: no, tag: y"), "E408", 4, 21, "`tag` beside `log: no`", "rule of its own"),
     (action("remind: {in: 1 day, at: friday}"), "E413", 4, 32, "`at` beside `in`", "keep one"),
     (action("remind: {in: next business day}"), "E203", 4, 25, "no length of time", "`at: next business day`"),
+    (action("send: thanks"), "E414", 4, 18, "may not leave by itself", "send: auto_templates"),
+    (action("send: {template: thanks}"), "E414", 4, 29, "may not leave by itself", "draft: thanks"),
+    (action("send: {reply: yes}"), "E102", 4, 18, "`send` needs a template", "quote"),
+    (action("send: quote, draft: thanks"), "E408", 4, 25, "`draft` beside `send`", "rule of its own"),
     (action("draft: {reply: yes}"), "E102", 4, 19, "needs a template", "quote"),
     (action("draft: {template: quote, to: maria}"), "E205", 4, 41, '"maria"', "contact.email"),
     (action("set: {owner: ana}"), "E101", 4, 18, '`set` cannot change "owner"', "action `owner`"),
@@ -149,7 +172,7 @@ ADVICE: list[tuple[str, str, int, int, str, str]] = [
 
 @pytest.mark.parametrize(("text", "code", "line", "column", "message", "help"), ADVICE)
 def test_fault_with_advice(text: str, code: str, line: int, column: int, message: str, help: str) -> None:
-    _, problems = rules_of(text)
+    _, problems = rules_of(text, settings=SENDING)
     first = problems[0]
     assert (first.code, first.line, first.column) == (code, line, column), problems
     assert message in first.message
@@ -244,6 +267,36 @@ def test_names_are_unique_across_files(tmp_path: Path) -> None:
 def test_a_broken_template_is_told_once(tmp_path: Path) -> None:
     files = {"rules/1.yaml": HEAD + "    then: {draft: quote}\n", "templates/quote.md": "no front matter"}
     assert [one.path.name for one in load_files(tmp_path, files)] == ["quote.md"]
+
+
+AUTO = """company: {name: Vendas, zone: America/Sao_Paulo, language: pt}
+internal: ["@vendas.example"]
+team: {ana: {mail: ana@vendas.example}}
+send:
+  auto_templates: [qoute]
+"""
+
+
+@pytest.mark.parametrize("wrong", ["[qoute]", "qoute", "\n    - quote\n    - qoute"])
+def test_an_automatic_template_that_does_not_exist(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "quietcrm.yaml"
+    file.write_text(AUTO.replace("[qoute]", wrong))
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "quote.md").write_text(QUOTE)
+    problems: list[Problem] = []
+    settings = read_settings(tmp_path, problems)
+    assert settings is not None
+    load_ruleset(tmp_path, settings, problems)
+    (problem,) = problems
+    assert (problem.code, problem.path, problem.span) == ("E403", file, 5)
+    assert problem.help == 'did you mean "quote"?'
+    mended = mend(file.read_text(), problem)
+    assert mended is not None
+    file.write_text(mended)
+    after = read_settings(tmp_path, problems := [])
+    assert after is not None
+    load_ruleset(tmp_path, after, problems)
+    assert problems == []
 
 
 def test_other_endings_are_named(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
-from rule_samples import DIRECTORY, NOW, SETTINGS, decide, mail, sound_rules
+from rule_samples import DIRECTORY, NOW, SETTINGS, decide, mail, office, sound_rules
 
 from connectors.model import Address
 from rules.engine import evaluate
@@ -128,3 +129,25 @@ def test_as_data() -> None:
     assert data["config"] == ruleset.hash
     assert [rule["result"] for rule in data["rules"]][:3] == ["failed", "fired", "fired"]
     assert "4711" not in json.dumps(data)
+
+
+def test_a_mail_that_leaves_by_itself_is_explained() -> None:
+    sending = office(send={"auto_templates": ["quote"]})
+    text = """rules:
+  - name: receipt
+    when: mail arrives
+    if: {known: yes}
+    then: {send: {template: quote, reply: yes, in: 1 hour}}
+  - name: later
+    when: mail arrives
+    then: {draft: quote}
+"""
+    ruleset = sound_rules(text, settings=sending)
+    message = mail()
+    decision = decide(ruleset, message, settings=sending)
+    shown = "\n".join(explain(decision, message, ruleset, NAMES))
+    assert "send quote to maria@sol.example, for bruno, due 2026-11-18 14:00 UTC, unless replied  [receipt]" in shown
+    assert "- draft: receipt had claimed it before" in shown
+    (action,) = decision.actions
+    assert (action.verb, action.slot) == ("send", "draft")
+    assert action.args["late_after"] == datetime(2026, 11, 19, 14, 0, tzinfo=UTC)
