@@ -10,18 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import Session
+
 from config.errors import QuietcrmError
 from config.values import mail_key
 from daemon import claims
 from daemon.app import App, opened
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
+from daemon.last_look import Obstacle
 from daemon.office import state_directory
 from rules.office import office_of
 from store import changes, customers, importing, merging, outbox, privacy, suppressions, unmatched
 from store.customers import Actor
 from store.errors import NotFound
-from store.tables import OutboxState
+from store.tables import OutboxMail, OutboxState, SentCopy
 
 Args = Mapping[str, Any]
 
@@ -170,39 +173,103 @@ def _undo(app: App, args: Args) -> Any:
     return {"change": change.id, "what": change.what, "table": change.table_name, "row": change.row_id}
 
 
+# --- mail to customers ---------------------------------------------------------------------------------------------
+
+
 def _release(app: App, args: Args) -> Any:
-    return _settle(app, args, (OutboxState.HELD,), OutboxState.PLANNED, "released by the admin")
+    number = int(args["id"])
+    with app.store.writing() as session:
+        row = outbox.get(session, number)
+        _mind_the_wire(row)
+        if row.state == OutboxState.UNCERTAIN:
+            if not args.get("again"):
+                hint = f"ask them; they have it: quietcrm outbox sent {number}; they do not: add --again"
+                raise Refused(f"{number} may have been sent: the customer may get it twice", hint=hint)
+            return _to_planned(session, row, {row.obstacle, Obstacle.LATE.value}, "sent again: the admin says so")
+        if row.state != OutboxState.HELD:
+            raise _not(row, "held")
+        return _to_planned(session, row, {row.obstacle}, "released by the admin")
+
+
+def _to_planned(session: Session, row: OutboxMail, lifted: set[str], reason: str) -> dict[str, Any]:
+    """Let a held or uncertain mail be looked at again, in spite of what stood in its way."""
+    assert row.id is not None
+    released = ",".join(sorted({*row.released.split(","), *lifted} - {""}))
+    fields = {"released": released, "obstacle": "", "retry_at": None, "settled_at": None, "reason": reason}
+    moved = outbox.move(session, row.id, (OutboxState(row.state),), OutboxState.PLANNED, **fields)
+    assert moved, "one writer: nobody moved it since it was read"
+    return _answer(row, OutboxState.PLANNED)
 
 
 def _cancel(app: App, args: Args) -> Any:
     number = int(args["id"])
-    early = (OutboxState.PLANNED, OutboxState.HELD)
+    early = (OutboxState.PLANNED, OutboxState.HELD, OutboxState.UNCERTAIN)
+    placed = (OutboxState.PLACED, OutboxState.PLACING)
+    reason = "cancelled by the admin"
     with app.store.writing() as session:
         row = outbox.get(session, number)
-        reason = "cancelled by the admin"
+        _mind_the_wire(row)
         if outbox.move(session, number, early, OutboxState.CANCELLED, settled_at=app.clock.now(), reason=reason):
-            return {"id": number, "state": OutboxState.CANCELLED.value}
-        placed = (OutboxState.PLACED, OutboxState.PLACING)
+            return _answer(row, OutboxState.CANCELLED)
         if outbox.move(session, number, placed, OutboxState.WITHDRAWING, reason=reason):
-            return {"id": number, "state": OutboxState.WITHDRAWING.value}
+            return _answer(row, OutboxState.WITHDRAWING)
     raise Refused(f"{number} is {row.state} already", hint="nothing to cancel")
 
 
 def _sent(app: App, args: Args) -> Any:
-    states = (OutboxState.PLACED, OutboxState.DECLINED, OutboxState.HELD)
-    return _settle(app, args, states, OutboxState.SENT, "marked as sent by the admin", settled_at=app.clock.now())
-
-
-def _settle(
-    app: App, args: Args, states: tuple[OutboxState, ...], to: OutboxState, reason: str, **fields: Any
-) -> dict[str, Any]:
     number = int(args["id"])
+    states = (OutboxState.PLACED, OutboxState.DECLINED, OutboxState.HELD, OutboxState.UNCERTAIN)
     with app.store.writing() as session:
         row = outbox.get(session, number)
-        if not outbox.move(session, number, states, to, reason=reason, **fields):
-            wanted = " or ".join(state.value for state in states)
-            raise Refused(f"{number} is {row.state}, not {wanted}", hint="see: quietcrm outbox list")
-    return {"id": number, "state": to.value}
+        _mind_the_wire(row)
+        fields: dict[str, Any] = {"settled_at": app.clock.now(), "reason": "marked as sent by the admin"}
+        if row.state == OutboxState.UNCERTAIN and row.copy_state == SentCopy.NONE:
+            fields["copy_state"] = SentCopy.WANTED.value  # it left by itself, so its copy in Sent is ours to see to
+        if not outbox.move(session, number, states, OutboxState.SENT, **fields):
+            raise _not(row, " or ".join(state.value for state in states))
+    return _answer(row, OutboxState.SENT)
+
+
+def _answer(row: OutboxMail, state: OutboxState) -> dict[str, Any]:
+    return {"id": row.id, "state": state.value, "way": row.way}
+
+
+def _not(row: OutboxMail, wanted: str) -> Refused:
+    return Refused(f"{row.id} is {row.state}, not {wanted}", hint=f"its story: quietcrm outbox show {row.id}")
+
+
+def _mind_the_wire(row: OutboxMail) -> None:
+    """A mail on its way out belongs to the daemon alone. Raises Refused."""
+    if row.state in (OutboxState.CLAIMED, OutboxState.SENDING):
+        hint = f"look again in a minute: quietcrm outbox show {row.id}"
+        raise Refused(f"{row.id} is being sent this moment", hint=hint)
+
+
+def _burst(app: App, args: Args) -> Any:
+    """Let go or cancel all that the breaker holds (of one rule). `confirm` has to be their number at this moment."""
+    rule, release = args.get("rule") or "", args["act"] == "release"
+    with app.store.writing() as session:
+        waiting = burst(session, rule)
+        if not waiting or len(waiting) != args.get("confirm"):
+            raise Refused(
+                f"{len(waiting)} mails are held by the breaker, not {args.get('confirm')}; nothing was done",
+                hint="see them: quietcrm outbox list --state held",
+            )
+        for one in waiting:
+            row = outbox.get(session, one["id"])
+            if release:
+                _to_planned(session, row, {row.obstacle}, "released by the admin")
+            else:
+                fields = {"settled_at": app.clock.now(), "reason": "cancelled by the admin"}
+                outbox.move(session, one["id"], (OutboxState.HELD,), OutboxState.CANCELLED, **fields)
+    state = OutboxState.PLANNED if release else OutboxState.CANCELLED
+    return {"ids": [one["id"] for one in waiting], "state": state.value}
+
+
+def burst(session: Session, rule: str = "") -> list[dict[str, Any]]:
+    """What the breaker holds, as `outbox list --json` shows it; of one rule, or "" = of all."""
+    held, breaker = (OutboxState.HELD,), Obstacle.BREAKER.value
+    return outbox.listing(session, states=held, rule=rule, obstacle=breaker, limit=None)
 
 
 _REQUESTS: dict[str, Callable[[App, Args], Any]] = {
@@ -215,4 +282,5 @@ _REQUESTS: dict[str, Callable[[App, Args], Any]] = {
     "outbox.release": _release,
     "outbox.cancel": _cancel,
     "outbox.sent": _sent,
+    "outbox.burst": _burst,
 }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from store.promises import Promises
 from store.statements import table
-from store.tables import OutboxMail
+from store.tables import OutboxMail, OutboxState, Way
 
 _OUTBOX = table(OutboxMail)
 _promises = Promises(OutboxMail)
@@ -29,14 +30,44 @@ counts = _promises.counts
 settled_since = _promises.settled_since
 
 
-def listing(session: Session, *, states: Collection[str] = (), limit: int | None = 100) -> list[dict[str, Any]]:
-    """Newest first, with the fields of `outbox list --json` and what a person needs to decide."""
-    names = ("id", "state", "recipient", "template", "due_at", "message_id", "rep", "rule", "subject", "reason", "late")
-    statement = select(*(_OUTBOX.c[name] for name in names)).order_by(_OUTBOX.c.id.desc()).limit(limit)
+_FIXED = ("id", "state", "recipient", "template", "due_at", "message_id")
+_SHOWN = (*_FIXED, "way", "obstacle", "retry_at", "rep", "rule", "subject", "reason", "late")
+
+
+def listing(
+    session: Session,
+    *,
+    states: Collection[str] = (),
+    way: str = "",
+    rule: str = "",
+    obstacle: str = "",
+    limit: int | None = 100,
+) -> list[dict[str, Any]]:
+    """Newest first, with the fields of `outbox list --json` and what a person needs to decide. "" = any."""
+    columns = _OUTBOX.c
+    statement = select(*(columns[name] for name in _SHOWN)).order_by(columns.id.desc()).limit(limit)
     if states:
-        statement = statement.where(_OUTBOX.c.state.in_([str(one) for one in states]))
+        statement = statement.where(columns.state.in_([str(one) for one in states]))
+    for column, wanted in ((columns.way, way), (columns.rule, rule), (columns.obstacle, obstacle)):
+        statement = statement.where(column == wanted) if wanted else statement
     rows = [dict(row) for row in session.execute(statement).mappings()]
     return [_shown(row) for row in rows]
+
+
+def counts_by_way(session: Session) -> dict[tuple[str, str], int]:
+    """(state, way) -> how many."""
+    columns = _OUTBOX.c
+    statement = select(columns.state, columns.way, func.count()).group_by(columns.state, columns.way)
+    return {(state, way): count for state, way, count in session.execute(statement)}
+
+
+def for_people(session: Session, since: datetime) -> list[OutboxMail]:
+    """Mail that leaves by itself and that a person should hear of, oldest first: what is held or uncertain, however
+    long, and what was sent, refused, cancelled or came back since."""
+    columns = _OUTBOX.c
+    open_ones = columns.state.in_([OutboxState.HELD.value, OutboxState.UNCERTAIN.value])
+    statement = select(_OUTBOX).where(columns.way == Way.SEND, or_(open_ones, columns.settled_at >= since))
+    return [OutboxMail(**row) for row in session.execute(statement.order_by(columns.id)).mappings()]
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -47,8 +78,10 @@ __all__: Sequence[str] = [
     "by_message_ids",
     "change",
     "counts",
+    "counts_by_way",
     "customers_in",
     "due",
+    "for_people",
     "get",
     "in_states",
     "listing",

@@ -167,9 +167,10 @@ NOT_HERE = {
     "demo": "has its own tests",
     "customer export": "its forms are its own; one is JSON",
     "log undo": "below",
-    "outbox release": "needs a draft: tests of a draft's life",
-    "outbox cancel": "needs a draft: tests of a draft's life",
-    "outbox sent": "needs a draft: tests of a draft's life",
+    "outbox show": "needs a mail: tests of the outbox commands",
+    "outbox release": "needs a mail: tests of the outbox commands",
+    "outbox cancel": "needs a mail: tests of the outbox commands",
+    "outbox sent": "needs a mail: tests of the outbox commands",
 }
 
 
