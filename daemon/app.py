@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,15 +18,20 @@ from connectors.parsing import ParserPool
 from connectors.protocols import Desk, Mailer, Rereader, Source
 from daemon.alerts import Alerts
 from daemon.clock import Clock, SystemClock
+from daemon.copies import Copies
 from daemon.desks import Desks
 from daemon.disk import DiskGuard
+from daemon.evidence import Witness
 from daemon.glance import existing_store
 from daemon.locked import LockedSource
+from daemon.lookout import Lookout
 from daemon.notice import Notices
 from daemon.office import Office, load_office, state_directory
+from daemon.outlets import Outlets
 from daemon.pipeline import Pipeline
 from daemon.poll import Poller, Stop
 from daemon.revisit import Revisit
+from daemon.sends import Sends
 from daemon.watchdog import Watchdog
 from daemon.ways import Ways
 from store import accounts, actions, schema
@@ -56,7 +61,19 @@ class App:
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
         self.ways: Ways | None = None
+        self.wake: Callable[[str], None] = self._poll_soon
         self._marks: dict[str, object] = {}
+        self.outlets = Outlets(settings=office.settings, clock=clock, build=self._build_mailer)
+        lookout = Lookout(self.pollers, clock, lambda account: self.wake(account))
+        self.sends = Sends(
+            store=store,
+            office=office,
+            clock=clock,
+            witness=Witness(office, key, lookout),
+            outlets=self.outlets,
+            watchdog=self.watchdog,
+            stop=self.stop,
+        )
         self.assemble(office)
 
     def assemble(self, office: Office) -> None:
@@ -77,7 +94,10 @@ class App:
             self.ways.close()
         self.ways = self._find_ways(office)
         self.alerts = Alerts(office, self._find_ways(office), self.clock, self.store.folder / "alerts.json")
+        self.outlets.renew(office.settings)
+        self.sends.office = self.sends.witness.office = office
         self.desks = Desks(self.store, office, self.ways, self.clock)
+        self.copies = Copies(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
         for name in [name for name in self.pollers if name in fresh or name not in marks]:
             self.pollers.pop(name).retire()
@@ -109,7 +129,12 @@ class App:
             backfill_rate=office.settings.poll.backfill_per_second,
             watchdog=self.watchdog,
             disk=self.disk,
+            junk_since=self.sends.junk_since,
         )
+
+    def _poll_soon(self, account: str) -> None:
+        """Without a scheduler a mailbox that a mail waits for is polled at once."""
+        self.pollers[account].poll(once=False)
 
     def build_source(self, name: str) -> Source:
         """A source of its own for an account (for commands that look without polling)."""
@@ -152,6 +177,7 @@ class App:
             poller.source.close()
         if self.ways:
             self.ways.close()
+        self.outlets.close()
         self.parser.close()
 
 

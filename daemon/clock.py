@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -50,3 +51,28 @@ class HeldClock:
         """Move it forward."""
         self._at += by
         self._elapsed += by.total_seconds()
+
+
+STEP = timedelta(minutes=5)
+"""A step of the clock by more than this is not the drift of a machine."""
+SETTLE = 600.0
+
+
+@dataclass(slots=True)
+class ClockWatch:
+    """Notices a clock that was set: back behind a time that was seen, or forward while we ran."""
+
+    _last: tuple[datetime, float] | None = None
+    _wait_until: float = 0.0
+
+    def trouble(self, now: datetime, monotonic: float, highest: datetime) -> str:
+        """What is wrong with the clock, "" if nothing is. `highest` = the latest time that was ever seen here.
+
+        After a jump forward everything waits ten minutes: the step may be taken back, and much be due at once.
+        """
+        last, self._last = self._last, (now, monotonic)
+        if now < highest - STEP:
+            return f"the clock shows {now:%Y-%m-%d %H:%M} UTC, but it was {highest:%Y-%m-%d %H:%M} already"
+        if last is not None and (now - last[0]).total_seconds() - (monotonic - last[1]) > STEP.total_seconds():
+            self._wait_until = monotonic + SETTLE
+        return "the clock jumped ahead a moment ago" if monotonic < self._wait_until else ""

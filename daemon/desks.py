@@ -27,7 +27,7 @@ from daemon.settling import answered_since
 from daemon.ways import Ways
 from store import outbox, reminders
 from store.engine import Store
-from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
+from store.tables import OutboxMail, OutboxState, Reminder, ReminderState, Way
 
 log = structlog.get_logger()
 
@@ -75,7 +75,8 @@ class Desks:
             return
         self._retried_at = now
         with self.store.session() as session:
-            drafts = outbox.in_states(session, (OutboxState.HELD,), limit=AT_ONCE)
+            held = outbox.in_states(session, (OutboxState.HELD,))
+            drafts = [row for row in held if row.way == Way.DRAFT][:AT_ONCE]
             waiting = reminders.in_states(session, (ReminderState.HELD,), limit=AT_ONCE)
         if not drafts and not waiting:
             return
@@ -91,7 +92,7 @@ class Desks:
         now = self.clock.now()
         with self.store.session() as session:
             due = outbox.in_states(session, (OutboxState.PLACING,), limit=AT_ONCE)
-            due += outbox.due(session, now, AT_ONCE)
+            due += outbox.due(session, now, AT_ONCE, way=Way.DRAFT)
         return sum(self._guard(draft.account, self._place_draft, draft) for draft in due)
 
     def _place_draft(self, draft: OutboxMail) -> bool:

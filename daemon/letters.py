@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
@@ -52,6 +54,62 @@ def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetim
         references=tuple(filter(is_usable_id, draft.references)),
     )
     return mail, language
+
+
+def send_mail(session: Session, office: Office, row: OutboxMail, now: datetime) -> tuple[OutgoingMail, str, str]:
+    """The mail that leaves by itself, its language and its envelope sender. Raises Held.
+
+    What was once on the wire is never written anew: a second try carries the same words under the same Message-ID.
+    """
+    if row.attempts and row.frozen:
+        mail, envelope_from = thawed(row)
+        return mail, row.language, envelope_from
+    mail, language = draft_mail(session, office, row, now)
+    sender = office.settings.senders.get(office.settings.sender_for(row.rep) or "")
+    address = Address((sender.address if sender else None) or mail.sender.email, mail.sender.name)
+    mail = replace(mail, sender=address, headers=_send_headers(row, address.email))
+    # RFC 3834 3.3: an automatic answer must not be answered by a machine again, not even with a bounce.
+    return mail, language, "" if row.reactive else address.email
+
+
+def _send_headers(row: OutboxMail, address: str) -> tuple[tuple[str, str], ...]:
+    """RFC 3834 5.2 (Auto-Submitted), RFC 2369 3.2 (List-Unsubscribe: a mail to us; there is no web server)."""
+    headers = [("Auto-Submitted", "auto-replied" if row.reactive else "auto-generated"), ("X-Quietcrm", "send")]
+    if row.token:
+        headers.append(("List-Unsubscribe", f"<mailto:{address}?subject=unsubscribe%20CRM-{row.token}>"))
+    return tuple(headers)
+
+
+def frozen(mail: OutgoingMail, envelope_from: str) -> dict[str, Any]:
+    """What a mail says beside subject and text, as plain JSON data; `thawed` makes the mail of it again."""
+    (to,) = mail.to
+    return {
+        "from": [mail.sender.email, mail.sender.name],
+        "to": [to.email, to.name],
+        "date": mail.date.isoformat(),
+        "in_reply_to": mail.in_reply_to,
+        "references": list(mail.references),
+        "headers": [list(pair) for pair in mail.headers],
+        "envelope_from": envelope_from,
+    }
+
+
+def thawed(row: OutboxMail) -> tuple[OutgoingMail, str]:
+    """The mail as it was first claimed, and its envelope sender."""
+    kept = row.frozen
+    mail = OutgoingMail(
+        message_id=row.message_id,
+        sender=Address(*kept["from"]),
+        to=(Address(*kept["to"]),),
+        subject=row.subject,
+        text=row.text,
+        html=row.html,
+        date=datetime.fromisoformat(kept["date"]),
+        in_reply_to=kept["in_reply_to"],
+        references=tuple(kept["references"]),
+        headers=tuple((name, value) for name, value in kept["headers"]),
+    )
+    return mail, str(kept["envelope_from"])
 
 
 def _name_at(session: Session, draft: OutboxMail, name: str) -> str:

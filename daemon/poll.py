@@ -18,7 +18,7 @@ import structlog
 
 from connectors.errors import CursorExpired
 from connectors.model import Batch, Cursor, Message, Unreadable
-from connectors.protocols import Rereader, Source
+from connectors.protocols import JunkReader, Rereader, Source
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.disk import REMEDY, DiskGuard
@@ -49,6 +49,16 @@ class Stop:
         return self.event.is_set()
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A poll that came to the end of what was new. `at` = monotonic seconds when it began; `junk` holds what arrived
+    in the Junk folder after `since`, None = it was not looked into."""
+
+    at: float
+    since: datetime | None = None
+    junk: tuple[Message, ...] = ()
+
+
 class Poller:
     """Polls one account. `poll` never raises for what belongs to daily life; it records the account's state."""
 
@@ -64,6 +74,7 @@ class Poller:
         backfill_rate: float = 0,
         watchdog: Watchdog | None = None,
         disk: DiskGuard | None = None,
+        junk_since: Callable[[str], datetime | None] = lambda _account: None,
     ) -> None:
         self.source = source
         self._store = store
@@ -77,6 +88,13 @@ class Poller:
         self._turn = threading.Lock()
         self._retired = False
         self.behind = False
+        self.look: Look | None = None
+        self._junk_since = junk_since
+
+    @property
+    def reads_junk(self) -> bool:
+        """Whether this source can look into a Junk folder."""
+        return isinstance(self.source, JunkReader)
 
     @property
     def account(self) -> str:
@@ -136,7 +154,7 @@ class Poller:
             return self.source.reread(places) if isinstance(self.source, Rereader) else ()
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
-        now = self._clock.now()
+        now, started = self._clock.now(), self._clock.monotonic()
         row = self._row()
         cursor = Cursor(row.cursor) if row and row.cursor else self._pipeline.start(self.account, now)
         since = _new_folders_since(row, now)
@@ -154,7 +172,18 @@ class Poller:
             self._slow_down(batch, began)
             self._watchdog.progress()
             began = self._clock.now()
+        if not self._stop:
+            self._note_look(started)
         self._succeeded()
+
+    def _note_look(self, started: float) -> None:
+        """Everything that was new when the pass began is in the history now; look into Junk where a send asks."""
+        since = self._junk_since(self.account)
+        if since is None or not isinstance(self.source, JunkReader):
+            self.look = Look(started)
+            return
+        with self._watchdog.step(f"fetch {self.account}"):
+            self.look = Look(started, since, self.source.read_junk(since))
 
     def _row(self) -> Account | None:
         with self._store.session() as session:

@@ -40,6 +40,8 @@ from store.errors import StoreError
 log = structlog.get_logger()
 
 DESK_TICK = 5
+SEND_TICK = 2
+SWEEP_TICK = 10
 REVISIT_TICK = 30
 NOTICE_TICK = 60
 STATUS_TICK = 30
@@ -95,6 +97,8 @@ class Service:
         for number in SIGNALS:
             signal.signal(number, _be_woken)
         self._app.parser.keep_warm()
+        self._app.wake = self._wake
+        self._app.sends.begin()
         self._schedule()
         self._control.start()
         self._scheduler.start()
@@ -174,6 +178,8 @@ class Service:
     def _schedule(self) -> None:
         for name, account in self._app.office.settings.accounts.items():
             self._add_poll(name, account)
+        self._add_senders()
+        self._add("sweep", self._sweep, SWEEP_TICK)
         self._add("desk", self._desk, DESK_TICK, executor="desk")
         self._add("revisit", self._revisit, REVISIT_TICK)
         self._add("notice", self._notice, NOTICE_TICK, executor="desk")
@@ -199,6 +205,15 @@ class Service:
 
     def _add_poll(self, name: str, account: Account) -> None:
         self._add(f"poll:{name}", self._poll, interval(account).total_seconds(), name, at_once=POLLS)
+
+    def _add_senders(self) -> None:
+        """One tick a sender: a server that keeps us waiting holds up nobody else's mail."""
+        for name in self._app.office.settings.senders:
+            self._add(f"send:{name}", self._app.sends.send_due, SEND_TICK, name)
+
+    def _sweep(self) -> None:
+        with self._app.watchdog.step("sweep"):
+            self._app.sends.sweep()
 
     def _tick(self, name: str, act: Any, *args: Any) -> None:
         """One tick of one worker. What goes wrong is said once an hour, not every five seconds for a night."""
@@ -244,6 +259,7 @@ class Service:
     def _desk(self) -> None:
         with self._turn, self._app.watchdog.step("desk"):
             self._app.desks.tidy()
+            self._app.copies.tidy()
 
     def _notice(self) -> None:
         with self._turn, self._app.watchdog.step("notice"):
@@ -309,10 +325,11 @@ class Service:
     def _reschedule(self) -> None:
         wanted = self._app.office.settings.accounts
         for job in self._scheduler.get_jobs():
-            if job.id.startswith("poll:"):
+            if job.id.startswith(("poll:", "send:")):
                 job.remove()
         for name, account in wanted.items():
             self._add_poll(name, account)
+        self._add_senders()
         self._listen()
 
     def _request(self, command: str, args: dict[str, Any]) -> Any:

@@ -38,10 +38,12 @@ class Promises(Generic[Row]):
             raise NotFound(f"there is no number {number}", hint="the list shows the numbers: quietcrm outbox list")
         return found[0]
 
-    def due(self, session: Session, now: datetime, limit: int = 100) -> list[Row]:
-        """Planned ones whose time has come, the longest due first."""
+    def due(self, session: Session, now: datetime, limit: int = 100, *, way: str = "") -> list[Row]:
+        """Planned ones (that go a certain way) whose time has come, the longest due first."""
         columns = self._table.c
         statement = select(self._table).where(columns.state == "planned", columns.due_at <= now)
+        if way:
+            statement = statement.where(columns.way == way)
         return self._rows(session, statement.order_by(columns.due_at, columns.id).limit(limit))
 
     def next_due(self, session: Session) -> datetime | None:

@@ -1,0 +1,62 @@
+"""Which mailboxes were looked into lately, and what their Junk folders hold: what a send goes by besides the history.
+
+A look is as old as the beginning of the poll that made it. An answer that was on the server before that is in the
+history now, or in `junk`. Nobody waits here: a mailbox that was not looked into is polled, and the mail waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from connectors.model import Message
+from daemon.clock import Clock
+from daemon.last_look import FRESH, Unread
+from daemon.poll import Poller
+from store.tables import Account
+
+SILENT = timedelta(minutes=10)
+"""A mailbox that did not answer for so long is in trouble, whatever its state says."""
+_BROKEN = ("failing", "parked", "paused")
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Asks the pollers. `wake` has an account polled soon, without waiting for it."""
+
+    pollers: Mapping[str, Poller]
+    clock: Clock
+    wake: Callable[[str], None]
+
+    def unread(self, accounts: Collection[str], since: datetime, rows: Mapping[str, Account]) -> tuple[Unread, ...]:
+        """Those that may hold an answer nobody has seen: not looked into within FRESH seconds, or Junk not far enough
+        back (`since` = when the event was that the mail follows up). They are polled."""
+        return tuple(self._unread(name, rows.get(name)) for name in sorted(accounts) if not self._is_fresh(name, since))
+
+    def oldest(self, accounts: Collection[str]) -> float:
+        """Monotonic seconds of the oldest of their looks."""
+        looks = [self.pollers[name].look for name in accounts if name in self.pollers]
+        return min((look.at for look in looks if look is not None), default=self.clock.monotonic())
+
+    def junk(self, accounts: Collection[str]) -> dict[str, tuple[Message, ...]]:
+        """What lies in their Junk folders, by account."""
+        return {name: look.junk for name in accounts if name in self.pollers and (look := self.pollers[name].look)}
+
+    def _is_fresh(self, name: str, since: datetime) -> bool:
+        poller = self.pollers.get(name)
+        if poller is None or poller.look is None:
+            return False
+        recent = self.clock.monotonic() - poller.look.at <= FRESH
+        return recent and (not poller.reads_junk or (poller.look.since is not None and poller.look.since <= since))
+
+    def _unread(self, name: str, row: Account | None) -> Unread:
+        if name not in self.pollers:
+            return Unread(account=name, reason="it is not in the settings any more")
+        if row is not None and row.state in _BROKEN:
+            return Unread(account=name, reason=row.reason or row.state)
+        self.wake(name)
+        last = row.last_success_at if row else None
+        if last is not None and self.clock.now() - last > SILENT:
+            return Unread(account=name, reason=f"no answer for {round(SILENT.total_seconds() / 60)} minutes")
+        return Unread(account=name)

@@ -1,0 +1,313 @@
+"""Mail to customers that leaves by itself: looked at, claimed, handed over, recorded. The only place that sends it.
+
+Each step is: commit what we are about to do, do it on the wire, commit what came of it. Until the recipient was
+accepted nothing is recorded and nothing can have arrived; then an attempt is committed, and from there on only a clear
+answer of the server says what became of the mail. Where none comes it is uncertain: never sent again by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlmodel import Session
+
+from config.errors import QuietcrmError
+from connectors.errors import ConnectorError, OutcomeUnknown, SendRejected
+from connectors.model import OutgoingMail
+from connectors.outgoing import HeaderMismatch
+from connectors.protocols import Mailer
+from daemon.clock import Clock, ClockWatch
+from daemon.evidence import Witness
+from daemon.last_look import FRESH, Obstacle, Step, Verdict, look
+from daemon.letters import Held, frozen, send_mail
+from daemon.office import Office
+from daemon.outlets import Outlets
+from daemon.poll import Stop
+from daemon.watchdog import Watchdog
+from store import outbox, sending
+from store.engine import Store
+from store.errors import StoreError
+from store.tables import OutboxMail, OutboxState, SentCopy, Way
+
+log = structlog.get_logger()
+
+AT_ONCE = 20
+"""Claims in one transaction. They are looked at together, so few enough to be sent while that look is fresh."""
+RETRY_FOR = timedelta(hours=48)
+FIRST_PAUSE = timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(hours=2)
+SOON = timedelta(minutes=2)
+_MOVING = (OutboxState.CLAIMED, OutboxState.SENDING)
+
+
+class _NotNow(QuietcrmError):
+    """The look is too old, we are stopping, or the mail is not ours any more: nothing goes on the wire."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Claimed:
+    """A mail that may go, and until when (monotonic seconds) the look at it counts."""
+
+    row: OutboxMail
+    mail: OutgoingMail
+    envelope_from: str
+    fresh_until: float
+    attempt: int | None = None
+
+    @property
+    def number(self) -> int:
+        assert self.row.id is not None
+        return self.row.id
+
+
+@dataclass(slots=True, kw_only=True)
+class Sends:
+    """Everything that is due by one sender at a time. Call `begin` once, then `send_due` from one thread a sender."""
+
+    store: Store
+    office: Office
+    clock: Clock
+    witness: Witness
+    outlets: Outlets
+    watchdog: Watchdog
+    stop: Stop
+    fence: int = 0
+    _busy: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _clock_watch: ClockWatch = field(default_factory=ClockWatch)
+    clock_trouble: str = ""
+
+    def begin(self) -> None:
+        """Raise the fence, and settle what an earlier start left on its way."""
+        with self.store.writing() as session:
+            self.fence = sending.raise_fence(session)
+            freed, doubtful = sending.take_over(session, self.fence, self.clock.now())
+        if freed or doubtful:
+            log.warning("sends.taken_over", planned_again=freed, uncertain=doubtful)
+
+    def junk_since(self, _account: str) -> datetime | None:
+        """From when on Junk folders are to be looked into for the mail that is due soon; None = no mail is."""
+        with self.store.session() as session:
+            return min((row.event_at for row in sending.soon(session, self.clock.now() + SOON)), default=None)
+
+    def sweep(self) -> None:
+        """Look at the clock; plan held mail again whose time has come; hold what nobody can send."""
+        now = self.clock.now()
+        with self.store.session() as session:
+            planned = sending.soon(session, now)
+            left = [row for row in outbox.in_states(session, _MOVING) if row.id not in self._busy]
+        with self.store.writing() as session:
+            self.clock_trouble = self._clock_watch.trouble(
+                now, self.clock.monotonic(), sending.note_clock(session, now)
+            )
+            sending.look_again(session, now)
+            for row in planned:
+                if self.office.settings.sender_for(row.rep) is None:
+                    self._hold(session, row, Obstacle.NO_SENDER, f"{row.rep} has no sender in quietcrm.yaml")
+            for row in left:
+                self._let_go(session, row)
+
+    def _let_go(self, session: Session, row: OutboxMail) -> None:
+        """A mail that some trouble of ours left on its way, though nobody works on it."""
+        assert row.id is not None
+        if row.fence == self.fence and row.id not in self._busy:
+            outbox.move(session, row.id, (OutboxState.CLAIMED,), OutboxState.PLANNED)
+            reason = "quietcrm could not record what became of it"
+            outbox.move(session, row.id, (OutboxState.SENDING,), OutboxState.UNCERTAIN, reason=reason)
+
+    # --- one sender --------------------------------------------------------------------------------------------------
+
+    def send_due(self, sender: str) -> int:
+        """Send what is due by this sender; how many left. A server that does not answer rests for a while."""
+        if self.stop or self.clock_trouble or not self.fence or self.outlets.is_resting(sender):
+            return 0
+        settings = self.office.settings
+        reps = [rep for rep in settings.team if settings.sender_for(rep) == sender]
+        with self.store.session() as session:
+            rows = sending.due(session, self.clock.now(), reps, AT_ONCE)
+        if not rows:
+            return 0
+        try:
+            mailer = self.outlets.mailer(sender)
+        except QuietcrmError as error:  # a password that is not there
+            self.outlets.rest(sender, error)
+            return 0
+        with self._at_work({row.id or 0 for row in rows}):
+            with self.store.writing() as session:
+                claimed = [one for row in rows if (one := self._look_safely(session, row))]
+            return sum(self._send(mailer, sender, one) for one in claimed)
+
+    @contextmanager
+    def _at_work(self, numbers: set[int]) -> Iterator[None]:
+        with self._lock:
+            self._busy = self._busy | numbers
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy = self._busy - numbers
+
+    # --- the last look -----------------------------------------------------------------------------------------------
+
+    def _look_safely(self, session: Session, row: OutboxMail) -> _Claimed | None:
+        """One mail that errs holds up none of the others."""
+        assert row.id is not None
+        try:
+            with session.begin_nested():
+                return self._look_at(session, row.id)
+        except (StoreError, OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.error("send.failed", row=row.id, rule=row.rule, exc_info=error)
+            reason = f"unexpected {type(error).__name__}: see the log and report it"
+            self._hold(session, row, Obstacle.UNFILLED, reason, self.clock.now() + timedelta(hours=1))
+        return None
+
+    def _look_at(self, session: Session, number: int) -> _Claimed | None:
+        """Look at one mail for the last time, and claim it if it may go."""
+        row, now = outbox.get(session, number), self.clock.now()
+        if row.state != OutboxState.PLANNED:
+            return None
+        verdict = look(self.witness.request(row), self.witness.gather(session, row, now))
+        if verdict.step is not Step.GO:
+            self._apply(session, row, verdict)
+            return None
+        try:
+            mail, language, envelope_from = send_mail(session, self.office, row, now)
+        except (Held, HeaderMismatch) as error:
+            self._hold(session, row, Obstacle.UNFILLED, error.message)
+            return None
+        kept = frozen(mail, envelope_from)
+        text = {"subject": mail.subject, "text": mail.text, "html": mail.html, "language": language}
+        fields = {
+            "message_id": mail.message_id,
+            "frozen": kept,
+            "claimed_at": now,
+            "obstacle": "",
+            "reason": "",
+            **text,
+        }
+        if not sending.claim(session, number, self.fence, **fields):
+            return None
+        until = self.witness.lookout.oldest(self.witness.accounts_for(session, row, now)) + FRESH
+        return _Claimed(row=row, mail=mail, envelope_from=envelope_from, fresh_until=until)
+
+    def _apply(self, session: Session, row: OutboxMail, verdict: Verdict) -> None:
+        assert row.id is not None
+        assert verdict.obstacle is not None
+        why = {"obstacle": verdict.obstacle.value, "reason": verdict.reason}
+        if verdict.step is Step.HOLD:
+            self._hold(session, row, verdict.obstacle, verdict.reason, verdict.until)
+        elif verdict.step is Step.WAIT:
+            late = row.late_after + verdict.shift if row.late_after else None
+            outbox.change(session, row.id, retry_at=verdict.until, late_after=late, **why)
+        elif verdict.step is Step.CANCEL:
+            now = self.clock.now()
+            outbox.move(session, row.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, settled_at=now, **why)
+            log.info("send.cancelled", rule=row.rule, obstacle=verdict.obstacle.value)
+        else:
+            outbox.change(session, row.id, way=Way.DRAFT.value, retry_at=None, late=True, **why)
+            log.info("send.became_draft", rule=row.rule)
+
+    def _hold(
+        self, session: Session, row: OutboxMail, obstacle: Obstacle, reason: str, until: datetime | None = None
+    ) -> None:
+        assert row.id is not None
+        fields = {"obstacle": obstacle.value, "reason": reason, "retry_at": until}
+        moved = outbox.move(session, row.id, (OutboxState.PLANNED,), OutboxState.HELD, **fields)
+        if moved and row.obstacle != obstacle:  # what is looked at every minute is said once
+            log.info("send.held", rule=row.rule, obstacle=obstacle.value)
+
+    # --- on the wire -------------------------------------------------------------------------------------------------
+
+    def _send(self, mailer: Mailer, sender: str, one: _Claimed) -> bool:
+        """Hand over one mail and record what came of it; whether it left."""
+        if self.outlets.is_resting(sender):
+            self._give_back(one)
+            return False
+        try:
+            with self.watchdog.step(f"send by {sender}", self.outlets.patience(sender)):
+                said = mailer.send(
+                    one.mail,
+                    envelope_from=one.envelope_from,
+                    recipient=one.row.recipient,
+                    committing=lambda: self._commit_attempt(sender, one),
+                )
+        except _NotNow:
+            self._give_back(one)
+        except SendRejected as error:
+            self._refused(sender, one, error)
+        except OutcomeUnknown as error:
+            self._record(one, OutboxState.UNCERTAIN, "unknown", 0, error.message, reason=error.message)
+            log.warning("send.uncertain", rule=one.row.rule, sender=sender)
+        except HeaderMismatch as error:
+            self._back(one, Obstacle.UNFILLED, error.message, OutboxState.HELD, None)
+        except ConnectorError as error:
+            self._back(one, Obstacle.SERVER, error.message, OutboxState.PLANNED, self.clock.now())
+            self.outlets.rest(sender, error)
+        else:
+            copy = SentCopy.WANTED if self.outlets.keeps_copy(one.row.rep) else SentCopy.NONE
+            fields = {"sent_message_id": one.mail.message_id, "copy_state": copy.value}
+            code = int(said[:3]) if said[:3].isdecimal() else 0
+            self._record(one, OutboxState.SENT, "sent", code, said, **fields)
+            log.info("send.done", rule=one.row.rule, sender=sender)
+            self.outlets.worked(sender)
+            return True
+        return False
+
+    def _commit_attempt(self, sender: str, one: _Claimed) -> None:
+        """The last moment at which nothing can have arrived. Raises what keeps the mail back."""
+        if self.stop or self.clock.monotonic() > one.fresh_until:
+            raise _NotNow("the last look is too old", hint="it is looked at again")
+        with self.store.writing() as session:
+            one.attempt = sending.begin_attempt(session, one.number, self.fence, sender, self.clock.now())
+        if one.attempt is None:
+            raise _NotNow("the mail is not ours any more", hint="nothing to do")
+
+    def _record(self, one: _Claimed, to: OutboxState, outcome: str, code: int, said: str, **fields: object) -> None:
+        now = self.clock.now()
+        with self.store.writing() as session:
+            fields = {"settled_at": now, "server_said": said, "retry_at": None, **fields}
+            outbox.move(session, one.number, (OutboxState.SENDING,), to, **fields)
+            if one.attempt is not None:
+                sending.end_attempt(session, one.attempt, outcome, code, said, now)
+
+    def _give_back(self, one: _Claimed) -> None:
+        """A claim that was not used: nothing was on the wire."""
+        with self.store.writing() as session:
+            outbox.move(session, one.number, (OutboxState.CLAIMED,), OutboxState.PLANNED)
+
+    def _back(self, one: _Claimed, obstacle: Obstacle, reason: str, to: OutboxState, retry_at: datetime | None) -> None:
+        """Nothing was sent, for certain: the mail waits again."""
+        now = self.clock.now()
+        with self.store.writing() as session:
+            fields = {"obstacle": obstacle.value, "reason": reason, "retry_at": retry_at}
+            outbox.move(session, one.number, _MOVING, to, **fields)
+            if one.attempt is not None:
+                sending.end_attempt(session, one.attempt, "broken", 0, reason, now)
+
+    def _refused(self, sender: str, one: _Claimed, error: SendRejected) -> None:
+        """The server said no: for good, or for now."""
+        now = self.clock.now()
+        with self.store.writing() as session:
+            attempt = one.attempt or sending.note_attempt(session, one.number, self.fence, sender, now)
+            tries = sending.attempts(session, one.number)
+            final = error.permanent and error.stage != "sender"
+            outlived = not final and now - tries[0].at >= RETRY_FOR
+            outcome = "refused" if final or outlived else "later"
+            sending.end_attempt(session, attempt, outcome, error.code, error.message, now)
+            fields = {"obstacle": Obstacle.SERVER.value, "reason": error.message, "server_said": error.message}
+            if final or outlived:
+                outbox.move(session, one.number, _MOVING, OutboxState.REFUSED, settled_at=now, **fields)
+            else:
+                retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(len(tries) - 1, 10))
+                outbox.move(session, one.number, _MOVING, OutboxState.PLANNED, retry_at=retry_at, **fields)
+        log.warning("send.refused", rule=one.row.rule, sender=sender, code=error.code, final=final or outlived)
+        if error.stage == "sender":
+            self.outlets.rest(sender, error)

@@ -1,0 +1,240 @@
+"""Mail that leaves by itself: claims with a fence, attempts, and what the last look wants to know of earlier ones.
+
+A fence is the number of a daemon's start. Each claim and each attempt checks that it is still the newest, so a daemon
+that was stopped for a while and goes on beside its successor can claim and send nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from store.statements import insert_new, table
+from store.tables import (
+    Interaction,
+    InteractionCustomer,
+    Meta,
+    OutboxMail,
+    OutboxState,
+    SendAttempt,
+    Sighting,
+    Way,
+)
+
+_OUTBOX = table(OutboxMail)
+_ATTEMPT = table(SendAttempt)
+_META = table(Meta)
+_INTERACTION = table(Interaction)
+_LINK = table(InteractionCustomer)
+_SIGHTING = table(Sighting)
+_FENCE = "fence"
+_CLOCK = "clock"
+_COUNTED = (OutboxState.CLAIMED, OutboxState.SENDING, OutboxState.SENT, OutboxState.UNCERTAIN, OutboxState.BOUNCED)
+"""States of a mail that left, may have left, or is about to."""
+
+
+# --- one daemon --------------------------------------------------------------------------------------------------
+
+
+def raise_fence(session: Session) -> int:
+    """A new start: its number, higher than every one before. Earlier starts can claim and send nothing any more."""
+    insert_new(session, _META, [{"key": _FENCE, "value": "0"}], key=("key",))
+    number = int(session.execute(select(_META.c.value).where(_META.c.key == _FENCE)).scalar_one()) + 1
+    session.execute(update(_META).where(_META.c.key == _FENCE).values(value=str(number)))
+    return number
+
+
+def take_over(session: Session, fence: int, now: datetime) -> tuple[int, int]:
+    """What an earlier start left on its way: claimed mail is planned again, mail on the wire is uncertain. Counts."""
+    columns = _OUTBOX.c
+    left = (columns.way == Way.SEND, columns.fence < fence)
+    claimed = (columns.state == OutboxState.CLAIMED, *left)
+    freed = session.connection().execute(update(_OUTBOX).where(*claimed).values(state=OutboxState.PLANNED.value))
+    sending = (columns.state == OutboxState.SENDING, *left)
+    reason = "quietcrm ended while the mail was on its way"
+    unclear = update(_OUTBOX).where(*sending).values(state=OutboxState.UNCERTAIN.value, reason=reason, settled_at=now)
+    doubtful = session.connection().execute(unclear)
+    open_attempts = (_ATTEMPT.c.outcome == "", _ATTEMPT.c.fence < fence)
+    session.execute(update(_ATTEMPT).where(*open_attempts).values(outcome="unknown", said=reason, ended_at=now))
+    return int(freed.rowcount), int(doubtful.rowcount)
+
+
+def note_clock(session: Session, now: datetime) -> datetime:
+    """Keep the highest time ever seen, to the minute; the highest one before."""
+    insert_new(session, _META, [{"key": _CLOCK, "value": now.isoformat()}], key=("key",))
+    highest = datetime.fromisoformat(
+        str(session.execute(select(_META.c.value).where(_META.c.key == _CLOCK)).scalar_one())
+    )
+    if now - highest >= timedelta(minutes=1):
+        session.execute(update(_META).where(_META.c.key == _CLOCK).values(value=now.isoformat()))
+    return highest
+
+
+# --- one mail ----------------------------------------------------------------------------------------------------
+
+
+def due(session: Session, now: datetime, reps: Collection[str], limit: int) -> list[OutboxMail]:
+    """Sends of these people whose time has come, the longest due first."""
+    columns = _OUTBOX.c
+    ready = or_(columns.retry_at.is_(None), columns.retry_at <= now)
+    statement = select(_OUTBOX).where(
+        columns.state == OutboxState.PLANNED, columns.way == Way.SEND, columns.due_at <= now, ready
+    )
+    statement = statement.where(columns.rep.in_(list(reps))).order_by(columns.due_at, columns.id).limit(limit)
+    return _rows(session, statement)
+
+
+def soon(session: Session, until: datetime) -> list[OutboxMail]:
+    """Sends that come due until then: the mailboxes of their customers are to be looked into."""
+    columns = _OUTBOX.c
+    waiting = (OutboxState.PLANNED, OutboxState.CLAIMED)
+    statement = select(_OUTBOX).where(
+        columns.state.in_([one.value for one in waiting]), columns.way == Way.SEND, columns.due_at <= until
+    )
+    statement = statement.where(or_(columns.retry_at.is_(None), columns.retry_at <= until))
+    return _rows(session, statement)
+
+
+def look_again(session: Session, now: datetime) -> int:
+    """Held mail whose time to be looked at again has come is planned once more; how many."""
+    columns = _OUTBOX.c
+    statement = update(_OUTBOX).where(columns.state == OutboxState.HELD, columns.retry_at <= now)
+    return int(session.connection().execute(statement.values(state=OutboxState.PLANNED.value)).rowcount)
+
+
+def claim(session: Session, number: int, fence: int, **fields: Any) -> bool:
+    """Take a planned mail, if this is still the newest start; whether it was ours to take."""
+    statement = (
+        update(_OUTBOX)
+        .where(_OUTBOX.c.id == number, _OUTBOX.c.state == OutboxState.PLANNED, _newest(fence))
+        .values(state=OutboxState.CLAIMED.value, fence=fence, **fields)
+    )
+    return bool(session.connection().execute(statement).rowcount)
+
+
+def begin_attempt(session: Session, number: int, fence: int, sender: str, now: datetime) -> int | None:
+    """Note that the mail goes on the wire now; the attempt's number, or None if it is not ours any more."""
+    columns = _OUTBOX.c
+    ours = (columns.id == number, columns.state == OutboxState.CLAIMED, columns.fence == fence, _newest(fence))
+    moved = update(_OUTBOX).where(*ours).values(state=OutboxState.SENDING.value, attempts=columns.attempts + 1)
+    if not session.connection().execute(moved).rowcount:
+        return None
+    return _attempt(session, number, fence, sender, now)
+
+
+def note_attempt(session: Session, number: int, fence: int, sender: str, now: datetime) -> int:
+    """Note a try that ended before the mail itself was on the wire (the recipient was refused); its number."""
+    session.execute(update(_OUTBOX).where(_OUTBOX.c.id == number).values(attempts=_OUTBOX.c.attempts + 1))
+    return _attempt(session, number, fence, sender, now)
+
+
+def end_attempt(session: Session, attempt: int, outcome: str, code: int, said: str, now: datetime) -> None:
+    """Say what came of an attempt."""
+    values = {"outcome": outcome, "code": code, "said": said, "ended_at": now}
+    session.execute(update(_ATTEMPT).where(_ATTEMPT.c.id == attempt).values(values))
+
+
+def attempts(session: Session, number: int) -> list[SendAttempt]:
+    """All tries to send a mail, the first one first."""
+    statement = select(_ATTEMPT).where(_ATTEMPT.c.outbox_id == number).order_by(_ATTEMPT.c.id)
+    return [SendAttempt(**row) for row in session.execute(statement).mappings()]
+
+
+def in_doubt(session: Session, before: datetime) -> list[OutboxMail]:
+    """Uncertain mail that was not looked up in Sent since `before`."""
+    columns = _OUTBOX.c
+    old = or_(columns.looked_at.is_(None), columns.looked_at <= before)
+    return _rows(session, select(_OUTBOX).where(columns.state == OutboxState.UNCERTAIN, old).order_by(columns.id))
+
+
+def without_copy(session: Session, limit: int) -> list[OutboxMail]:
+    """Sent mail whose copy is still wanted in Sent, oldest first."""
+    columns = _OUTBOX.c
+    gone = (OutboxState.SENT.value, OutboxState.BOUNCED.value)
+    statement = select(_OUTBOX).where(columns.copy_state == "wanted", columns.state.in_(gone))
+    return _rows(session, statement.order_by(columns.id).limit(limit))
+
+
+# --- what went before --------------------------------------------------------------------------------------------
+
+
+def last_to(session: Session, recipient: str, contact_id: int | None, *, reactive: bool = False) -> datetime | None:
+    """When a mail last left by itself for this contact or address (only automatic answers, if `reactive`)."""
+    columns = _OUTBOX.c
+    same = func.lower(columns.recipient) == recipient.lower()
+    whose = or_(same, columns.contact_id == contact_id) if contact_id is not None else same
+    statement = select(func.max(_left_at())).where(_left(), whose)
+    if reactive:
+        statement = statement.where(columns.reactive)
+    found: datetime | None = session.execute(statement).scalar()
+    return found
+
+
+def count_since(session: Session, since: datetime, *, reactive: bool = False) -> int:
+    """How many mails left by themselves since (only automatic answers, if `reactive`)."""
+    statement = select(func.count()).select_from(_OUTBOX).where(_left(), _left_at() >= since)
+    if reactive:
+        statement = statement.where(_OUTBOX.c.reactive)
+    return int(session.execute(statement).scalar_one())
+
+
+def planned_around(session: Session, at: datetime, span: timedelta) -> int:
+    """How many sends rules planned within `span` of a moment, before and after."""
+    columns = _OUTBOX.c
+    statement = select(func.count()).select_from(_OUTBOX)
+    statement = statement.where(columns.way == Way.SEND, columns.created_at.between(at - span, at + span))
+    return int(session.execute(statement).scalar_one())
+
+
+def watchers(session: Session, customer_id: int, since: datetime) -> set[str]:
+    """The accounts in which mail of a customer was seen since."""
+    statement = (
+        select(_SIGHTING.c.account)
+        .join(_LINK, _LINK.c.interaction_id == _SIGHTING.c.interaction_id)
+        .where(_LINK.c.customer_id == customer_id, _LINK.c.at >= since)
+        .distinct()
+    )
+    return set(session.execute(statement).scalars())
+
+
+def last_by_team(
+    session: Session, customer_id: int, since: datetime, event_at: datetime
+) -> tuple[str, datetime] | None:
+    """Who of us last wrote to a customer, as a person, after the event and since `since`: (rep or address, when)."""
+    columns = _INTERACTION.c
+    ours = exists().where(_OUTBOX.c.message_id == columns.message_id, _OUTBOX.c.way == Way.SEND)
+    statement = (
+        select(columns.rep, columns.sender, columns.at)
+        .join(_LINK, _LINK.c.interaction_id == columns.id)
+        .where(_LINK.c.customer_id == customer_id, _LINK.c.at >= since, _LINK.c.at > event_at)
+        .where(columns.direction == "out", columns.kind == "human", ~ours)
+        .order_by(_LINK.c.at.desc())
+        .limit(1)
+    )
+    row = session.execute(statement).first()
+    return (row[0] or row[1], row[2]) if row else None
+
+
+def _attempt(session: Session, number: int, fence: int, sender: str, now: datetime) -> int:
+    row = {"outbox_id": number, "at": now, "sender": sender, "fence": fence, "outcome": "", "code": 0, "said": ""}
+    return int(session.connection().execute(insert(_ATTEMPT).values(row).returning(_ATTEMPT.c.id)).scalar_one())
+
+
+def _left() -> Any:
+    return (_OUTBOX.c.way == Way.SEND) & _OUTBOX.c.state.in_([one.value for one in _COUNTED])
+
+
+def _left_at() -> Any:
+    return _OUTBOX.c.claimed_at
+
+
+def _newest(fence: int) -> Any:
+    return exists().where(_META.c.key == _FENCE, _META.c.value == str(fence))
+
+
+def _rows(session: Session, statement: Select[Any]) -> list[OutboxMail]:
+    return [OutboxMail(**row) for row in session.execute(statement).mappings()]
