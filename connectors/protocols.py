@@ -12,6 +12,9 @@ from typing import Protocol, runtime_checkable
 
 from connectors.model import Batch, Cursor, Message, OutgoingMail, Placed, RawMail, Unreadable
 
+MOST_JUNK = 500
+"""How many mails a look into Junk reads at most."""
+
 
 class Parser(Protocol):
     """Turns bytes into messages, outside the process where it matters.
@@ -76,6 +79,15 @@ class JunkReader(Protocol):
     def read_junk(self, since: datetime) -> tuple[Message, ...]:
         """What lies in the Junk folder and arrived since then, newest first, at most 500, header only (`text` is "");
         () where there is no such folder. Raises ConnectorError."""
+        ...
+
+
+@runtime_checkable
+class Thorough(Protocol):
+    """A source that usually asks quiet folders only now and then."""
+
+    def look_everywhere(self) -> None:
+        """Have the next fetch ask every folder: a mail is about to leave that an answer in any of them stops."""
         ...
 
 

@@ -47,8 +47,7 @@ class Lookout:
         poller = self.pollers.get(name)
         if poller is None or poller.look is None:
             return False
-        recent = self.clock.monotonic() - poller.look.at <= FRESH
-        return recent and (not poller.reads_junk or (poller.look.since is not None and poller.look.since <= since))
+        return self.clock.monotonic() - poller.look.at <= FRESH and poller.look.since <= since
 
     def _unread(self, name: str, row: Account | None) -> Unread:
         if name not in self.pollers:

@@ -18,7 +18,7 @@ import structlog
 
 from connectors.errors import CursorExpired
 from connectors.model import Batch, Cursor, Message, Unreadable
-from connectors.protocols import JunkReader, Rereader, Source
+from connectors.protocols import JunkReader, Rereader, Source, Thorough
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.disk import REMEDY, DiskGuard
@@ -51,11 +51,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A poll that came to the end of what was new. `at` = monotonic seconds when it began; `junk` holds what arrived
-    in the Junk folder after `since`, None = it was not looked into."""
+    """A poll that asked every folder and came to the end of what was new. `at` = monotonic seconds when it began;
+    `junk` holds what arrived in the Junk folder after `since`."""
 
     at: float
-    since: datetime | None = None
+    since: datetime
     junk: tuple[Message, ...] = ()
 
 
@@ -90,11 +90,6 @@ class Poller:
         self.behind = False
         self.look: Look | None = None
         self._junk_since = junk_since
-
-    @property
-    def reads_junk(self) -> bool:
-        """Whether this source can look into a Junk folder."""
-        return isinstance(self.source, JunkReader)
 
     @property
     def account(self) -> str:
@@ -155,6 +150,9 @@ class Poller:
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
         now, started = self._clock.now(), self._clock.monotonic()
+        since = self._junk_since(self.account)
+        if since is not None and isinstance(self.source, Thorough):
+            self.source.look_everywhere()
         row = self._row()
         cursor = Cursor(row.cursor) if row and row.cursor else self._pipeline.start(self.account, now)
         since = _new_folders_since(row, now)
@@ -173,17 +171,19 @@ class Poller:
             self._watchdog.progress()
             began = self._clock.now()
         if not self._stop:
-            self._note_look(started)
+            self._note_look(started, since)
         self._succeeded()
 
-    def _note_look(self, started: float) -> None:
-        """Everything that was new when the pass began is in the history now; look into Junk where a send asks."""
-        since = self._junk_since(self.account)
-        if since is None or not isinstance(self.source, JunkReader):
-            self.look = Look(started)
+    def _note_look(self, started: float, since: datetime | None) -> None:
+        """Everything that was new when the pass began is in the history now; look into Junk where a send asks. A pass
+        that nobody asked to be thorough left quiet folders out, and is no look."""
+        if since is None:
             return
-        with self._watchdog.step(f"fetch {self.account}"):
-            self.look = Look(started, since, self.source.read_junk(since))
+        junk: tuple[Message, ...] = ()
+        if isinstance(self.source, JunkReader):
+            with self._watchdog.step(f"fetch {self.account}"):
+                junk = self.source.read_junk(since)
+        self.look = Look(started, since, junk)
 
     def _row(self) -> Account | None:
         with self._store.session() as session:
