@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Literal
 
-from connectors.folders import Folder, folder_of, give_purposes
+from connectors.errors import Misconfigured, OutcomeUnknown, SendRejected, Unavailable
+from connectors.folders import Folder, Purpose, folder_of, give_purposes
 from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import content_hash, message_id_of, render
 from connectors.protocols import Parser
 from connectors.shelf import Content, Entry, ShelfSource
 
-__all__ = ["MemoryDesk", "MemoryMailbox", "MemoryMailer", "MemorySource"]
+__all__ = ["MemoryDesk", "MemoryMailbox", "MemoryMailer", "MemorySource", "Turn"]
 
 
 @dataclass(slots=True)
@@ -100,13 +102,21 @@ class MemoryDesk:
 
     def find(self, message_id: str, *, drafts: bool) -> tuple[Placed, ...]:
         """Our mail in Drafts or in the Inbox; () if gone."""
-        folder = "Drafts" if drafts else "INBOX"
-        mails = [mail for mail in self._mailbox.mails.get(folder, []) if message_id_of(mail.raw) == message_id]
-        return tuple(Placed(folder=folder, ref=mail.ref, content_hash=content_hash(mail.raw)) for mail in mails)
+        return self._copies("Drafts" if drafts else "INBOX", message_id)
+
+    def place_sent(self, mail: OutgoingMail) -> Placed:
+        """Lay the copy of a mail that left into Sent, seen. Raises Misconfigured if there is no such folder."""
+        for folder in self._sent():
+            return self._place(mail, folder, ("\\Seen",), utf8=True)
+        raise Misconfigured("memory", "the mailbox has no Sent folder", hint="add a folder called Sent")
+
+    def find_sent(self, message_id: str) -> tuple[Placed, ...]:
+        """Copies in the folders of sent mail; () if there is none."""
+        return tuple(copy for folder in self._sent() for copy in self._copies(folder, message_id))
 
     def withdraw(self, placed: Placed, message_id: str) -> bool:
         """Remove our mail if it is untouched."""
-        copies = self.find(message_id, drafts=placed.folder == "Drafts")
+        copies = self._copies(placed.folder, message_id)
         if any(copy.content_hash != placed.content_hash for copy in copies):
             return False
         for copy in copies:
@@ -116,18 +126,45 @@ class MemoryDesk:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _place(self, mail: OutgoingMail, folder: str, flags: Sequence[str]) -> Placed:
-        raw = render(mail)
+    def _sent(self) -> list[str]:
+        return [folder.key for folder in self._mailbox.folders() if folder.purpose is Purpose.SENT]
+
+    def _copies(self, folder: str, message_id: str) -> tuple[Placed, ...]:
+        mails = [mail for mail in self._mailbox.mails.get(folder, []) if message_id_of(mail.raw) == message_id]
+        return tuple(Placed(folder=folder, ref=mail.ref, content_hash=content_hash(mail.raw)) for mail in mails)
+
+    def _place(self, mail: OutgoingMail, folder: str, flags: Sequence[str], *, utf8: bool = False) -> Placed:
+        raw = render(mail, utf8=utf8)
         stored = self._mailbox.add(raw, folder=folder, at=mail.date, flags=flags)
         return Placed(folder=folder, ref=stored.ref, content_hash=content_hash(raw))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """How one try to send ends, see `MemoryMailer.turns`.
+
+    code        2xx takes the mail, 4xx and 5xx refuse it at `stage` (sender, recipient, mail)
+    broken      where the line breaks instead: "connect" or "body" (nothing was sent), "dot" (nobody knows)
+    arrives     after a break at the dot: whether the mail was taken all the same
+    """
+
+    code: int = 250
+    text: str = "2.0.0 kept"
+    stage: str = "recipient"
+    broken: Literal["", "connect", "body", "dot"] = ""
+    arrives: bool = True
+
+
 class MemoryMailer:
-    """A `Mailer` that keeps what it is given: (envelope sender, recipient, mail as bytes)."""
+    """A `Mailer` that keeps what it is given: (envelope sender, recipient, mail as bytes).
+
+    `turns` may hold, per recipient ("" for anybody), how the next tries end, one each; then all is well again.
+    """
 
     def __init__(self, account: str) -> None:
         self._account = account
         self.sent: list[tuple[str, str, bytes]] = []
+        self.turns: dict[str, list[Turn]] = {}
 
     @property
     def account(self) -> str:
@@ -138,9 +175,42 @@ class MemoryMailer:
         """Nothing can be wrong with it."""
         return ("keeps mail in memory and sends nothing",)
 
-    def send(self, mail: OutgoingMail, *, envelope_from: str, recipient: str) -> None:
-        """Keep the mail."""
-        self.sent.append((envelope_from, recipient, render(mail)))
+    def send(
+        self,
+        mail: OutgoingMail,
+        *,
+        envelope_from: str,
+        recipient: str,
+        committing: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Keep the mail, or do as the next turn of this recipient says."""
+        raw = render(mail, utf8=True)
+        waiting = self.turns.get(recipient) or self.turns.get("") or [Turn()]
+        turn = waiting.pop(0)
+        if turn.broken == "connect":
+            raise Unavailable(self._account, "the line broke", hint="nothing to do")
+        if turn.stage != "mail":
+            self._require(turn)
+        committing()
+        if turn.broken == "body":
+            raise Unavailable(self._account, "the line broke within the mail", hint="nothing to do")
+        self._require(turn)
+        if turn.arrives or not turn.broken:
+            self.sent.append((envelope_from, recipient, raw))
+        if turn.broken == "dot":
+            raise OutcomeUnknown(self._account, "the last answer did not come", hint="look for the mail in Sent")
+        return f"{turn.code} {turn.text}"
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _require(self, turn: Turn) -> None:
+        if turn.code >= 400:
+            raise SendRejected(
+                self._account,
+                f"refused: {turn.code} {turn.text}",
+                permanent=turn.code >= 500,
+                code=turn.code,
+                stage=turn.stage,
+                hint="correct the address" if turn.code >= 500 else "nothing to do",
+            )

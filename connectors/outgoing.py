@@ -23,7 +23,15 @@ from email.utils import format_datetime, getaddresses
 from config.errors import QuietcrmError
 from connectors.model import Address, OutgoingMail
 
-__all__ = ["HeaderMismatch", "content_hash", "is_usable_id", "make_message_id", "message_id_of", "render"]
+__all__ = [
+    "HeaderMismatch",
+    "content_hash",
+    "is_usable_id",
+    "make_message_id",
+    "message_id_of",
+    "render",
+    "wire_address",
+]
 
 _LINE = 76
 _HEADER_CLIP = 128 << 10
@@ -31,10 +39,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _BODY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}\Z")
 _ATOM_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
-_ADDRESS = re.compile(r"[\x21-\x7e]+@[\x21-\x7e]+\Z")
+_ADDRESS = re.compile(
+    r"[^\s\x00-\x20\x7f-\x9f\ud800-\udfff<>,;:\"()\[\]\\@]+@[^\s\x00-\x20\x7f-\uffff<>,;:\"()\[\]\\@]+\Z"
+)
 _TAG = re.compile(r"<[^<>]*>")
 _ID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+\Z")
 _ADDRESS_FIELDS = ("From", "To", "Cc")
+_LONGEST_DOMAIN = 253
 _OWN_FIELDS = frozenset(
     {"date", "from", "to", "cc", "bcc", "sender", "reply-to", "subject", "message-id", "in-reply-to", "references"}
     | {"mime-version", "content-type", "content-transfer-encoding", "return-path", "received"}
@@ -54,12 +65,16 @@ def make_message_id(domain: str, token: str = "") -> str:
     return f"{clean + '.' if clean else ''}{secrets.token_hex(12)}@{host}"
 
 
-def render(mail: OutgoingMail) -> bytes:
-    """The mail as bytes with CRLF line ends and no line over 998 bytes. Raises HeaderMismatch."""
+def render(mail: OutgoingMail, *, utf8: bool = False) -> bytes:
+    """The mail as bytes with CRLF line ends and no line over 998 bytes; ASCII but for addresses with other letters
+    before the @, which are refused unless `utf8` (RFC 6532: only a server with SMTPUTF8 takes them).
+    Raises HeaderMismatch."""
+    if not utf8:
+        _require_ascii(mail)
     plan = list(_plan(mail))
     body_fields, body = _body(mail)
     lines = [*(_field(name, value) for name, value in plan), *(_field(name, value) for name, value in body_fields)]
-    raw = "".join(f"{line}\r\n" for line in lines).encode("ascii") + b"\r\n" + body
+    raw = "".join(f"{line}\r\n" for line in lines).encode("utf-8") + b"\r\n" + body
     _compare(raw, [*plan, *body_fields], mail)
     return raw
 
@@ -111,13 +126,32 @@ def _addresses(people: Sequence[Address]) -> str:
     return ", ".join(map(_mailbox, people))
 
 
+def wire_address(email: str) -> str:
+    """An address as headers and envelopes have it: the domain in A-labels (RFC 5890), as written if it has none."""
+    local, at, domain = email.rpartition("@")
+    if domain.isascii() or len(domain) > _LONGEST_DOMAIN:  # the codec is slow on what cannot be a domain anyway
+        return email
+    try:
+        return f"{local}{at}{domain.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        return email
+
+
+def _require_ascii(mail: OutgoingMail) -> None:
+    for person in (mail.sender, *mail.to, *mail.cc):
+        if not wire_address(person.email).isascii():
+            raise HeaderMismatch(
+                f"{person.email[:60]!r} has other letters than English ones before the @",
+                hint="use another address of this person; such mail can only be sent at once, not laid into a mailbox",
+            )
+
+
 def _mailbox(person: Address) -> str:
-    if not _ADDRESS.match(person.email) or any(char in person.email for char in '<>,;:"()[]\\'):
-        raise HeaderMismatch(
-            f"{person.email[:60]!r} cannot be written to", hint="correct the address; only plain ASCII addresses work"
-        )
+    address = wire_address(person.email)
+    if not _ADDRESS.match(address):
+        raise HeaderMismatch(f"{person.email[:60]!r} cannot be written to", hint="correct the address")
     name = _clean(person.name)
-    return f"{_phrase(name)} <{person.email}>" if name else person.email
+    return f"{_phrase(name)} <{address}>" if name else address
 
 
 def _phrase(name: str) -> str:
@@ -147,7 +181,7 @@ def _word(data: bytes) -> str:
 
 def _field(name: str, value: str) -> str:
     """One header field, folded at white space (RFC 5322 2.2.3)."""
-    if not value.isascii() or ("=?" in value and name not in _ADDRESS_FIELDS):
+    if name not in _ADDRESS_FIELDS and (not value.isascii() or "=?" in value):
         value = "\r\n ".join(_words(value))
     lines, line = [], f"{name}:"
     for word in re.split(r" |\r\n ", value):
@@ -156,7 +190,7 @@ def _field(name: str, value: str) -> str:
             line = ""
         line += f" {word}"
     lines.append(line)
-    if max(map(len, lines)) > 998:
+    if max(len(line.encode("utf-8")) for line in lines) > 998:
         raise HeaderMismatch(f"the header {name} has a word too long for a mail", hint="shorten it")
     return "\r\n".join(lines)
 
@@ -206,7 +240,7 @@ def _quoted_printable(text: str) -> bytes:
 
 def _compare(raw: bytes, plan: _Plan, mail: OutgoingMail) -> None:
     """Read the finished bytes again. Raises HeaderMismatch on any difference to the plan."""
-    parsed = email.message_from_bytes(raw)
+    parsed = email.message_from_bytes(raw) if raw.isascii() else email.message_from_string(raw.decode("utf-8"))
     people = {"From": [mail.sender], "To": list(mail.to), "Cc": list(mail.cc)}
     found = [(name, _decoded(name, str(value))) for name, value in parsed.items()]
     wanted = [(name, _shown(people[name]) if name in people else " ".join(value.split())) for name, value in plan]
@@ -224,7 +258,7 @@ def _compare(raw: bytes, plan: _Plan, mail: OutgoingMail) -> None:
 
 
 def _shown(people: Sequence[Address]) -> str | list[tuple[str, str]]:
-    return [(_clean(person.name), person.email) for person in people]
+    return [(_clean(person.name), wire_address(person.email)) for person in people]
 
 
 def _decoded(name: str, value: str) -> str | list[tuple[str, str]]:

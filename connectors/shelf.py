@@ -10,19 +10,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from heapq import merge
 from itertools import islice
 from typing import Protocol
 
 from connectors.errors import CursorExpired, Misconfigured
-from connectors.folders import Folder, choose_folders, missing_names
+from connectors.folders import Folder, Purpose, choose_folders, missing_names
 from connectors.model import Batch, Cursor, Message, Progress, RawMail, Unreadable
-from connectors.protocols import Parser
+from connectors.protocols import MOST_JUNK, Parser
 
 __all__ = ["Content", "Entry", "Shelf", "ShelfSource"]
 
@@ -172,6 +173,16 @@ class ShelfSource:
             window = window[read:]
         return tuple(found)
 
+    def read_junk(self, since: datetime) -> tuple[Message, ...]:
+        """What lies in the folders of junk and arrived since then, newest first, header only."""
+        first = int(since.timestamp()) * 10**9
+        folders = [folder for folder in self._shelf.folders() if folder.purpose is Purpose.JUNK]
+        listed = [(entry, folder) for folder in folders for entry in self._list(folder).entries if entry.at >= first]
+        newest = sorted(listed, key=lambda pair: pair[0], reverse=True)[:MOST_JUNK]
+        loaded = (self._open(folder, entry) for entry, folder in newest)  # one by one: they may be large
+        heads = [_header_only(raw) for raw in loaded if isinstance(raw, RawMail)]
+        return tuple(item for item in self._parser.parse(heads) if isinstance(item, Message)) if heads else ()
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -246,6 +257,11 @@ class ShelfSource:
             header=content.header,
             notes=("header only",) if content.header else (),
         )
+
+
+def _header_only(raw: RawMail) -> RawMail:
+    header = raw.header or b"\r\n\r\n".join([re.split(rb"\r?\n\r?\n", raw.whole, maxsplit=1)[0], b""])
+    return replace(raw, whole=b"", header=header, notes=("header only",))
 
 
 _Listed = dict[str, _Listing]

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from imapclient import IMAPClient, SocketTimeout
@@ -17,7 +18,18 @@ from connectors.errors import AuthRejected, Misconfigured, Unavailable
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import BUSY_CODES, translated
-from connectors.imap.wire import Answer, Node, Refused, Wire, compact, expand, parse_internal_date, quote, tokens
+from connectors.imap.wire import (
+    Answer,
+    Node,
+    Refused,
+    Wire,
+    compact,
+    expand,
+    internal_date,
+    parse_internal_date,
+    quote,
+    tokens,
+)
 
 __all__ = ["Connection", "Standing", "connect"]
 
@@ -234,9 +246,10 @@ class Connection:
         """Open a folder for writing: only a desk does, only for a mail of ours. `leave` it at once."""
         return self._opened(b"SELECT ", key)
 
-    def append(self, key: str, raw: bytes, flags: Sequence[str]) -> None:
-        """Lay a mail into a folder (RFC 3501 6.3.11). Raises Refused."""
+    def append(self, key: str, raw: bytes, flags: Sequence[str], at: datetime | None = None) -> None:
+        """Lay a mail into a folder (RFC 3501 6.3.11), `at` as its INTERNALDATE, by default now. Raises Refused."""
         command = b"APPEND %s (%s)" % (_mailbox(key), " ".join(flags).encode("ascii"))
+        command += b' "%s"' % internal_date(at) if at else b""
         self.wire.upload(command, raw, at_once="LITERAL+" in self.capabilities)
 
     def leave(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from connectors.errors import Misconfigured, Unavailable
 from connectors.folders import Folder, Purpose
@@ -21,6 +22,14 @@ from connectors.outgoing import content_hash, message_id_of, render
 
 __all__ = ["ImapDesk"]
 
+_REMEDIES = {
+    Purpose.INBOX: ("Inbox", "look at the rights of this login"),
+    Purpose.DRAFTS: ("Drafts folder", "save one draft in the mail program: it makes the folder"),
+    Purpose.SENT: (
+        "Sent folder",
+        "send one mail in the mail program: it makes the folder; or set `sent_copy: server` if the server keeps copies",
+    ),
+}
 _LARGEST = 4 << 20
 _MOST_COPIES = 50
 
@@ -35,17 +44,27 @@ class ImapDesk:
 
     def place_draft(self, mail: OutgoingMail) -> Placed:
         """APPEND to Drafts with \\Draft and \\Seen. Raises Misconfigured if there is no Drafts folder."""
-        return self._place(mail, drafts=True, flags=("\\Draft", "\\Seen"))
+        return self._place(mail, Purpose.DRAFTS, ("\\Draft", "\\Seen"))
 
     def place_mail(self, mail: OutgoingMail) -> Placed:
         """APPEND to the Inbox without any flag, so it looks as if it had just arrived."""
-        return self._place(mail, drafts=False, flags=())
+        return self._place(mail, Purpose.INBOX, ())
 
     def find(self, message_id: str, *, drafts: bool) -> tuple[Placed, ...]:
         """Our mail in Drafts or in the Inbox, by Message-ID; () if it is gone."""
         with self._working():
-            folder = self._folder(drafts=drafts)
+            folder = self._folder(Purpose.DRAFTS if drafts else Purpose.INBOX)
             return tuple(placed for placed, _ in self._copies(folder, message_id))
+
+    def place_sent(self, mail: OutgoingMail) -> Placed:
+        """APPEND to the Sent folder with \\Seen and the mail's date. Raises Misconfigured if there is none."""
+        return self._place(mail, Purpose.SENT, ("\\Seen",), at=mail.date)
+
+    def find_sent(self, message_id: str) -> tuple[Placed, ...]:
+        """Copies in the folders of sent mail, of which a mailbox may have several; () if there is none."""
+        with self._working():
+            folders = self._folders_for(Purpose.SENT)
+            return tuple(placed for folder in folders for placed, _ in self._copies(folder, message_id))
 
     def withdraw(self, placed: Placed, message_id: str) -> bool:
         """Remove our mail if it is as we laid it there. True if none is left, False if somebody edited it."""
@@ -89,28 +108,28 @@ class ImapDesk:
             self._folders = self._link.connection().list_folders()[0]
         return self._folders
 
-    def _folder(self, *, drafts: bool) -> Folder:
-        wanted = Purpose.DRAFTS if drafts else Purpose.INBOX
-        for folder in self._listed():
-            if folder.purpose is wanted and folder.selectable:
-                return folder
-        raise Misconfigured(
-            self._settings.account,
-            f"the mailbox has no {'Drafts folder' if drafts else 'Inbox'}",
-            hint="save one draft in the mail program: it makes the folder",
-        )
+    def _folders_for(self, purpose: Purpose) -> list[Folder]:
+        return [folder for folder in self._listed() if folder.purpose is purpose and folder.selectable]
+
+    def _folder(self, purpose: Purpose) -> Folder:
+        for folder in self._folders_for(purpose):
+            return folder
+        name, hint = _REMEDIES[purpose]
+        raise Misconfigured(self._settings.account, f"the mailbox has no {name}", hint=hint)
 
     def _folder_called(self, name: str) -> Folder | None:
         return next((folder for folder in self._listed() if folder.name == name), None)
 
     # -- placing and finding
 
-    def _place(self, mail: OutgoingMail, *, drafts: bool, flags: Sequence[str]) -> Placed:
-        raw = render(mail)
+    def _place(
+        self, mail: OutgoingMail, purpose: Purpose, flags: Sequence[str], *, at: datetime | None = None
+    ) -> Placed:
+        raw = render(mail, utf8=purpose is Purpose.SENT)  # what has left is kept as it was
         with self._working():
-            folder = self._folder(drafts=drafts)
+            folder = self._folder(purpose)
             connection = self._link.connection()
-            connection.append(folder.key, raw, flags)
+            connection.append(folder.key, raw, flags, at)
             copies = self._copies(folder, mail.message_id)
             # Hashed as the server gives it back: some rewrite what they store.
             return copies[-1][0] if copies else Placed(folder=folder.name, ref="", content_hash=content_hash(raw))

@@ -26,7 +26,7 @@ from connectors.imap.wire import Garbled, Node, parse_internal_date
 from connectors.model import Message, RawMail, RawPart, Unreadable
 from connectors.protocols import Parser
 
-__all__ = ["Harvest", "Reader"]
+__all__ = ["HEADER_ITEMS", "Harvest", "Reader", "open_head"]
 
 CHUNK = 200
 _FIRST_CHUNK = 50
@@ -37,7 +37,8 @@ _WHOLE_CLIP = 1 << 20
 _GROUP_BYTES = 8 << 20
 _BATCH_BYTES = 32 << 20
 
-_HEAD = b"UID RFC822.SIZE INTERNALDATE FLAGS BODYSTRUCTURE BODY.PEEK[HEADER]<0.%d>" % _HEADER_CLIP
+HEADER_ITEMS = b"UID RFC822.SIZE INTERNALDATE FLAGS BODY.PEEK[HEADER]<0.%d>" % _HEADER_CLIP
+_HEAD = HEADER_ITEMS + b" BODYSTRUCTURE"
 _RETURNED = re.compile(rb"(?im)^(?:from|sender):[^\n]*(?:mailer-daemon|postmaster|mail delivery|mdaemon)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -148,27 +149,16 @@ class _Run:
 
     def _open(self, uid: int, found: dict[bytes, Node]) -> tuple[RawMail, Plan | None]:
         header = found[HEAD_KEY] or b""
-        size = number(found.get(b"RFC822.SIZE"))
-        received_at = parse_internal_date(found.get(b"INTERNALDATE"))
-        self.oldest = min(self.oldest, int(received_at.timestamp()))
+        raw = open_head(self.account, self.folder, f"{self.uidvalidity}:{uid}", found)
+        self.oldest = min(self.oldest, int(raw.received_at.timestamp()))
         if len(self.marks) < 64:
-            self.marks.append(Mark(self.folder.key, uid, int(received_at.timestamp()), size))
+            self.marks.append(Mark(self.folder.key, uid, int(raw.received_at.timestamp()), raw.size))
         plan = None
         with contextlib.suppress(Garbled):  # then the raw mail is read instead
             plan = plan_mail(found.get(b"BODYSTRUCTURE"), returned=lambda: _RETURNED.search(header) is not None)
-        raw = RawMail(
-            account=self.account,
-            folder=self.folder.name,
-            folder_role=self.folder.role,
-            ref=f"{self.uidvalidity}:{uid}",
-            received_at=received_at,
-            size=size,
-            flags=_flags(found.get(b"FLAGS")),
-            header=_closed(header),
-            attachments=plan.attachments if plan else (),
-            content_type=plan.content_type if plan else "",
-            notes=(*(plan.notes if plan else ()), *(("header clipped",) if len(header) >= _HEADER_CLIP else ())),
-        )
+        if plan:
+            notes = (*plan.notes, *raw.notes)
+            raw = replace(raw, attachments=plan.attachments, content_type=plan.content_type, notes=notes)
         return raw, plan
 
     def _texts(self, group: list[tuple[int, RawMail, Plan | None]], more: list[Question]) -> None:
@@ -204,6 +194,22 @@ class _Run:
                 )
             )
         return replace(raw, parts=tuple(parts))
+
+
+def open_head(account: str, folder: Folder, ref: str, found: dict[bytes, Node]) -> RawMail:
+    """A mail by the answer to `HEADER_ITEMS`, with its header alone."""
+    header = found[HEAD_KEY] or b""
+    return RawMail(
+        account=account,
+        folder=folder.name,
+        folder_role=folder.role,
+        ref=ref,
+        received_at=parse_internal_date(found.get(b"INTERNALDATE")),
+        size=number(found.get(b"RFC822.SIZE")),
+        flags=_flags(found.get(b"FLAGS")),
+        header=_closed(header),
+        notes=("header clipped",) if len(header) >= _HEADER_CLIP else (),
+    )
 
 
 def _head(uids: Sequence[int]) -> Question:

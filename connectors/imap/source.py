@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connectors.errors import Misconfigured, OtherMailbox, Unavailable
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
@@ -15,13 +15,14 @@ from connectors.imap.connection import Connection, Standing
 from connectors.imap.cursor import Place, Position
 from connectors.imap.identity import Verdict, is_renumbered, is_shaken, judge, search_day
 from connectors.imap.idle import IdleLine
+from connectors.imap.junk import read_folder
 from connectors.imap.link import Link
 from connectors.imap.reader import Harvest, Reader
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Garbled, Refused
 from connectors.model import Batch, Cursor, FolderRole, Message, Unreadable
-from connectors.protocols import Parser
+from connectors.protocols import MOST_JUNK, Parser
 
 __all__ = ["ImapSource"]
 
@@ -50,6 +51,7 @@ class ImapSource:
     ) -> None:
         self._settings = settings
         self._link = Link(settings, heard)
+        self._parser = parser
         self._reader = Reader(self._link, parser)
         self._idle = IdleLine(settings)
         self._monotonic = monotonic
@@ -96,6 +98,10 @@ class ImapSource:
             self._link.abandon()  # what is on the line now belongs to no question
             raise
 
+    def look_everywhere(self) -> None:
+        """Have the next fetch list all folders anew, however lately that was done."""
+        self._folders = []
+
     def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
         """Read the mails at (folder name, "UIDVALIDITY:UID") again; what is no longer there is left out."""
         try:
@@ -125,6 +131,18 @@ class ImapSource:
             if self._link.connection().open_key != folder.key:  # the line broke: the folder has to be opened again
                 self._link.reopen(folder.key, uidvalidity)
         return found
+
+    def read_junk(self, since: datetime) -> tuple[Message, ...]:
+        """What lies in the folders of junk and arrived since then, newest first, header only."""
+        try:
+            with translated(self.account, self._link.where):
+                listed = self._link.connection().list_folders()[0]
+                folders = [folder for folder in listed if folder.purpose is Purpose.JUNK and folder.selectable]
+                found = [mail for one in folders for mail in read_folder(self._link, self._parser, one, since)]
+        except BaseException:
+            self._link.abandon()
+            raise
+        return tuple(sorted(found, key=lambda mail: mail.received_at, reverse=True)[:MOST_JUNK])
 
     def close(self) -> None:
         """Close both connections. The source connects again when asked."""

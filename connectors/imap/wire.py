@@ -26,6 +26,7 @@ __all__ = [
     "Wire",
     "compact",
     "expand",
+    "internal_date",
     "parse_internal_date",
     "quote",
     "tokens",
@@ -236,6 +237,14 @@ def expand(text: bytes) -> Iterator[int]:
         except ValueError as error:
             raise Garbled(f"not a set of numbers: {text[:60]!r}") from error
         yield from range(min(first, last), max(first, last) + 1)
+
+
+def internal_date(moment: datetime) -> bytes:
+    """An aware time as INTERNALDATE in UTC, whatever the locale: ` 2-Mar-2026 12:00:00 +0000`."""
+    at = moment.astimezone(UTC)
+    month = b"JanFebMarAprMayJunJulAugSepOctNovDec"[at.month * 3 - 3 : at.month * 3]
+    clock = (at.hour, at.minute, at.second)
+    return b"%2d-%s-%04d %02d:%02d:%02d +0000" % (at.day, month, at.year, *clock)
 
 
 def parse_internal_date(value: Node) -> datetime:

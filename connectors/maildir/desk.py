@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors.errors import Unavailable
+from connectors.errors import Misconfigured, Unavailable
 from connectors.folders import Purpose
 from connectors.maildir.files import require_folder
 from connectors.maildir.maildir import MaildirShelf, unique_name
@@ -45,6 +46,19 @@ class MaildirDesk:
         folder = self._drafts() if drafts else self._root
         return tuple(placed for placed, _ in self._copies(folder, message_id))
 
+    def place_sent(self, mail: OutgoingMail) -> Placed:
+        """Into the folder of sent mail with the flag S and the mail's date. Raises Misconfigured if there is none."""
+        for folder in self._folders(Purpose.SENT):
+            return self._place(mail, folder, "cur", ":2,S", sent=True)
+        raise Misconfigured(
+            self._account, f"{self._root} has no folder of sent mail", hint=f"make {self._root / '.Sent'} (a Maildir)"
+        )
+
+    def find_sent(self, message_id: str) -> tuple[Placed, ...]:
+        """Copies in the folders of sent mail; () if there is none."""
+        folders = self._folders(Purpose.SENT)
+        return tuple(placed for folder in folders for placed, _ in self._copies(folder, message_id))
+
     def withdraw(self, placed: Placed, message_id: str) -> bool:
         """Remove our mail if its file holds what we wrote. True if none is left, False if it was edited."""
         folder = self._root if placed.folder == "INBOX" else self._drafts()
@@ -59,23 +73,26 @@ class MaildirDesk:
         """Nothing is held open."""
 
     def _drafts(self) -> Path:
-        require_folder(self._account, self._root)
-        found = [
-            folder for folder in MaildirShelf(self._account, self._root).folders() if folder.purpose is Purpose.DRAFTS
-        ]
-        return self._root / (found[0].key if found else ".Drafts")
+        return next(iter(self._folders(Purpose.DRAFTS)), self._root / ".Drafts")
 
-    def _place(self, mail: OutgoingMail, folder: Path, place: str, flags: str) -> Placed:
+    def _folders(self, purpose: Purpose) -> list[Path]:
         require_folder(self._account, self._root)
-        raw = render(mail).replace(b"\r\n", b"\n")
-        name = (
-            f"{int(mail.date.timestamp())}.P{os.getpid()}Q{next(self._serial)}.{socket.gethostname().replace('/', '')}"
-        )
+        listed = MaildirShelf(self._account, self._root).folders()
+        return [self._root / folder.key for folder in listed if folder.purpose is purpose]
+
+    def _place(self, mail: OutgoingMail, folder: Path, place: str, flags: str, *, sent: bool = False) -> Placed:
+        require_folder(self._account, self._root)
+        raw = render(mail, utf8=sent).replace(b"\r\n", b"\n")
+        # Random too: a rename would overwrite the mail of another desk of this process.
+        unique = f"P{os.getpid()}Q{next(self._serial)}R{secrets.token_hex(6)}"
+        name = f"{int(mail.date.timestamp())}.{unique}.{socket.gethostname().replace('/', '')}"
         try:
             with (folder / "tmp" / name).open("xb") as file:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
+                if sent:  # the time of the file is when the mail left
+                    os.utime(file.fileno(), (mail.date.timestamp(), mail.date.timestamp()))
             (folder / "tmp" / name).rename(folder / place / f"{name}{flags}")
         except OSError as error:
             raise Unavailable(

@@ -14,7 +14,7 @@ from plain_parser import PlainParser
 
 from connectors.errors import CursorExpired
 from connectors.model import Batch, Cursor, FolderRole, Message
-from connectors.protocols import Rereader, Source
+from connectors.protocols import JunkReader, Rereader, Source
 
 FIRST = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -252,6 +252,53 @@ class SourceContract:
         assert read_all(source, run.cursor).ids == []
         source.close()
         other.close()
+
+    def read_junk(self, parser: PlainParser, since: datetime) -> tuple[Message, ...]:
+        source = self.make_source(parser)
+        assert isinstance(source, JunkReader)
+        try:
+            return source.read_junk(since)
+        finally:
+            source.close()
+
+    def test_a_look_into_junk_by_header_alone(self, parser: PlainParser) -> None:
+        self.add_mail(mail(1))
+        for number, hours in (("old", -1), ("second", 1), ("third", 2), ("first", 0)):
+            self.add_mail(mail(number), folder="Junk", at=FIRST + timedelta(hours=hours))
+        before = self.snapshot()
+        found = self.read_junk(parser, FIRST)
+        assert [item.message_id for item in found] == [f"m{name}@acme.example" for name in ("third", "second", "first")]
+        assert {item.folder for item in found} == {"Junk"}
+        assert {(item.text, item.quoted) for item in found} == {("", "")}
+        assert [item.received_at for item in found] == [FIRST + timedelta(hours=hours) for hours in (2, 1, 0)]
+        assert found[0].sender is not None
+        assert (found[0].sender.email, found[0].subject) == ("ivan@acme.example", "mail third")
+        assert all(raw.header and not raw.whole and not raw.parts for raw in parser.seen)
+        assert self.snapshot() == before
+
+    def test_junk_is_never_part_of_what_is_read(self, parser: PlainParser) -> None:
+        self.add_mail(mail(1))
+        self.add_mail(mail("junk"), folder="Junk")
+        source = self.make_source(parser)
+        assert isinstance(source, JunkReader)
+        run = read_all(source)
+        assert [item.message_id for item in source.read_junk(FIRST)] == ["mjunk@acme.example"]
+        self.add_mail(mail(2), at=FIRST + timedelta(days=1))
+        source.close()
+        assert [*run.ids, *read_all(source, run.cursor).ids] == ["m1", "m2"]
+        source.close()
+
+    def test_a_look_into_an_empty_or_missing_junk(self, parser: PlainParser) -> None:
+        self.add_mail(mail(1))
+        assert self.read_junk(parser, FIRST) == ()
+        self.add_mail(mail("old"), folder="Junk", at=FIRST - timedelta(days=40))
+        assert self.read_junk(parser, FIRST) == ()
+
+    def test_at_most_500_of_junk_are_read(self, parser: PlainParser) -> None:
+        for number in range(503):
+            self.add_mail(mail(number), folder="Junk", at=FIRST + timedelta(seconds=number))
+        found = self.read_junk(parser, FIRST)
+        assert [item.message_id for item in found] == [f"m{number}@acme.example" for number in range(502, 2, -1)]
 
     def test_check_says_what_is_read(self, parser: PlainParser) -> None:
         self.fill(3)

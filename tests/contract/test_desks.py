@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email
+import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -52,6 +54,12 @@ class TestMemoryDesk(DeskContract):
     def add_stranger(self, *, drafts: bool) -> None:
         self.box.add(STRANGER, folder=self.folder(drafts), flags=["\\Deleted"])
 
+    def sent(self) -> list[tuple[bytes, frozenset[str], datetime]]:
+        return [(mail.raw, frozenset(mail.flags), mail.at) for mail in self.box.mails["Sent"]]
+
+    def drop_sent_folder(self) -> None:
+        del self.box.mails["Sent"]
+
 
 class TestMaildirDesk(DeskContract):
     @pytest.fixture(autouse=True)
@@ -62,8 +70,9 @@ class TestMaildirDesk(DeskContract):
     def make_desk(self) -> MaildirDesk:
         self.count += 1
         self.box = self.root / f"box{self.count}"
-        for name in ("cur", "new", "tmp"):
-            (self.box / name).mkdir(parents=True)
+        for folder in (self.box, self.box / ".Sent"):
+            for name in ("cur", "new", "tmp"):
+                (folder / name).mkdir(parents=True)
         return MaildirDesk("files", self.box)
 
     def files(self, drafts: bool) -> list[Path]:
@@ -83,6 +92,25 @@ class TestMaildirDesk(DeskContract):
     def add_stranger(self, *, drafts: bool) -> None:
         folder = self.box / ".Drafts" if drafts else self.box
         (folder / "cur" / "1.stranger:2,T").write_bytes(STRANGER)
+
+    def sent(self) -> list[tuple[bytes, frozenset[str], datetime]]:
+        return [
+            (
+                path.read_bytes(),
+                frozenset(FLAGS[letter] for letter in path.name.partition(":2,")[2]),
+                datetime.fromtimestamp(path.stat().st_mtime, UTC),
+            )
+            for path in [*self.box.glob(".Sent/cur/*"), *self.box.glob(".Sent/new/*")]
+        ]
+
+    def drop_sent_folder(self) -> None:
+        shutil.rmtree(self.box / ".Sent")
+
+    def test_two_desks_of_one_process_never_overwrite_each_other(self) -> None:
+        self.make_desk()
+        for _ in range(5):
+            MaildirDesk("files", self.box).place_sent(MAIL)
+        assert len(self.sent()) == 5
 
 
 class TestImapDesk(DeskContract):
@@ -124,6 +152,23 @@ class TestImapDesk(DeskContract):
     def add_stranger(self, *, drafts: bool) -> None:
         with self.client(drafts) as client:
             client.append("Drafts" if drafts else "INBOX", STRANGER, flags=["\\Deleted"])
+
+    def sent(self) -> list[tuple[bytes, frozenset[str], datetime]]:
+        with self.client(True) as client:
+            client.normalise_times = False
+            client.select_folder("Sent", readonly=True)
+            found = client.fetch(client.search("ALL"), ["FLAGS", "BODY.PEEK[]", "INTERNALDATE"])
+        return [
+            (
+                one[b"BODY[]"],
+                frozenset(flag.decode() for flag in one[b"FLAGS"] if flag != b"\\Recent"),
+                one[b"INTERNALDATE"],
+            )
+            for one in found.values()
+        ]
+
+    def drop_sent_folder(self) -> None:
+        self.user.server.doveadm("mailbox", "delete", "-u", self.user.name, "Sent")
 
     def test_a_connection_that_died_meanwhile_is_no_trouble(self) -> None:
         with FaultProxy(self.user.server.host, self.user.server.port) as proxy:

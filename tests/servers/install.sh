@@ -1,18 +1,27 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL), and systemd's
-# tools that look at our unit file.
+# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL, Postfix), and
+# systemd's tools that look at our unit file.
 # Does nothing when they are there. The system's own services stay as they are: nothing is started or enabled here.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
 missing=()
 command -v dovecot >/dev/null && [ -e /usr/lib/dovecot/imap ] || missing+=(dovecot-imapd)
+[ -e /usr/lib/dovecot/lmtp ] || missing+=(dovecot-lmtpd)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 command -v systemd-analyze >/dev/null || missing+=(systemd)   # its verdict on our unit file; it is not started
+if ! command -v postfix >/dev/null; then
+  if [ -e /usr/sbin/sendmail ]; then   # Debian has one mail server at a time: installing Postfix would remove this one
+    echo "Another mail server is installed here ($(readlink -f /usr/sbin/sendmail)); it stays. The tests on a real" >&2
+    echo "Postfix are skipped. To have them, if you can do without it: apt-get install --no-install-recommends postfix" >&2
+  else
+    missing+=(postfix)
+  fi
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "The tests need Dovecot and PostgreSQL. This is no Debian or Ubuntu: install ${missing[*]} by hand," >&2
+  echo "The tests need Dovecot, PostgreSQL and Postfix. This is no Debian or Ubuntu: install ${missing[*]} by hand," >&2
   echo "with dovecot on the PATH and initdb under /usr/lib/postgresql/VERSION/bin." >&2
   exit 1
 fi
@@ -36,12 +45,15 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
 fi
 apt-get update -qq
+case " $MISSING " in *" postfix "*)   # no /etc/postfix/main.cf: the tests bring a configuration folder of their own
+  echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections ;;
+esac
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $MISSING >"$log" 2>&1 </dev/null \
   || { tail -n 20 "$log" >&2; exit 1; }
 if [ -d /run/systemd/system ]; then
   for package in $MISSING; do   # freshly installed for the tests alone: not to be started at the next boot either
-    case $package in dovecot-imapd) unit=dovecot ;; *) unit=$package ;; esac
+    case $package in dovecot-*) unit=dovecot ;; *) unit=$package ;; esac
     systemctl disable --quiet "$unit" || true
   done
 fi

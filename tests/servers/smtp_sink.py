@@ -1,6 +1,7 @@
 """A small real SMTP server on loopback (RFC 5321) that keeps what it is given and answers by script.
 
-Offers SIZE, 8BITMIME, SMTPUTF8 and PIPELINING; STARTTLS when it has certificates, AUTH PLAIN when it has users.
+Offers SIZE, 8BITMIME, SMTPUTF8, DSN and PIPELINING (or what `offers` says); STARTTLS when it has certificates, AUTH
+PLAIN when it has users.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import binascii
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from servers.certificates import Certificates
 from servers.listener import Listener
 
-Stage = Literal["connect", "mail", "rcpt", "data", "dot"]
+Stage = Literal["connect", "mail", "rcpt", "data", "body", "dot", "rset"]
+OFFERS = ("8BITMIME", "SMTPUTF8", "DSN", "PIPELINING")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Envelope:
     """With CRLF line ends, dots unstuffed, without the final dot."""
     login: str = ""
     tls: bool = False
+    parameters: tuple[str, ...] = ()
+    """What followed the addresses in MAIL and RCPT: `SIZE=9`, `NOTIFY=FAILURE,DELAY`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +41,27 @@ class Answer:
     """What to say at a stage instead of the usual. `cut` closes the connection without a word.
 
     At the stage `dot` a code of 2xx, or `cut` with `keep`, means that the mail was accepted and is kept.
+
+    raw         sent as it stands instead of code and text
+    cut_after   closes the connection after so many bytes: of this answer, at the stage `body` of the mail itself
+    wait        the answer is held back until this event is set, or the client goes, or the sink stops
     """
 
     code: int = 250
     text: str = "by script"
     cut: bool = False
     keep: bool = False
+    raw: bytes = b""
+    cut_after: int = -1
+    wait: threading.Event | None = None
 
 
 class SmtpSink:
     """`with SmtpSink() as sink:` then `sink.port`, `sink.mails`, `sink.await_mails(n)`.
 
-    `answers` maps (stage, address) to an Answer; the address is a recipient for `rcpt`, `data` and `dot`, the
-    envelope sender for `mail`, and "" stands for anybody. It may be changed while the server runs.
+    `answers` maps (stage, address) to an Answer, or to a list of them, one for each time it is asked for (then the
+    usual again); the address is a recipient for `rcpt`, `data`, `body` and `dot`, the envelope sender for `mail`, and
+    "" stands for anybody. It may be changed while the server runs. `commands` are the verbs heard, in order.
     """
 
     host = "127.0.0.1"
@@ -60,11 +72,15 @@ class SmtpSink:
         users: dict[str, str] | None = None,
         certificates: Certificates | None = None,
         size: int = 20_000_000,
+        offers: Sequence[str] = OFFERS,
     ) -> None:
         self.users = users or {}
         self.size = size
-        self.answers: dict[tuple[Stage, str], Answer] = {}
+        self.offers = tuple(offers)
+        self.answers: dict[tuple[Stage, str], Answer | list[Answer]] = {}
         self.mails: list[Envelope] = []
+        self.commands: list[str] = []
+        self.stopping = threading.Event()
         self.tls = None if certificates is None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if self.tls is not None and certificates is not None:
             self.tls.load_cert_chain(certificates.certificate, certificates.key)
@@ -80,6 +96,7 @@ class SmtpSink:
 
     def stop(self) -> None:
         """Close the port and end every connection; what was kept stays readable."""
+        self.stopping.set()
         self._listener.stop()
 
     def await_mails(self, count: int, *, seconds: float = 20.0) -> list[Envelope]:
@@ -97,9 +114,13 @@ class SmtpSink:
 
     def answer(self, stage: Stage, addresses: list[str], usual: Answer) -> Answer:
         """The scripted answer for the first address that has one, else the one for anybody, else the usual."""
-        for address in (*addresses, ""):
-            if (stage, address.lower()) in self.answers:
-                return self.answers[stage, address.lower()]
+        with self._arrived:
+            for address in (*addresses, ""):
+                scripted = self.answers.get((stage, address.lower()))
+                if isinstance(scripted, Answer):
+                    return scripted
+                if scripted:
+                    return scripted.pop(0)
         return usual
 
 
@@ -111,6 +132,7 @@ class _Over(Exception):
 class _Transaction:
     sender: str = ""
     recipients: list[str] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
 
 
 class _Conversation:
@@ -134,6 +156,7 @@ class _Conversation:
             self._say(self._sink.answer("connect", [], Answer(code=220, text="sink.example ESMTP")))
             while line := self._input.readline(4096):
                 word, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
+                self._sink.commands.append(word.upper())
                 command = self._commands.get(word.upper())
                 answer = command(rest) if command else Answer(code=500, text="no such command")
                 if answer is not None:
@@ -145,15 +168,22 @@ class _Conversation:
             self._socket.close()
 
     def _say(self, answer: Answer) -> None:
+        if answer.wait:
+            while not answer.wait.wait(0.05) and not self._sink.stopping.is_set():
+                continue
         if answer.cut:
             raise _Over
         lines = answer.text.split("\n")
         words = [f"{answer.code}-{line}" for line in lines[:-1]] + [f"{answer.code} {lines[-1]}"]
-        self._socket.sendall("".join(f"{line}\r\n" for line in words).encode())
+        data = answer.raw or "".join(f"{line}\r\n" for line in words).encode()
+        if answer.cut_after >= 0:
+            self._socket.sendall(data[: answer.cut_after])
+            raise _Over
+        self._socket.sendall(data)
 
     def _greet(self, _: str) -> Answer:
         self._mail = None
-        offers = ["sink.example", f"SIZE {self._sink.size}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
+        offers = ["sink.example", f"SIZE {self._sink.size}", *self._sink.offers]
         if self._sink.tls is not None and not self._tls:
             offers.append("STARTTLS")
         if self._sink.users:
@@ -195,16 +225,17 @@ class _Conversation:
             return Answer(code=552, text="5.3.4 too big")
         answer = self._sink.answer("mail", [sender], Answer(text="2.1.0 OK"))
         if answer.code < 300:
-            self._mail = _Transaction(sender=sender)
+            self._mail = _Transaction(sender=sender, parameters=parameters.split())
         return answer
 
     def _recipient(self, rest: str) -> Answer:
         if self._mail is None:
             return Answer(code=503, text="MAIL first")
-        address, _ = _path(rest)
+        address, parameters = _path(rest)
         answer = self._sink.answer("rcpt", [address], Answer(text="2.1.5 OK"))
         if answer.code < 300:
             self._mail.recipients.append(address)
+            self._mail.parameters += parameters.split()
         return answer
 
     def _data(self, _: str) -> Answer:
@@ -215,16 +246,24 @@ class _Conversation:
         if answer.cut or answer.code != 354:
             return answer
         self._say(answer)
-        data = self._read_mail()
+        data = self._read_mail(self._sink.answer("body", mail.recipients, Answer()))
         answer = self._sink.answer("dot", mail.recipients, Answer(text="2.0.0 kept"))
         if answer.keep or (answer.code < 300 and not answer.cut):
             self._sink.keep(Envelope(
-                sender=mail.sender, recipients=tuple(mail.recipients), data=data, login=self._login, tls=self._tls
+                sender=mail.sender, recipients=tuple(mail.recipients), data=data, login=self._login, tls=self._tls,
+                parameters=tuple(mail.parameters),
             ))  # fmt: skip
         return answer
 
-    def _read_mail(self) -> bytes:
+    def _read_mail(self, script: Answer) -> bytes:
+        """The mail up to its final dot. By script the line is cut within it, or it is answered before its end."""
         lines: list[bytes] = []
+        if script.cut_after >= 0:
+            self._input.read(script.cut_after)
+            raise _Over
+        if script.code != 250:
+            self._say(script)
+            raise _Over
         while (line := self._input.readline()) != b".\r\n":
             if not line:
                 raise _Over  # the client went away before the final dot: nothing was accepted
@@ -233,7 +272,7 @@ class _Conversation:
 
     def _reset(self, _: str) -> Answer:
         self._mail = None
-        return Answer(text="2.0.0 OK")
+        return self._sink.answer("rset", [], Answer(text="2.0.0 OK"))
 
     def _quit(self, _: str) -> None:
         self._say(Answer(code=221, text="2.0.0 bye"))

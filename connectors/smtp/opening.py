@@ -1,0 +1,149 @@
+"""Opens an SMTP connection (TLS, STARTTLS, or on loopback in the clear; login) and names what can go wrong on one."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.accounts import is_loopback
+from connectors.errors import (
+    AuthRejected,
+    ConnectorError,
+    Misconfigured,
+    ProtocolViolation,
+    SendRejected,
+    Unavailable,
+)
+from connectors.smtp.line import Garbled, Line, Reply
+
+__all__ = ["LATER", "SmtpSettings", "open_line", "rejected", "translated"]
+
+LATER = "quietcrm tries again by itself; if it lasts, look at the mail server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpSettings:
+    """One way out. `security` is none, starttls or tls. `timeout` for each answer, `final_timeout` for the one after
+    the final dot (RFC 5321 4.5.3.2.6 asks for 600), in seconds."""
+
+    account: str
+    host: str
+    port: int
+    security: str = "tls"
+    ca: str = ""
+    login: str = ""
+    password: str = field(default="", repr=False)
+    timeout: float = 60.0
+    final_timeout: float = 600.0
+
+    @property
+    def where(self) -> str:
+        """host:port, for messages."""
+        return f"{self.host}:{self.port}"
+
+
+def open_line(settings: SmtpSettings) -> Line:
+    """Connect, protect, log in. Raises what `translated` knows, and Misconfigured."""
+    if settings.security == "none" and not is_loopback(settings.host):
+        raise Misconfigured(
+            settings.account,
+            f"mail would travel to {settings.host} unprotected",
+            hint="set `security: starttls` or `tls`",
+        )
+    context = _context(settings)
+    if context and settings.security == "tls":
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout, context=context)
+    else:
+        smtp = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout)
+    try:
+        smtp.ehlo_or_helo_if_needed()
+        if context and settings.security == "starttls":
+            smtp.starttls(context=context)
+            smtp.ehlo()
+        if settings.login:
+            smtp.login(settings.login, settings.password)
+        return Line(smtp, settings.timeout)
+    except BaseException:
+        smtp.close()
+        raise
+
+
+def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
+    if settings.security == "none":
+        return None
+    if settings.ca and not Path(settings.ca).is_file():
+        raise Misconfigured(settings.account, f"there is no file {settings.ca}", hint="correct `ca:` in quietcrm.yaml")
+    return ssl.create_default_context(cafile=settings.ca or None)
+
+
+def rejected(settings: SmtpSettings, stage: str, reply: Reply) -> SendRejected:
+    """The boundary error for a 4xx or 5xx reply. `stage` is sender, recipient or mail."""
+    permanent = reply.code >= 500
+    hints = {
+        "sender": "look at `login:` and the From address of this sender: the server does not let it send",
+        "recipient": "correct the address, or ask the recipient; the server's answer says why",
+        "mail": "read the server's answer: the content or the size is refused",
+    }
+    return SendRejected(
+        settings.account,
+        f"{settings.where} refused the {stage}: {str(reply)[:300]}",
+        permanent=permanent,
+        code=reply.code,
+        status=reply.status,
+        stage=stage,
+        hint=hints[stage] if permanent else LATER,
+    )
+
+
+@contextmanager
+def translated(settings: SmtpSettings) -> Iterator[None]:
+    """Re-raise what smtplib, ssl, sockets and the line raise as ConnectorError. Only a 534 or 535 to the login is a bad
+    password."""
+    account, where = settings.account, settings.where
+    try:
+        yield
+    except ConnectorError:
+        raise
+    except Garbled as error:
+        raise ProtocolViolation(account, f"{where} answered what is not SMTP: {error}", hint=LATER) from error
+    except smtplib.SMTPAuthenticationError as error:
+        raise _login_error(account, where, error) from error
+    except smtplib.SMTPNotSupportedError as error:
+        raise Misconfigured(
+            account,
+            f"{where} does not offer what the settings ask for: {error}",
+            hint="compare `security:` and `login:`",
+        ) from error
+    except ssl.SSLCertVerificationError as error:
+        raise Misconfigured(
+            account,
+            f"the certificate of {where} cannot be verified: {error.verify_message}",
+            hint="set `ca:` to the file with the certificate authority",
+        ) from error
+    except ssl.SSLError as error:
+        raise _no_tls(account, where, error) from error
+    except TimeoutError as error:
+        raise Unavailable(account, f"{where} did not answer in time", hint=LATER) from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise Unavailable(account, f"the connection to {where} failed: {error}", hint=LATER) from error
+
+
+def _no_tls(account: str, where: str, error: ssl.SSLError) -> ConnectorError:
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return Misconfigured(
+            account, f"{where} does not speak TLS from the first byte", hint="set `security: starttls`, or another port"
+        )
+    return Unavailable(account, f"the TLS connection to {where} failed: {error.reason or error}", hint=LATER)
+
+
+def _login_error(account: str, where: str, error: smtplib.SMTPAuthenticationError) -> ConnectorError:
+    said = str(error.smtp_error)[:200]
+    if error.smtp_code in (534, 535):
+        return AuthRejected(account, f"{where} refused the login: {said}", hint="check `login:` and the password")
+    if 500 <= error.smtp_code < 600:
+        return Misconfigured(account, f"{where} takes no login: {error.smtp_code} {said}", hint="compare `security:`")
+    return Unavailable(account, f"{where} takes no login now: {error.smtp_code} {said}", hint=LATER)
