@@ -61,6 +61,7 @@ class SourceContract:
     """The suite. Hooks: make_source, add_mail, snapshot; `sent` is the name of a folder of sent mail or ""."""
 
     sent = "Sent"
+    junk = "Junk"
     other = "Projects"
 
     @pytest.fixture
@@ -264,11 +265,11 @@ class SourceContract:
     def test_a_look_into_junk_by_header_alone(self, parser: PlainParser) -> None:
         self.add_mail(mail(1))
         for number, hours in (("old", -1), ("second", 1), ("third", 2), ("first", 0)):
-            self.add_mail(mail(number), folder="Junk", at=FIRST + timedelta(hours=hours))
+            self.add_mail(mail(number), folder=self.junk, at=FIRST + timedelta(hours=hours))
         before = self.snapshot()
         found = self.read_junk(parser, FIRST)
         assert [item.message_id for item in found] == [f"m{name}@acme.example" for name in ("third", "second", "first")]
-        assert {item.folder for item in found} == {"Junk"}
+        assert {item.folder for item in found} == {self.junk}
         assert {(item.text, item.quoted) for item in found} == {("", "")}
         assert [item.received_at for item in found] == [FIRST + timedelta(hours=hours) for hours in (2, 1, 0)]
         assert found[0].sender is not None
@@ -278,7 +279,7 @@ class SourceContract:
 
     def test_junk_is_never_part_of_what_is_read(self, parser: PlainParser) -> None:
         self.add_mail(mail(1))
-        self.add_mail(mail("junk"), folder="Junk")
+        self.add_mail(mail("junk"), folder=self.junk)
         source = self.make_source(parser)
         assert isinstance(source, JunkReader)
         run = read_all(source)
@@ -291,12 +292,12 @@ class SourceContract:
     def test_a_look_into_an_empty_or_missing_junk(self, parser: PlainParser) -> None:
         self.add_mail(mail(1))
         assert self.read_junk(parser, FIRST) == ()
-        self.add_mail(mail("old"), folder="Junk", at=FIRST - timedelta(days=40))
+        self.add_mail(mail("old"), folder=self.junk, at=FIRST - timedelta(days=40))
         assert self.read_junk(parser, FIRST) == ()
 
     def test_at_most_500_of_junk_are_read(self, parser: PlainParser) -> None:
         for number in range(503):
-            self.add_mail(mail(number), folder="Junk", at=FIRST + timedelta(seconds=number))
+            self.add_mail(mail(number), folder=self.junk, at=FIRST + timedelta(seconds=number))
         found = self.read_junk(parser, FIRST)
         assert [item.message_id for item in found] == [f"m{number}@acme.example" for number in range(502, 2, -1)]
 

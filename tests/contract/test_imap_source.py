@@ -75,6 +75,7 @@ class TestImapWithoutSpecialUse(ImapHooks):
     """Roles from names, `.` between levels, everything below INBOX., as Courier-like servers have it."""
 
     sent = "Gesendet"
+    junk = "INBOX.Junk"
 
     @pytest.fixture(autouse=True)
     def mailbox(self, dotted_server: DovecotServer) -> None:
