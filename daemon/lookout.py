@@ -7,7 +7,7 @@ history now, or in `junk`. Nobody waits here: a mailbox that was not looked into
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.model import Message
@@ -23,16 +23,22 @@ _BROKEN = ("failing", "parked", "paused")
 
 @dataclass(slots=True)
 class Lookout:
-    """Asks the pollers. `wake` has an account polled soon, without waiting for it."""
+    """Asks the pollers. `wake` has an account polled soon."""
 
     pollers: Mapping[str, Poller]
     clock: Clock
     wake: Callable[[str], None]
+    _wanted: set[str] = field(default_factory=set)
 
     def unread(self, accounts: Collection[str], since: datetime, rows: Mapping[str, Account]) -> tuple[Unread, ...]:
         """Those that may hold an answer nobody has seen: not looked into within FRESH seconds, or Junk not far enough
-        back (`since` = when the event was that the mail follows up). They are polled."""
+        back (`since` = when the event was that the mail follows up). `ask` has them polled."""
         return tuple(self._unread(name, rows.get(name)) for name in sorted(accounts) if not self._is_fresh(name, since))
+
+    def ask(self) -> None:
+        """Have the mailboxes polled that a mail waits for. Not inside a transaction: a poll writes."""
+        while self._wanted:
+            self.wake(self._wanted.pop())
 
     def oldest(self, accounts: Collection[str]) -> float:
         """Monotonic seconds of the oldest of their looks."""
@@ -54,7 +60,7 @@ class Lookout:
             return Unread(account=name, reason="it is not in the settings any more")
         if row is not None and row.state in _BROKEN:
             return Unread(account=name, reason=row.reason or row.state)
-        self.wake(name)
+        self._wanted.add(name)
         last = row.last_success_at if row else None
         if last is not None and self.clock.now() - last > SILENT:
             return Unread(account=name, reason=f"no answer for {round(SILENT.total_seconds() / 60)} minutes")

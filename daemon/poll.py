@@ -150,8 +150,8 @@ class Poller:
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
         now, started = self._clock.now(), self._clock.monotonic()
-        since = self._junk_since(self.account)
-        if since is not None and isinstance(self.source, Thorough):
+        wanted = self._junk_since(self.account)
+        if wanted is not None and isinstance(self.source, Thorough):
             self.source.look_everywhere()
         row = self._row()
         cursor = Cursor(row.cursor) if row and row.cursor else self._pipeline.start(self.account, now)
@@ -171,7 +171,7 @@ class Poller:
             self._watchdog.progress()
             began = self._clock.now()
         if not self._stop:
-            self._note_look(started, since)
+            self._note_look(started, wanted)
         self._succeeded()
 
     def _note_look(self, started: float, since: datetime | None) -> None:

@@ -141,7 +141,9 @@ class Sends:
         with self._at_work({row.id or 0 for row in rows}):
             with self.store.writing() as session:
                 claimed = [one for row in rows if (one := self._look_safely(session, row))]
-            return sum(self._send(mailer, sender, one) for one in claimed)
+            done = sum(self._send(mailer, sender, one) for one in claimed)
+        self.witness.lookout.ask()
+        return done
 
     @contextmanager
     def _at_work(self, numbers: set[int]) -> Iterator[None]:
