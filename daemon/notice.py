@@ -1,13 +1,12 @@
 """The daily notice: one mail a day to each person, only when there is something to decide or to know.
 
-Held, expired and late mail, questions about strangers; for the admin also mails that could not be read and mailboxes
-in trouble. Each line says why it is there and the command that settles it. Questions are made by reading the mailbox
-again while the notice is written: of mail that matched nobody the store holds hashes only.
+Held, uncertain, expired and late mail, questions about strangers; for the admin also mails that could not be read and
+mailboxes in trouble. Each line says why it is there and the command that settles it. Questions are made by reading
+the mailbox again while the notice is written: of mail that matched nobody the store holds hashes only.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
@@ -24,23 +23,25 @@ from connectors.protocols import Rereader
 from daemon.clock import Clock
 from daemon.desks import later
 from daemon.letters import own_headers
+from daemon.notice_blocks import LINES, block, counted
+from daemon.notice_sends import SendsNotice, release_commands
 from daemon.office import Office
 from daemon.page import Block, Line, as_html, as_text
-from daemon.phrases import date_words, day_words, mails_words, phrase, reason_words
+from daemon.phrases import date_words, day_words, mails_words, phrase
+from daemon.reasons import reason_words
 from daemon.ways import Ways
 from rules.office import office_of
 from store import accounts, customers, outbox, quarantine, reminders, unmatched
 from store.engine import Store
 from store.hashing import HashKey
-from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
+from store.tables import OutboxMail, OutboxState, Reminder, ReminderState, Way
 
 log = structlog.get_logger()
 
 QUESTIONS = 5
 SHARED = 3
-LINES = 12
 QUESTION_WINDOW = timedelta(days=7)
-_MISSING_FIELD = re.compile(r"no value for (?:[\w.]+, )*customer\.fields\.(\w+)")
+_DRAFTS = (OutboxState.PLANNED, OutboxState.PLACING, OutboxState.PLACED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +126,21 @@ class Notices:
         with self.store.session() as session:
             since = reminders.last_notice(session, rep) or now - timedelta(days=1)
             waiting = self._waiting(session, rep, language)
-            blocks = self._matters(session, rep, language, since)
+            told = reminders.last_notice(session, rep, mailed=True) or now - QUESTION_WINDOW
+            sends = SendsNotice(session=session, settings=settings, rep=rep, since=since, told=told)
+            blocks = [*sends.pressing(), *self._matters(session, rep, language, since)]
+            calm = sends.calm()
             asked = unmatched.questions(session, now - QUESTION_WINDOW)
             trouble = self._trouble(session, language, since) if rep == settings.admin else []
         questions = self._questions(rep, language, asked)
         pressing = [*blocks, *questions, *trouble]
-        shown = [*waiting, *pressing]
+        shown = [*waiting, *pressing, *calm]
         day = date_words(now.astimezone(settings.zone_for(rep)), language)
         title = f"{day[0].upper()}{day[1:]}"
-        counts = ", ".join(phrase(f"count_{block.name}", language).format(len(block.lines)) for block in shown)
         foot = phrase("footer", language)
         return Notice(
             rep=rep,
-            subject=f"{title} · {counts}",
+            subject=f"{title} · {counted(shown, language)}",
             text=as_text(title, shown, foot),
             html=as_html(title, shown, foot),
             pressing=bool(pressing),
@@ -149,7 +152,7 @@ class Notices:
             Line(lead=self._name(session, row), text=row.subject, reason=self._lies_there(row, language))
             for row in rows
         ]
-        return _block("drafts_ready", lines, language, "ready")
+        return block("drafts_ready", lines, language, "ready")
 
     def _lies_there(self, row: OutboxMail, language: str) -> str:
         """Since when a draft lies in Drafts, how long it will, and by which rule."""
@@ -161,19 +164,20 @@ class Notices:
         return f"{since}; {until} ({phrase('rule', language)} {row.rule})"
 
     def _matters(self, session: Session, rep: str, language: str, since: datetime) -> list[Block]:
-        drafts = [row for row in outbox.settled_since(session, since) if self._concerns(row.rep, rep)]
+        settled = outbox.settled_since(session, since)
+        drafts = [row for row in settled if row.way == Way.DRAFT and self._concerns(row.rep, rep)]
         held = [row for row in drafts if row.state == OutboxState.HELD]
         expired = [row for row in drafts if row.state == OutboxState.EXPIRED]
-        late = [row for row in outbox.in_states(session, (OutboxState.PLACED,)) if row.late and row.rep == rep]
+        late = [row for row in outbox.in_states(session, _DRAFTS) if row.late and row.rep == rep]
         stuck = [row for row in reminders.in_states(session, (ReminderState.HELD,)) if self._concerns(row.rep, rep)]
 
         def lines(rows: Sequence[OutboxMail | Reminder]) -> list[Line]:
             return [self._matter(session, row, language) for row in rows]
 
         return [
-            *_block("held", lines([*held, *stuck]), language, "act"),
-            *_block("expired", lines(expired), language),
-            *_block("arrived_late", lines(late), language),
+            *block("held", lines([*held, *stuck]), language, "act"),
+            *block("expired", lines(expired), language),
+            *block("arrived_late", lines(late), language),
         ]
 
     def _concerns(self, owner: str, rep: str) -> bool:
@@ -186,7 +190,8 @@ class Notices:
         if isinstance(row, Reminder):
             return Line(lead=name, text=row.text, reason=reason)
         text = row.subject or phrase("draft_for", language).format(row.template, row.recipient)
-        return Line(lead=name, text=text, reason=reason, command=_remedies(row, name))
+        command = release_commands(row, name) if row.state == OutboxState.HELD else ""
+        return Line(lead=name, text=text, reason=reason, command=command)
 
     def _name(self, session: Session, row: OutboxMail | Reminder) -> str:
         return customers.get(session, row.customer_id).name if row.customer_id else "-"
@@ -204,9 +209,9 @@ class Notices:
         ]
         config = [Line(text=self.config_trouble, command="quietcrm check")] if self.config_trouble else []
         return [
-            *_block("accounts", accounts_in_trouble, language, "trouble"),
-            *_block("config", config, language, "trouble"),
-            *_block("quarantined", lines, language, "trouble"),
+            *block("accounts", accounts_in_trouble, language, "trouble"),
+            *block("config", config, language, "trouble"),
+            *block("quarantined", lines, language, "trouble"),
         ]
 
     def _questions(self, rep: str, language: str, asked: Sequence[unmatched.UnmatchedRow]) -> list[Block]:
@@ -223,7 +228,7 @@ class Notices:
         often = sorted(senders.values(), key=lambda several: (-len(several), several[0].received_at))
         shared = self._shared_domains(senders)
         lines = [self._question(rep, several, language, shared) for several in often[:QUESTIONS]]
-        return _block("questions", lines, language, "act", note=phrase("question_note", language))
+        return block("questions", lines, language, "act", note=phrase("question_note", language))
 
     def _shared_domains(self, senders: Collection[str]) -> set[str]:
         """Domains that look like a mail provider's: several strangers, or contacts of customers, write from there."""
@@ -258,17 +263,3 @@ class Notices:
             except ConnectorError as error:
                 log.warning("question.unreadable", account=account, reason=error.message)
         return found
-
-
-def _remedies(row: OutboxMail, customer: str) -> str:
-    """The commands that settle a held draft, one a line."""
-    if row.state != OutboxState.HELD:
-        return ""
-    release = f"quietcrm outbox release {row.id}"
-    if missing := _MISSING_FIELD.match(row.reason):
-        return f"{shlex.join(['quietcrm', 'customer', 'edit', customer, '--set', f'{missing[1]}=...'])}\n{release}"
-    return release
-
-
-def _block(name: str, lines: Sequence[Line], language: str, tone: str = "calm", note: str = "") -> list[Block]:
-    return [Block(name=name, title=phrase(name, language), lines=lines[:LINES], tone=tone, note=note)] if lines else []

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from daemon.letters import Held, draft_mail
 from daemon.office import Office
 from store import customers, exchanges, outbox, sending
-from store.tables import OutboxMail, OutboxState, SendAttempt
+from store.tables import OutboxMail, OutboxState, SendAttempt, Way
 
 _WHAT = ("id", "state", "way", "template", "language", "rule", "rep", "account", "late", "message_id")
 _WHEN = ("event_at", "created_at", "due_at", "late_after", "retry_at", "placed_at", "settled_at", "looked_at")
@@ -49,9 +49,9 @@ def _attempt(one: SendAttempt) -> dict[str, Any]:
 
 
 def _words(session: Session, office: Office, row: OutboxMail, now: datetime) -> dict[str, Any]:
-    """What is frozen in the row; before that, what the template gives today, or why it gives nothing."""
-    if row.text or row.state not in _UNSENT:
-        return {"final": bool(row.text), "subject": row.subject, "text": row.text, "html": row.html, "trouble": ""}
+    """What was once on the wire or in Drafts stays; before that, what the template gives today, or why nothing."""
+    if row.state not in _UNSENT or (row.way == Way.SEND and row.attempts > 0):
+        return {"final": True, "subject": row.subject, "text": row.text, "html": row.html, "trouble": ""}
     try:
         mail, _ = draft_mail(session, office, row, now)
     except Held as held:

@@ -36,13 +36,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A heading with its lines and a closing remark; `tone` marks its weight: calm, ready, act or trouble."""
+    """A heading with its lines and a closing remark; `tone` marks its weight: calm, ready, act or trouble.
+
+    count   how many matters it stands for, where the lines do not show all; 0 = as many as there are lines
+    """
 
     title: str
     lines: Sequence[Line]
     name: str = ""
     tone: str = "calm"
     note: str = ""
+    count: int = 0
 
 
 def as_text(title: str, blocks: Sequence[Block], footer: str = "") -> str:

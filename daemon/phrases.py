@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 LANGUAGES = ("en", "pt", "ru")
@@ -36,6 +35,55 @@ PHRASES: dict[str, dict[str, str]] = {
         "pt": "Parado: falta alguma coisa",
         "ru": "Задержано: чего-то не хватает",
     },
+    "held_sends": {
+        "en": "Not sent yet: held",
+        "pt": "Ainda não enviado: parado",
+        "ru": "Ещё не отправлено: задержано",
+    },
+    "uncertain": {
+        "en": "May have been sent",
+        "pt": "Talvez já enviado",
+        "ru": "Возможно, уже отправлено",
+    },
+    "uncertain_note": {
+        "en": "Ask the customer. They have it: sent. They do not: release --again sends it once more.",
+        "pt": "Pergunte ao cliente. Recebeu: sent. Não recebeu: release --again envia de novo.",
+        "ru": "Спросите клиента. Получил: sent. Не получил: release --again отправит ещё раз.",
+    },
+    "undelivered": {"en": "Did not arrive", "pt": "Não chegou", "ru": "Не дошло"},
+    "junk": {
+        "en": "Not sent: an answer lies in Junk",
+        "pt": "Não enviado: há uma resposta no Spam",
+        "ru": "Не отправлено: ответ лежит в спаме",
+    },
+    "junk_note": {
+        "en": "Move it to the Inbox, and it is logged.",
+        "pt": "Mova-a para a Entrada e ela entra no histórico.",
+        "ru": "Перенесите его во «Входящие», и он будет записан.",
+    },
+    "sent_by_itself": {
+        "en": "Sent by itself",
+        "pt": "Enviado automaticamente",
+        "ru": "Отправлено автоматически",
+    },
+    "mail_for": {"en": "“{0}” for {1}", "pt": "“{0}” para {1}", "ru": "«{0}» для {1}"},
+    "by_itself": {
+        "en": "goes by itself when that is mended",
+        "pt": "sai sozinho quando isso se resolver",
+        "ru": "уйдёт само, когда это исправят",
+    },
+    "next_try": {"en": "next try: {0}", "pt": "próxima tentativa: {0}", "ru": "следующая попытка: {0}"},
+    "looked_in_sent": {
+        "en": "not in Sent ({0})",
+        "pt": "não está em Enviados ({0})",
+        "ru": "в «Отправленных» нет ({0})",
+    },
+    "not_looked_yet": {
+        "en": "not looked for in Sent yet",
+        "pt": "ainda não procurado em Enviados",
+        "ru": "в «Отправленных» ещё не искали",
+    },
+    "more": {"en": "and {0} more", "pt": "e mais {0}", "ru": "и ещё {0}"},
     "draft_for": {"en": "draft “{0}” for {1}", "pt": "rascunho “{0}” para {1}", "ru": "черновик «{0}» для {1}"},
     "expired": {
         "en": "Taken out of Drafts again",
@@ -78,6 +126,11 @@ PHRASES: dict[str, dict[str, str]] = {
     },
     "count_drafts_ready": {"en": "drafts: {0}", "pt": "rascunhos: {0}", "ru": "черновики: {0}"},
     "count_held": {"en": "held: {0}", "pt": "parados: {0}", "ru": "задержано: {0}"},
+    "count_held_sends": {"en": "held: {0}", "pt": "parados: {0}", "ru": "задержано: {0}"},
+    "count_uncertain": {"en": "perhaps sent: {0}", "pt": "talvez enviados: {0}", "ru": "возможно, отправлено: {0}"},
+    "count_undelivered": {"en": "did not arrive: {0}", "pt": "não chegaram: {0}", "ru": "не дошло: {0}"},
+    "count_junk": {"en": "answers in Junk: {0}", "pt": "respostas no Spam: {0}", "ru": "ответы в спаме: {0}"},
+    "count_sent_by_itself": {"en": "sent: {0}", "pt": "enviados: {0}", "ru": "отправлено: {0}"},
     "count_expired": {"en": "expired: {0}", "pt": "vencidos: {0}", "ru": "истекло: {0}"},
     "count_arrived_late": {"en": "late: {0}", "pt": "atrasados: {0}", "ru": "с опозданием: {0}"},
     "count_questions": {"en": "questions: {0}", "pt": "perguntas: {0}", "ru": "вопросы: {0}"},
@@ -90,38 +143,6 @@ PHRASES: dict[str, dict[str, str]] = {
     "count_quarantined": {"en": "unreadable: {0}", "pt": "ilegíveis: {0}", "ru": "не удалось прочитать: {0}"},
 }
 
-_REASONS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
-    (
-        re.compile(r"no value for customer\.fields\.(\w+)(?::.*)?"),
-        {
-            "en": "the customer has no “{0}” yet",
-            "pt": "o cliente ainda não tem “{0}” no cadastro",
-            "ru": "у клиента ещё не заполнено поле «{0}»",
-        },
-    ),
-    (
-        re.compile(r"no value for ([\w., ]+)(?::.*)?"),
-        {"en": "no value for {0}", "pt": "falta o valor de {0}", "ru": "нет значения: {0}"},
-    ),
-    (
-        re.compile(r'the template "(.*)" is gone(?:;.*)?'),
-        {"en": "the template “{0}” is gone", "pt": "o modelo “{0}” não existe mais", "ru": "шаблона «{0}» больше нет"},
-    ),
-    (
-        re.compile(r'"(.*)" is not of the team any more(?:;.*)?'),
-        {
-            "en": "“{0}” is not of the team any more",
-            "pt": "“{0}” não é mais da equipe",
-            "ru": "«{0}» больше не в команде",
-        },
-    ),
-    (
-        re.compile("nobody touched it in time"),
-        {"en": "nobody touched it in time", "pt": "ninguém mexeu nele a tempo", "ru": "его вовремя никто не тронул"},
-    ),
-)
-"""Reasons that the store keeps in English, as people of other languages read them in a notice."""
-
 _WEEKDAYS = {
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
     "pt": ("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo"),
@@ -132,14 +153,6 @@ _WEEKDAYS = {
 def phrase(name: str, language: str) -> str:
     """A phrase in a language; English where we do not speak it."""
     return PHRASES[name].get(language, PHRASES[name]["en"])
-
-
-def reason_words(reason: str, language: str) -> str:
-    """A kept reason in a language, without the remedy that stands behind it; unknown ones as they are."""
-    for pattern, words in _REASONS:
-        if found := pattern.fullmatch(reason):
-            return words.get(language, words["en"]).format(*found.groups())
-    return reason
 
 
 def mails_words(count: int, language: str) -> str:

@@ -185,7 +185,7 @@ def _release(app: App, args: Args) -> Any:
             if not args.get("again"):
                 hint = f"ask them; they have it: quietcrm outbox sent {number}; they do not: add --again"
                 raise Refused(f"{number} may have been sent: the customer may get it twice", hint=hint)
-            return _to_planned(session, row, {row.obstacle, Obstacle.LATE.value}, "sent again: the admin says so")
+            return _to_planned(session, row, {row.obstacle}, "sent again: the admin says so")
         if row.state != OutboxState.HELD:
             raise _not(row, "held")
         return _to_planned(session, row, {row.obstacle}, "released by the admin")
@@ -223,8 +223,8 @@ def _sent(app: App, args: Args) -> Any:
         row = outbox.get(session, number)
         _mind_the_wire(row)
         fields: dict[str, Any] = {"settled_at": app.clock.now(), "reason": "marked as sent by the admin"}
-        if row.state == OutboxState.UNCERTAIN and row.copy_state == SentCopy.NONE:
-            fields["copy_state"] = SentCopy.WANTED.value  # it left by itself, so its copy in Sent is ours to see to
+        if row.state == OutboxState.UNCERTAIN:  # it left by itself: its copy in Sent is ours to see to
+            fields |= {"sent_message_id": row.message_id, "copy_state": row.copy_state or SentCopy.WANTED.value}
         if not outbox.move(session, number, states, OutboxState.SENT, **fields):
             raise _not(row, " or ".join(state.value for state in states))
     return _answer(row, OutboxState.SENT)

@@ -65,11 +65,12 @@ def notice_sent(session: Session, recipient: str, day: date) -> bool:
     return session.execute(statement).first() is not None
 
 
-def last_notice(session: Session, recipient: str) -> datetime | None:
-    """When the newest notice to a person was made."""
-    found: datetime | None = session.execute(
-        select(func.max(_NOTICE.c.sent_at)).where(_NOTICE.c.recipient == recipient)
-    ).scalar()
+def last_notice(session: Session, recipient: str, *, mailed: bool = False) -> datetime | None:
+    """When the newest notice to a person was made; `mailed`: the newest one that had something to say and went out."""
+    statement = select(func.max(_NOTICE.c.sent_at)).where(_NOTICE.c.recipient == recipient)
+    if mailed:
+        statement = statement.where(_NOTICE.c.message_id != "")
+    found: datetime | None = session.execute(statement).scalar()
     return found
 
 

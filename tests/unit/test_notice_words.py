@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.page import Block, Line, as_html, as_text
-from daemon.phrases import LANGUAGES, PHRASES, date_words, day_words, mails_words, phrase, reason_words
+from daemon.phrases import LANGUAGES, PHRASES, date_words, day_words, mails_words, phrase
+from daemon.reasons import reason_words
 
 AT = datetime(2026, 11, 18, 8, 5, tzinfo=UTC)
 TAGS = re.compile(r"</?([a-z0-9!]+)")
