@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sqlmodel import Session
+
 from daemon.office import Office
 from store import accounts, outbox, quarantine, reminders, unmatched
 from store.engine import Store
-from store.tables import Account
+from store.tables import Account, OutboxState, Way
 
 if TYPE_CHECKING:
     from daemon.app import App
@@ -23,10 +25,26 @@ def status(office: Office, store: Store, now: datetime) -> dict[str, Any]:
             "zone": str(office.settings.zone),
             "accounts": {name: _account(rows.get(name), now) for name in office.settings.accounts},
             "outbox": outbox.counts(session),
+            "sends": sends(session),
             "reminders": reminders.counts(session),
             "quarantined": quarantine.count(session),
             "unmatched": unmatched.count(session),
         }
+
+
+def sends(session: Session) -> dict[str, int]:
+    """Mail that leaves by itself: how many wait, are held, are uncertain, were refused."""
+    counts = outbox.counts_by_way(session)
+
+    def count(*states: OutboxState) -> int:
+        return sum(counts.get((state.value, Way.SEND.value), 0) for state in states)
+
+    return {
+        "waiting": count(OutboxState.PLANNED, OutboxState.CLAIMED, OutboxState.SENDING),
+        "held": count(OutboxState.HELD),
+        "uncertain": count(OutboxState.UNCERTAIN),
+        "refused": count(OutboxState.REFUSED),
+    }
 
 
 def _account(row: Account | None, now: datetime) -> dict[str, Any]:
@@ -55,12 +73,15 @@ def _left(row: Account, now: datetime) -> int | None:
 
 
 def status_line(app: App) -> str:
-    """One line for systemd: "3 accounts ok, 1 failing"."""
+    """One line for systemd: "3 accounts: 2 ok, 1 failing; mails: 1 uncertain"."""
     names = set(app.office.settings.accounts)
     with app.store.session() as session:
         states = [row.state for row in accounts.everything(session) if row.name in names]
+        mails = sends(session)
     parts = [
         f"{states.count(state)} {state}" for state in ("ok", "behind", "paused", "failing", "parked") if state in states
     ]
+    waiting = [f"{mails[state]} {state}" for state in ("uncertain", "held") if mails[state]]
+    stuck = f"; mails: {', '.join(waiting)}" if waiting else ""
     trouble = "; configuration refused, the last good one runs" if app.config_trouble else ""
-    return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{trouble}"
+    return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{stuck}{trouble}"

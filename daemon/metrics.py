@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from daemon.counts import Tally
 from daemon.health import status
-from store import actions
+from store import actions, outbox
 from store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 STATES = ("new", "ok", "behind", "paused", "failing", "parked")
+WATCHED = (("planned", "send"), ("held", "send"), ("uncertain", "send"), ("refused", "send"))
 OUTCOMES = ("logged", "duplicate", "unmatched", "degraded", "quarantined", "failed")
 
 
@@ -69,12 +70,14 @@ class Figures(Collector):
             known = status(app.office, app.store, app.clock.now())
             with app.store.session() as session:
                 hits = {name: row.hits for name, row in actions.hits(session).items()}
+                mails = outbox.counts_by_way(session)
         except StoreError:
             yield GaugeMetricFamily("quietcrm_store_up", "1 while the database answers.", 0)
             return
         yield GaugeMetricFamily("quietcrm_store_up", "1 while the database answers.", 1)
         yield from accounts_now(known["accounts"])
         yield from promises_now(known)
+        yield mails_now(mails)
         yield labelled(CounterMetricFamily, "quietcrm_rule_hits", "Times a rule acted.", "rule", hits)
 
 
@@ -107,11 +110,19 @@ def accounts_now(accounts: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def promises_now(known: Mapping[str, Any]) -> Iterator[Metric]:
-    """What waits, is held or is done, and what could not be read."""
-    for name, about in (("outbox", "Mail to customers"), ("reminders", "Reminders to reps")):
-        yield labelled(GaugeMetricFamily, f"quietcrm_{name}", f"{about} by state.", "state", known[name])
+    """Reminders by state, and what could not be read."""
+    reminders = known["reminders"]
+    yield labelled(GaugeMetricFamily, "quietcrm_reminders", "Reminders to reps by state.", "state", reminders)
     yield GaugeMetricFamily("quietcrm_quarantined", "Mails that could not be read.", known["quarantined"])
     yield GaugeMetricFamily("quietcrm_unmatched", "Mails that matched nobody.", known["unmatched"])
+
+
+def mails_now(counts: Mapping[tuple[str, str], int]) -> Metric:
+    """Mail to customers by state and by way (draft, send). What a person watches is there at 0 too."""
+    mails = GaugeMetricFamily("quietcrm_outbox", "Mail to customers by state and way.", labels=["state", "way"])
+    for key in sorted({*counts, *WATCHED}):
+        mails.add_metric(key, counts.get(key, 0))
+    return mails
 
 
 def labelled(

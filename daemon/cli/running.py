@@ -206,4 +206,15 @@ def _show_status(data: dict[str, Any]) -> None:
     for what in ("outbox", "reminders"):
         counts = ", ".join(f"{number} {state}" for state, number in sorted(data[what].items()))
         say(f"{what}: {counts or 'empty'}")
+    _show_sends(data["sends"])
     say(f"unreadable mails kept: {data['quarantined']}   mails that matched nobody: {data['unmatched']}")
+
+
+def _show_sends(counts: dict[str, int]) -> None:
+    """Mail that leaves by itself, with the list where a person should look."""
+    if not any(counts.values()):
+        return
+    say("sends: " + ", ".join(f"{number} {what}" for what, number in counts.items() if number))
+    look = [what for what in ("held", "uncertain", "refused") if counts[what]]
+    if look:
+        say(f"  see: quietcrm outbox list {' '.join(f'--state {what}' for what in look)}")

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from outbox_offices import NOW, Office
 
 from daemon.cli.main import main
 from daemon.control import ControlServer
+from daemon.health import status, status_line
 from daemon.requests import answer
 from store import outbox, sending
 
 WIRE = ("claimed", "sending")
-Call = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,20 @@ class Answer:
     err: str
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Runs `quietcrm outbox ...`."""
+
+    run: Callable[..., Answer]
+
+    def __call__(self, *words: object) -> Answer:
+        return self.run("outbox", *words)
+
+    def status(self) -> Answer:
+        """`quietcrm status`."""
+        return self.run("status")
+
+
 @pytest.fixture
 def office(tmp_path: Path) -> Office:
     made = Office(tmp_path / "office")
@@ -40,10 +53,10 @@ def office(tmp_path: Path) -> Office:
 
 @pytest.fixture
 def call(office: Office, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run `quietcrm outbox ...` in this process, no stream a terminal."""
+    """Run the program in this process, no stream a terminal."""
 
     def run(*words: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["quietcrm", "--config", str(office.directory), "outbox", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["quietcrm", "--config", str(office.directory), *map(str, words)])
         code = 0
         try:
             main()
@@ -52,7 +65,7 @@ def call(office: Office, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         said = capfd.readouterr()
         return Answer(code, said.out, said.err)
 
-    return run
+    return Call(run)
 
 
 @pytest.fixture(params=["alone", "beside a daemon"])
@@ -66,11 +79,11 @@ def changing(request: pytest.FixtureRequest, office: Office, call: Call) -> Call
             server = ControlServer(app.office.state, lambda command, args: answer(app, command, args))
             server.start()
             try:
-                return call(*words)
+                return call.run(*words)
             finally:
                 server.stop()
 
-    return run
+    return Call(run)
 
 
 # --- seeing --------------------------------------------------------------------------------------------------------
@@ -271,3 +284,27 @@ def test_a_number_or_a_rule_or_all_has_to_be_named(call: Call) -> None:
     assert call("cancel", "--rule", "r", "--all").code == 2
     assert call("release", "--all").err == "none found\n"
     assert call("release", "--all", "--confirm", 0).code == 7
+
+
+# --- status --------------------------------------------------------------------------------------------------------
+
+
+def test_status_counts_what_leaves_by_itself(office: Office, call: Call) -> None:
+    for state in ("planned", "sending", "held", "held", "uncertain", "sent"):
+        office.mail(state)
+    office.mail("held", way="draft")
+    with office.app() as app:
+        assert status_line(app).endswith("; mails: 1 uncertain, 2 held")
+        counts = status(app.office, app.store, NOW)
+    assert counts["sends"] == {"waiting": 2, "held": 2, "uncertain": 1, "refused": 0}
+    assert counts["outbox"]["held"] == 3
+    said = call.status().out
+    assert "sends: 2 waiting, 2 held, 1 uncertain\n" in said
+    assert "  see: quietcrm outbox list --state held --state uncertain\n" in said
+
+
+def test_status_is_silent_where_nothing_leaves_by_itself(office: Office, call: Call) -> None:
+    office.mail("placed", way="draft")
+    with office.app() as app:
+        assert "mails" not in status_line(app)
+    assert "sends:" not in call.status().out

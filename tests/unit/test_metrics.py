@@ -19,7 +19,8 @@ from config.settings import Settings
 from daemon.app import App, opened
 from daemon.counts import Counts, Tally
 from daemon.metrics import MetricsServer
-from store import accounts, actions
+from store import accounts, actions, outbox
+from store.tables import OutboxMail
 
 SETTINGS = """\
 company: {name: Vendas, zone: America/Sao_Paulo, language: pt}
@@ -89,6 +90,24 @@ def test_every_figure(app: App) -> None:
     assert value("quietcrm_config_refused") == 0
     assert 20_000_000 < value("process_resident_memory_bytes") < 2_000_000_000
     assert ("quietcrm_account_lag_seconds", frozenset({"ana"})) not in told, "it never worked"
+
+
+def test_mail_to_customers_by_state_and_way(app: App) -> None:
+    now = app.clock.now()
+    with app.store.writing() as session:
+        for number, (way, state) in enumerate([("send", "held"), ("send", "sent"), ("draft", "held")]):
+            times = {"event_at": now, "due_at": now, "created_at": now}
+            outbox.plan(session, OutboxMail(event=f"e{number}", rule="r", slot="draft", way=way, state=state, **times))
+    with serving(app) as server:
+        told = {key[1]: value for key, value in read(server).items() if key[0] == "quietcrm_outbox"}
+    assert told == {
+        frozenset({"held", "send"}): 1,
+        frozenset({"sent", "send"}): 1,
+        frozenset({"held", "draft"}): 1,
+        frozenset({"planned", "send"}): 0,
+        frozenset({"uncertain", "send"}): 0,
+        frozenset({"refused", "send"}): 0,
+    }
 
 
 def test_a_worker_that_hangs_and_a_refused_configuration_show(app: App) -> None:
