@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,10 +82,21 @@ class _Route:
 
 
 def find_causes(
-    store: Store, office: Office, *, config_trouble: str, disk_trouble: str, hangs: Sequence[Hang]
+    store: Store,
+    office: Office,
+    *,
+    config_trouble: str,
+    disk_trouble: str,
+    hangs: Sequence[Hang],
+    clock_trouble: str = "",
+    senders: Mapping[str, str] | None = None,
 ) -> list[Cause]:
-    """What needs the admin now. Never raises for trouble of the store: that is one of the causes."""
+    """What needs the admin now; `senders` = those that do not work -> why. Never raises for trouble of the store: that
+    is one of the causes."""
     found = [_hanging(hang) for hang in hangs]
+    found += [_silent_sender(name, reason) for name, reason in (senders or {}).items()]
+    if clock_trouble:
+        found.append(Cause(key="clock", kind="alert_clock", text=clock_trouble, command="timedatectl"))
     if config_trouble:
         found.append(Cause(key="config", kind="config", text=config_trouble, command="quietcrm check"))
     if disk_trouble:
@@ -105,6 +116,16 @@ def _hanging(hang: Hang) -> Cause:
         text=hang_words([hang]),
         command="quietcrm status",
         account=hang.worker.rpartition(" ")[2],
+    )
+
+
+def _silent_sender(name: str, reason: str) -> Cause:
+    return Cause(
+        key=f"sender {name}",
+        kind="alert_sender",
+        text=f"{name}: {reason}",
+        command="quietcrm doctor",
+        patience=PATIENCE,
     )
 
 

@@ -108,6 +108,16 @@ PHRASES: dict[str, dict[str, str]] = {
     "alert": {"en": "quietcrm needs you", "pt": "O quietcrm precisa de você", "ru": "quietcrm нужна ваша помощь"},
     "alert_disk": {"en": "Disk almost full", "pt": "Disco quase cheio", "ru": "Диск почти заполнен"},
     "alert_store": {"en": "Database", "pt": "Banco de dados", "ru": "База данных"},
+    "alert_clock": {
+        "en": "The clock is wrong; no mail leaves by itself",
+        "pt": "O relógio está errado; nenhum e-mail sai sozinho",
+        "ru": "Часы сбились; письма сами не уходят",
+    },
+    "alert_sender": {
+        "en": "Mail cannot leave",
+        "pt": "Os e-mails não estão saindo",
+        "ru": "Письма не уходят",
+    },
     "alert_worker": {"en": "Something hangs", "pt": "Algo travou", "ru": "Что-то зависло"},
     "alert_pass_on": {
         "en": "Please tell {0}: quietcrm found no other way to reach them.",

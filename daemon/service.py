@@ -274,8 +274,16 @@ class Service:
         app = self._app
         hangs = app.watchdog.hung()
         with app.watchdog.step("alert"):
-            trouble = {"config_trouble": app.config_trouble, "disk_trouble": app.disk.trouble()}
-            app.alerts.tell(find_causes(app.store, app.office, **trouble, hangs=hangs))
+            causes = find_causes(
+                app.store,
+                app.office,
+                config_trouble=app.config_trouble,
+                disk_trouble=app.disk.trouble(),
+                hangs=hangs,
+                clock_trouble=app.sends.clock_trouble,
+                senders=app.outlets.troubles(),
+            )
+            app.alerts.tell(causes)
 
     def _keep_house(self) -> None:
         now = self._app.clock.now()

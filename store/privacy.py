@@ -32,6 +32,7 @@ from store.tables import (
     Participant,
     Quarantine,
     Reminder,
+    SendAttempt,
     Sighting,
     Task,
     Trace,
@@ -166,6 +167,9 @@ def _erase_promises(session: Session, numbers: Collection[int], contacts: Collec
             among(session, target.c.customer_id, numbers),
             among(session, target.c.contact_id, contacts),
         )
+        if model is OutboxMail:
+            gone = select(target.c.id).where(theirs)
+            session.execute(delete(table(SendAttempt)).where(table(SendAttempt).c.outbox_id.in_(gone)))
         session.execute(delete(target).where(theirs))
 
 
