@@ -117,8 +117,8 @@ class SendsNotice:
         return self._line(row, f"{reason_words(row.reason, self.language)}; {looked}", command)
 
     def _undelivered(self, row: OutboxMail) -> Line:
-        """Refused or come back, in the server's words."""
-        said = row.server_said if row.state == OutboxState.REFUSED else row.reason
+        """Refused, in the server's words; or come back, by the report's."""
+        said = row.server_said if row.state == OutboxState.REFUSED else reason_words(row.reason, self.language)
         return self._line(row, said or row.reason or row.server_said, f"quietcrm outbox show {row.id}")
 
     def _plain(self, row: OutboxMail) -> Line:
@@ -126,7 +126,8 @@ class SendsNotice:
 
     def _gone(self, row: OutboxMail) -> Line:
         at = self._when(row.settled_at) if row.settled_at else ""
-        return Line(lead=self._name(row), text=row.subject, reason=f"{row.recipient}, {at} {self._by(row)}")
+        late = f"; {reason_words(row.reason, self.language)}" if row.reason.startswith("not delivered yet") else ""
+        return Line(lead=self._name(row), text=row.subject, reason=f"{row.recipient}, {at}{late} {self._by(row)}")
 
     def _line(self, row: OutboxMail, reason: str, command: str = "") -> Line:
         text = row.subject or phrase("mail_for", self.language).format(row.template, row.recipient)

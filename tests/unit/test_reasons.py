@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from connectors.model import Bounce
 from daemon.last_look import BRAKE_COUNT, Evidence, Obstacle, Request, Unread, look
 from daemon.phrases import LANGUAGES
 from daemon.reasons import is_known, reason_words
@@ -69,6 +71,10 @@ def test_what_the_last_look_says_is_said_in_every_language(obstacle: Obstacle) -
         'the template "thanks" is gone; write it again or: quietcrm outbox cancel 3',
         "the customer wrote",
         "the team wrote",
+        "it lies in Sent",
+        "its copy lies in Sent",
+        "it was answered",
+        "its recipient complained of it",
     ],
 )
 def test_what_sending_says_is_said_in_every_language(reason: str) -> None:
@@ -86,3 +92,23 @@ def test_a_reason_within_a_reason_and_a_day_are_said_too() -> None:
 
 def test_braces_of_others_are_text() -> None:
     assert reason_words("the mailbox a{0} cannot be read: {x}", "pt") == "não dá para ler a caixa a{0}: {x}"
+
+
+BOUNCES = re.search(r"own list:\s+(.*?)\.\n", Bounce.__doc__ or "", re.DOTALL)
+"""The words that a report's reason is one of, as the model lists them."""
+
+
+def test_each_reason_of_a_report_is_said_in_every_language() -> None:
+    assert BOUNCES is not None
+    words = [one.strip() for one in BOUNCES[1].split(",")]
+    assert len(words) >= 12
+    for word in words:
+        for sentence in ("came back: {0}", "not delivered yet: {0}", "mail to the address came back: {0}"):
+            said = [reason_words(sentence.format(word), language) for language in LANGUAGES]
+            assert len({one.partition(": ")[2] for one in said}) == len(LANGUAGES), (word, said)
+
+
+@pytest.mark.parametrize("why", ["unsubscribed", "bounced", "complained", "erased", "admin"])
+def test_each_reason_for_no_mail_is_said_in_every_language(why: str) -> None:
+    said = [reason_words(f"the address gets no mail: {why}", language) for language in LANGUAGES]
+    assert len({one.partition(": ")[2] for one in said}) == len(LANGUAGES)
