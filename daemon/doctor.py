@@ -83,7 +83,7 @@ def examine(office: Office, clock: Clock, done: Callable[[], None] = lambda: Non
     """Every finding, in a fixed order; `done` is called after each account and sender."""
     now = clock.now()
     store = list(_store(office))
-    findings = [*_machine(office), *_files(office), *store, *_people(office)]
+    findings = [*_machine(office), *_files(office), *store, *_people(office), *_sends(office)]
     around = Surroundings(base=office.directory, today=now.astimezone(office.settings.zone).date())
     parser = ParserPool()
     try:
@@ -197,6 +197,33 @@ def _people(office: Office) -> Iterator[Finding]:
             yield _warn(f"person {rep}", "no draft, reminder or notice can reach this person", remedy)
 
 
+def _sends(office: Office) -> Iterator[Finding]:
+    """Who may write to customers without a person's eye on it, where a rule says `send`. The rule's mail may fall to
+    anybody of the team. Whether sender and mailbox work shows when they are looked at below."""
+    rules, settings = _sending_rules(office), office.settings
+    if not rules:
+        return
+    for rep in settings.team:
+        about, sender = f"sends of {rep}", settings.sender_for(rep)
+        mailboxes = [name for name, one in settings.accounts.items() if one.rep == rep]
+        if sender is None:
+            message = f"no sender: mail that a rule sends for {rep} is held"
+            yield _warn(about, message, f"add a sender with rep: {rep} to quietcrm.yaml")
+        elif not mailboxes:
+            message = f"no mailbox of {rep} is read: an answer to {rep} would not stop a mail"
+            yield _warn(about, message, f"add an account with rep: {rep} to quietcrm.yaml")
+        else:
+            yield _good(
+                about, f"leave by {sender}, after a look into {', '.join(mailboxes)} (rules: {', '.join(rules)})"
+            )
+
+
+def _sending_rules(office: Office) -> list[str]:
+    """The rules by which mail leaves by itself."""
+    rules = [rule for rule in office.rules.rules if rule.mode != "off"]
+    return [rule.name for rule in rules if any(effect.verb == "send" for effect in rule.effects)]
+
+
 # --- mailboxes and ways out ----------------------------------------------------------------------------------------
 
 
@@ -224,6 +251,9 @@ class _Visit:
                 source.close()
         except QuietcrmError as error:
             yield _failed(about, error)
+            if _sending_rules(self.office):
+                held = "while it cannot be read, mail that a rule sends to its customers is held"
+                yield _warn(about, held, "mend that first; what is held then goes by itself")
             return
         if messages:
             yield from self._mail(about, messages[0])

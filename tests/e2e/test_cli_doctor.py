@@ -173,3 +173,51 @@ def test_people_whom_nothing_reaches(tmp_path: Path, name: str) -> None:
     (folder / "quietcrm.yaml").write_text(text.replace("team: {ana: {mail: ana@vendas.example}}", more))
     (warned,) = of(doctor(folder), f"person {name}", "warn")
     assert f"rep: {name}" in warned["remedy"]
+
+
+SENDING = """\
+send: {auto_templates: [thanks]}
+senders:
+  ana: {type: smtp, host: localhost, port: PORT, security: none}
+  carl: {type: smtp, host: localhost, port: PORT, security: none}
+"""
+TEAM = "team: {ana: {mail: ana@vendas.example}"
+
+
+def sending(folder: Path, accounts: dict[str, str], port: int, mode: str = "on") -> Path:
+    """An office of three people with a rule that sends."""
+    write(folder, accounts, SENDING.replace("PORT", str(port)))
+    text = (folder / "quietcrm.yaml").read_text()
+    more = ", bruno: {mail: bruno@vendas.example}, carl: {mail: carl@vendas.example}"
+    (folder / "quietcrm.yaml").write_text(text.replace(TEAM, TEAM + more))
+    for name in ("rules", "templates"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "templates/thanks.md").write_text("---\nname: thanks\nsubject: Thanks\n---\nWe got it.\n")
+    rule = f"{{name: thanks, mode: {mode}, when: mail arrives, if: {{known: yes}}, then: {{send: thanks}}}}"
+    (folder / "rules/10.yaml").write_text(f"rules:\n  - {rule}\n")
+    return folder
+
+
+def test_who_can_send_by_rule_and_who_cannot(smtp_sink: SmtpSink, tmp_path: Path) -> None:
+    findings = doctor(sending(tmp_path, maildir(tmp_path), smtp_sink.port))
+    (good,) = of(findings, "sends of ana", "ok")
+    assert good["message"] == "leave by ana, after a look into ana (rules: thanks)"
+    (without_sender,) = of(findings, "sends of bruno", "warn")
+    assert "mail that a rule sends for bruno is held" in without_sender["message"]
+    assert "rep: bruno" in without_sender["remedy"]
+    (without_mailbox,) = of(findings, "sends of carl", "warn")
+    assert "no mailbox of carl is read" in without_mailbox["message"]
+    assert smtp_sink.mails == []
+
+
+def test_where_no_rule_sends_nothing_is_said_of_it(smtp_sink: SmtpSink, tmp_path: Path) -> None:
+    findings = doctor(sending(tmp_path, maildir(tmp_path), smtp_sink.port, mode="off"))
+    assert not [one for one in findings if one["about"].startswith("sends of")]
+
+
+def test_a_mailbox_that_cannot_be_read_holds_the_mail_of_its_customers(smtp_sink: SmtpSink, tmp_path: Path) -> None:
+    accounts = maildir(tmp_path) | {"gone": "{type: maildir, rep: carl, path: nowhere, since: 2020-01-01}"}
+    findings = doctor(sending(tmp_path, accounts, smtp_sink.port), 5)
+    (warned,) = of(findings, "account gone", "warn")
+    assert "is held" in warned["message"]
+    assert not of(findings, "account ana", "warn")
