@@ -68,6 +68,8 @@ class Attachment:
 class Bounce:
     """What a delivery report says. `hard` is None where it cannot be told (delayed, unclear).
 
+    Of a complaint (Kind.FEEDBACK) it says who complained of which mail: reason "complaint", hard None.
+
     `status` is the enhanced code of RFC 3463 ("5.1.1") or "". `reason` is one word of our own list:
     user_unknown, host_unknown, mailbox_full, too_big, spam, blocked, policy, expired, suspended, loop, delayed, other.
     `original_message_id` names the mail that came back, "" if the report does not say.

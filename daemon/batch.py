@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from connectors.model import FolderRole, Message
 from daemon.counts import Counts
+from daemon.marks import Ours
 from daemon.office import Office
 from rules.decision import Decision, Direction, Outcome
 from rules.facts import CustomerFacts, Directory, Moment
@@ -35,6 +36,7 @@ class Work:
     directory: Directory
     items: Sequence[Message]
     promised: set[int]
+    ours: Ours
     counts: Counts = field(default_factory=Counts)
     rows: list[NewInteraction] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)

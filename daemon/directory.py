@@ -63,6 +63,8 @@ def contact_facts(row: ContactRow) -> ContactFacts:
         fields=row.fields,
         last_in_at=row.last_in_at,
         last_out_at=row.last_out_at,
+        away_until=row.away_until,
+        bounced_at=row.bounced_at,
     )
 
 

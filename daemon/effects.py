@@ -4,7 +4,7 @@ restart, a rescan or a second mailbox never repeats one; every change to a recor
 
 from __future__ import annotations
 
-import re
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,21 +14,27 @@ import structlog
 from sqlmodel import Session
 
 from connectors.model import Address, Message
+from daemon.blocks import why_blocked
+from daemon.citizen import is_no_reply, why_no_answer
+from daemon.desks import later
 from daemon.letters import new_token
 from daemon.office import Office
 from daemon.settling import CUSTOMER_WROTE, TEAM_WROTE
 from daemon.ways import DESKS
 from rules.decision import Action, Decision, Direction
+from rules.ladder import primary
 from rules.office import office_of
 from rules.view import mail_language
-from store import actions, customers, outbox, records, reminders, suppressions, unmatched
-from store.customers import Actor
+from store import actions, customers, outbox, records, reminders, unmatched
+from store.customers import Actor, ContactRow
 from store.hashing import HashKey
-from store.tables import OutboxMail, Reminder
+from store.tables import OutboxMail, Reminder, Way
 
 log = structlog.get_logger()
 
-_NO_REPLY = re.compile(r"(?:do-?not-?reply|no-?reply|nao-?responda|mailer-daemon|postmaster|bounces?)\b", re.IGNORECASE)
+_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_LENGTH = 26
+"""Signs and length of what stands in a List-Unsubscribe: 128 bits, to be typed without mistaking one for another."""
 _FIRST = ("file_under", "create")
 _PEOPLE = ("customer", "contact", "lead")
 
@@ -260,45 +266,92 @@ def _reminder_ends(direction: Direction, unless: str) -> str:
 
 
 def _draft(cause: Cause, action: Action, interaction_id: int) -> None:
-    recipient = str(action.args.get("to") or "")
-    if not recipient and cause.decision.match.other_end is not None:
-        recipient = cause.decision.match.other_end.email
+    recipient = _recipient(cause, action)
     if not recipient or office_of(cause.office.settings).is_internal(recipient.lower()):
         log.warning("draft.without_recipient", rule=action.rule)
         return
-    hashes = [cause.key.address(recipient), cause.key.domain(recipient.rpartition("@")[2])]
-    if _NO_REPLY.match(recipient) or suppressions.which(cause.session, hashes, "mail"):
+    if is_no_reply(recipient) or why_blocked(cause.session, cause.key, recipient):
         log.info("draft.unwanted", rule=action.rule)
         actions.describe(cause.session, (cause.event, action.rule, action.slot), "nobody to write to")
         return
+    number = outbox.plan(cause.session, _mail_row(cause, action, interaction_id, recipient))
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"draft {number}")
+
+
+def _send(cause: Cause, action: Action, interaction_id: int) -> None:
+    """Like a draft, but it leaves by itself after `send: hold`; only to a contact, and never because of a machine."""
+    recipient = _recipient(cause, action)
+    person = _contact_of(cause, recipient)
+    why = why_no_answer(cause.message) or _why_not_to(cause, recipient, person)
+    if why or person is None:
+        log.info("send.unwanted", rule=action.rule, why=why)
+        actions.describe(cause.session, (cause.event, action.rule, action.slot), f"not sent: {why}")
+        return
+    row = _mail_row(cause, action, interaction_id, recipient)
+    row.way = Way.SEND
+    row.customer_id, row.contact_id = person.customer_id, person.id
+    row.due_at = max(row.due_at, later(cause.now, cause.office.settings.send.hold, cause.office))
+    row.reactive = cause.decision.direction is Direction.IN
+    row.token = "".join(secrets.choice(_SIGNS) for _ in range(_LENGTH))
+    number = outbox.plan(cause.session, row)
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"send {number}")
+
+
+def _recipient(cause: Cause, action: Action) -> str:
+    """Whom a prepared mail is for, "" if nobody is there."""
+    end = cause.decision.match.other_end
+    return str(action.args.get("to") or "") or (end.email if end is not None else "")
+
+
+def _contact_of(cause: Cause, recipient: str) -> ContactRow | None:
+    """The contact with this address at one of the mail's customers, the main one first."""
+    key = recipient.strip().lower()
+    people = customers.lookup_addresses(cause.session, [key]).get(key, ())
+    return next((one for number in cause.customers for one in people if one.customer_id == number), None)
+
+
+def _why_not_to(cause: Cause, recipient: str, person: ContactRow | None) -> str:
+    """Why an address gets no mail by itself, "" if it may."""
+    settings = cause.office.settings
+    key = recipient.strip().lower()
+    if settings.is_internal(key) or key in settings.own_addresses():
+        return "the address is our own"
+    if is_no_reply(recipient):
+        return "nobody reads that address"
+    if person is None:
+        return "the address is of no contact of the customer"
+    chosen = cause.customers.get(person.customer_id) == "file_under"
+    if cause.decision.match.ambiguous and primary(cause.decision.match) is None and not chosen:
+        return "several customers share the address"
+    blocked = why_blocked(cause.session, cause.key, recipient)
+    return f"the address gets no mail: {blocked}" if blocked else ""
+
+
+def _mail_row(cause: Cause, action: Action, interaction_id: int, recipient: str) -> OutboxMail:
     rep = str(action.args.get("rep") or "") or cause.rep or _owner(cause)
     reply = bool(action.args.get("reply"))
-    number = outbox.plan(
-        cause.session,
-        OutboxMail(
-            event=cause.event,
-            event_at=cause.message.received_at,
-            rule=action.rule,
-            slot=action.slot,
-            account=_desk_of(cause, rep),
-            rep=rep,
-            customer_id=cause.main,
-            contact_id=cause.contact_id,
-            interaction_id=interaction_id,
-            recipient=recipient,
-            template=str(action.args["template"]),
-            language=mail_language(cause.message),
-            values=dict(action.args.get("values") or {}),
-            reply=reply,
-            unless=_draft_ends(cause.decision.direction),
-            in_reply_to=cause.message.message_id if reply else "",
-            references=[*cause.message.references, cause.message.message_id] if reply else [],
-            due_at=action.args["due_at"],
-            late_after=action.args.get("late_after"),
-            created_at=cause.now,
-        ),
+    return OutboxMail(
+        event=cause.event,
+        event_at=cause.message.received_at,
+        rule=action.rule,
+        slot=action.slot,
+        account=_desk_of(cause, rep),
+        rep=rep,
+        customer_id=cause.main,
+        contact_id=cause.contact_id,
+        interaction_id=interaction_id,
+        recipient=recipient,
+        template=str(action.args["template"]),
+        language=mail_language(cause.message),
+        values=dict(action.args.get("values") or {}),
+        reply=reply,
+        unless=_draft_ends(cause.decision.direction),
+        in_reply_to=cause.message.message_id if reply else "",
+        references=[*cause.message.references, cause.message.message_id] if reply else [],
+        due_at=action.args["due_at"],
+        late_after=action.args.get("late_after"),
+        created_at=cause.now,
     )
-    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"draft {number}")
 
 
 def _draft_ends(direction: Direction) -> str:
@@ -323,4 +376,5 @@ _VERBS: dict[str, Callable[[Cause, Action, int], None]] = {
     "owner": _owner_action,
     "remind": _remind,
     "draft": _draft,
+    "send": _send,
 }

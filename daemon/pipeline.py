@@ -24,6 +24,7 @@ from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for, untagged
 from daemon.effects import Cause
+from daemon.marks import Ours, Scene, mark, note_copy, says_something
 from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
 from rules.decision import Decision, Direction, Outcome
@@ -132,6 +133,7 @@ class Pipeline:
             directory=directory_for(session, self._key, self.office.settings, items),
             items=items,
             promised=customers_with_promises(session),
+            ours=Ours.among(session, self.office, items),
         )
 
     def _messages(self, work: Work) -> None:
@@ -160,6 +162,8 @@ class Pipeline:
 
     def _settle_copy(self, work: Work, message: Message) -> None:
         """The copy in Sent of a mail that a colleague's Inbox showed first: only it proves that we wrote."""
+        if note_copy(work.session, work.ours, message):
+            return
         if message.folder_role is FolderRole.SENT and work.promised:
             history = Moment(now=work.now, baseline=None)
             decision = evaluate(work.office.rules, message, work.directory, work.office.settings, history)
@@ -167,7 +171,9 @@ class Pipeline:
 
     def _new(self, work: Work, message: Message, who: Identity, *, seen_before: bool) -> None:
         history = Moment(now=work.now, baseline=None)
-        moment = history if seen_before else work.moments.get(message.folder, history)
+        # What we sent by ourselves is nobody's letter: it belongs into the history and sets nothing off.
+        own = note_copy(work.session, work.ours, message)
+        moment = history if seen_before or own else work.moments.get(message.folder, history)
         try:
             decision = evaluate(work.office.rules, message, work.directory, work.office.settings, moment)
             work.hits += [one.rule for one in decision.traces if one.result in ("fired", "watched")]
@@ -178,6 +184,7 @@ class Pipeline:
                 work.counts.unmatched += 1
             else:
                 work.counts.skipped[decision.outcome.value] += 1
+            self._mark(work, message, decision)
         except _OF_THE_STORE:
             raise
         except Exception as error:
@@ -200,7 +207,7 @@ class Pipeline:
             work.rows.append(new_row(work, message, who, decision, numbers, contact_ids(work.directory, message)))
             self._remember(work, message, decision, numbers)
             if work.promised.intersection(numbers):
-                settle(work.session, work.office.settings, message, decision, work.now)
+                self._settle(work, message, decision)
         if is_header_only(message):
             work.counts.degraded += 1
         else:
@@ -225,11 +232,35 @@ class Pipeline:
             (number,) = interactions.record(work.session, [row])
             self._adopt(work, {self._key.identity(who.key): number})
             effects.perform(cause, number)
-            settle(work.session, work.office.settings, message, decision, work.now)
+            self._settle(work, message, decision)
         self._remember(work, message, decision, tuple(cause.customers))
         self._flush(work)
         work.promised = customers_with_promises(work.session)
         work.directory = directory_for(work.session, self._key, work.office.settings, work.items)
+
+    def _settle(self, work: Work, message: Message, decision: Decision) -> None:
+        """Our own follow-up in Sent is no word of the team: it ends neither itself nor anybody's reminder."""
+        if message.message_id not in work.ours.copies:
+            settle(work.session, work.office.settings, message, decision, work.now)
+
+    def _mark(self, work: Work, message: Message, decision: Decision) -> None:
+        scene = Scene(
+            session=work.session,
+            office=work.office,
+            key=self._key,
+            message=message,
+            decision=decision,
+            directory=work.directory,
+            ours=work.ours,
+            now=work.now,
+        )
+        if not says_something(scene):
+            return
+        self._flush(work)
+        with work.session.begin_nested():
+            done = mark(scene)
+        if done:
+            work.directory = directory_for(work.session, self._key, work.office.settings, work.items)
 
     def _cause(self, work: Work, message: Message, who: Identity, decision: Decision) -> Cause:
         match = decision.match
@@ -249,7 +280,8 @@ class Pipeline:
 
     def _remember(self, work: Work, message: Message, decision: Decision, numbers: tuple[int, ...]) -> None:
         """Let later mails of the batch see this one: as part of their thread, and as the customer's last mail."""
-        if message.kind is Kind.HUMAN:
+        letter = message.kind is Kind.HUMAN and message.message_id not in work.ours.copies
+        if letter:
             contact = decision.match.contact
             people = (contact.id,) if contact else ()
             direction = decision.direction.value
@@ -262,7 +294,7 @@ class Pipeline:
         if message.message_id and isinstance(work.directory.threads, dict):
             thread = Thread(customers=numbers, subject_key=subject_key(message.subject))
             work.directory.threads.setdefault(message.message_id, thread)
-        if message.kind is Kind.HUMAN and isinstance(work.directory.customers, dict):
+        if letter and isinstance(work.directory.customers, dict):
             for number in numbers:
                 touch_facts(work.directory.customers, number, message.received_at, decision.direction)
 

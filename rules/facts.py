@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -37,7 +37,10 @@ class CustomerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactFacts:
-    """One person at a customer. `emails`: address keys (lower case), the main one first, aliases behind."""
+    """One person at a customer. `emails`: address keys (lower case), the main one first, aliases behind.
+
+    away_until, bounced_at   what machines said of them since they last wrote
+    """
 
     id: int
     customer_id: int
@@ -52,6 +55,8 @@ class ContactFacts:
     fields: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     last_in_at: datetime | None = None
     last_out_at: datetime | None = None
+    away_until: date | None = None
+    bounced_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from connectors.mail.headers import Headers, scan_headers
 from connectors.mail.identifiers import parse_identifier
 from connectors.mail.notifications import read_notification
 from connectors.mail.reasons import find_status, judge
-from connectors.mail.reports import Outcome, read_delivery_status
+from connectors.mail.reports import Outcome, read_delivery_status, read_feedback
 from connectors.model import Address, Bounce
 
-__all__ = ["Report", "Verdict", "may_be_report", "read_bounce"]
+__all__ = ["Report", "Verdict", "may_be_report", "read_bounce", "read_complaint"]
 
 
 @dataclass(slots=True)
@@ -142,6 +142,21 @@ def read_bounce(report: Report) -> Verdict:
     if outcomes and all(outcome.action for outcome in outcomes):
         return Verdict(is_report=True)
     return Verdict(_from_text(report, human, original, outcomes), True)
+
+
+COMPLAINTS = ("abuse", "fraud", "opt-out", "opt-out-list", "complaint")
+"""Feedback types (RFC 5965, 7.3; RFC 6449) by which a person says that they do not want the mail."""
+
+
+def read_complaint(report: str, original: Headers | None) -> Bounce:
+    """Who complained of which mail; `reason` is "complaint", or "other" for feedback that is none ("not-spam")."""
+    found = read_feedback(report)
+    return Bounce(
+        recipients=found.recipients or tuple(_original_recipients(original)),
+        hard=None,
+        reason="complaint" if found.kind in COMPLAINTS else "other",
+        original_message_id=_original_identifier(original),
+    )
 
 
 _FINE = ("delivered", "relayed", "expanded", "transferred", "deliverable")

@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.mail.addresses import ADDRESSES_LIMIT, parse_addresses
 from connectors.mail.away import find_return_date
-from connectors.mail.bounces import Report, Verdict, may_be_report, read_bounce
+from connectors.mail.bounces import Report, Verdict, may_be_report, read_bounce, read_complaint
 from connectors.mail.crossing import EMPTY, FlatBounce, Person, Reading, build_message
 from connectors.mail.dates import parse_date
 from connectors.mail.headers import Headers, scan_headers, split_header, unify_lines
@@ -70,7 +70,7 @@ def read_mail(raw: RawMail) -> Reading:
         attachments=attachments,
         headers=headers.kept(),
         kind=kind.value,
-        bounce=_flatten_bounce(verdict.bounce),
+        bounce=_flatten_bounce(_read_complaint(parts, verdict) if kind is Kind.FEEDBACK else verdict.bounce),
         away_until=_read_return(raw, subject, body) if kind is Kind.OUT_OF_OFFICE else None,
         degraded=tuple(dict.fromkeys((*raw.notes, *headers.notes, *notes)))[:20],
     )
@@ -237,6 +237,14 @@ def _read_report(
             own=[address.email for address in people.list(b"to")],
         )
     )
+
+
+def _read_complaint(parts: Sequence[Part], verdict: Verdict) -> Bounce | None:
+    report = next((part for part in parts if part.content_type == "message/feedback-report"), None)
+    if report is None:
+        return verdict.bounce
+    original = next((part for part in parts if part.content_type in _RETURNED_TYPES), None)
+    return read_complaint(read_part(report, []), _read_original(original) if original else None)
 
 
 def _read_original(part: Part) -> Headers:

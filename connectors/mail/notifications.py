@@ -13,7 +13,7 @@ __all__ = ["read_notification"]
 
 
 def read_notification(text: str) -> tuple[str, Bounce | None]:
-    """("bounce", it), ("complaint", None), ("delivery", None), or ("", None) for anything else."""
+    """("bounce", it), ("complaint", who complained), ("delivery", None), or ("", None) for anything else."""
     start = text.find('{"notificationType"')
     if start < 0:
         return "", None
@@ -22,11 +22,24 @@ def read_notification(text: str) -> tuple[str, Bounce | None]:
     except (ValueError, RecursionError):
         return _guess(text[start : start + 200]), None
     kind = str(found.get("notificationType", "")).lower()
+    if kind == "complaint":
+        return kind, _read_complaint(found)
     return kind, _read_bounce(found) if kind == "bounce" else None
 
 
 def _guess(head: str) -> str:
     return next((kind for kind in ("complaint", "delivery") if f'"{kind}"' in head.lower()), "")
+
+
+def _read_complaint(found: dict[str, Any]) -> Bounce | None:
+    complaint, mail = found.get("complaint"), found.get("mail")
+    people = complaint.get("complainedRecipients") if isinstance(complaint, dict) else None
+    if not isinstance(people, list):
+        return None
+    named = [str(one["emailAddress"]) for one in people[:500] if isinstance(one, dict) and one.get("emailAddress")]
+    identifier = str(mail.get("messageId", "")) if isinstance(mail, dict) else ""
+    recipients = tuple(tidy_email(one) for one in named)
+    return Bounce(recipients=recipients, hard=None, reason="complaint", original_message_id=identifier[:500])
 
 
 def _read_bounce(found: dict[str, Any]) -> Bounce | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from connectors.mail.addresses import tidy_email
 
-__all__ = ["Outcome", "read_delivery_status"]
+__all__ = ["Feedback", "Outcome", "read_delivery_status", "read_feedback"]
 
 _FIELD = re.compile(r"^([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:[ \t]*((?:.*)(?:\n[ \t]+.*)*)", re.MULTILINE)
 _ADDRESS = re.compile(r"<?\s*(\"[^\"\n]{1,100}\"@[\w.\[\]-]{1,253}|[^\s<>\"(),;:]{1,200}@[\w.\[\]-]{1,253})")
@@ -27,6 +27,22 @@ class Outcome:
     status: str
     diagnostic: str
     original: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a recipient's provider reports. `kind` as stated ("abuse", "opt-out", "not-spam", "auth-failure" ...)."""
+
+    kind: str
+    recipients: tuple[str, ...]
+
+
+def read_feedback(text: str) -> Feedback:
+    """A message/feedback-report body (RFC 5965, 3). The recipients are often left out for privacy."""
+    fields = [(match.group(1).lower(), " ".join(match.group(2).split())) for match in _FIELD.finditer(text)]
+    kind = next((value.lower() for name, value in fields if name == "feedback-type"), "abuse")
+    named = [_read_address(value) for name, value in fields if name in ("original-rcpt-to", "removal-recipient")]
+    return Feedback(kind, tuple(dict.fromkeys(one for one in named if "@" in one))[:OUTCOMES_LIMIT])
 
 
 def read_delivery_status(text: str) -> list[Outcome]:
