@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from servers.dovecot import DovecotOptions, DovecotServer
+from servers.postfix import PostfixServer, why_not
 from servers.postgres import PostgresServer
 from servers.smtp_sink import SmtpSink
 from servers.users import ImapUser
@@ -25,6 +26,21 @@ def dovecot() -> Iterator[DovecotServer]:
     """One Dovecot for this test process; take `imap_user` for a mailbox on it."""
     with DovecotServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mail_house() -> Iterator[tuple[PostfixServer, DovecotServer]]:
+    """A Postfix that takes mail after STARTTLS and login and delivers it to a Dovecot's mailboxes; skipped where no
+    Postfix can be started."""
+    if reason := why_not():
+        pytest.skip(f"{reason}, skipped")
+    with (
+        DovecotServer(DovecotOptions(delivery=True)) as dovecot,
+        PostfixServer(
+            f"lmtp:inet:127.0.0.1:{dovecot.lmtp_port}", certificates=dovecot.certificates, sasl_port=dovecot.auth_port
+        ) as postfix,
+    ):
+        yield postfix, dovecot
 
 
 @pytest.fixture

@@ -43,6 +43,8 @@ class DovecotOptions:
     separator: str = "/"
     prefix: str = ""
     """Of the personal namespace, separator included, as in `INBOX.` of Courier-like servers."""
+    delivery: bool = False
+    """Take mail by LMTP on `lmtp_port`, and check logins for a Postfix on `auth_port`. `ana@any.example` is `ana`."""
     extra: str = ""
 
 
@@ -60,6 +62,8 @@ class DovecotServer:
         self.ca = self.certificates.ca
         self.port = 0
         self.tls_port = 0
+        self.lmtp_port = 0
+        self.auth_port = 0
         self.log = self.folder / "dovecot.log"
         self._config = self.folder / "dovecot.conf"
         self._make_folder(self.folder / "passwords")
@@ -79,6 +83,7 @@ class DovecotServer:
         for _ in range(5):
             if not self.port:
                 self.port, self.tls_port = free_port(), free_port()
+                self.lmtp_port, self.auth_port = free_port(), free_port()
             self._write_config()
             self._process = spawn([self._program, "-F", "-c", str(self._config)], self.user, self.log)
             if await_port(self._process, self.port, self.log):
@@ -204,19 +209,29 @@ class DovecotServer:
         stated = subprocess.run([self._program, "--version"], check=True, capture_output=True, text=True).stdout
         match = re.match(r"(\d+)\.(\d+)", stated)
         assert match, f"dovecot --version says {stated!r}"
-        template = _CONFIG_2_4 if (int(match[1]), int(match[2])) >= (2, 4) else _CONFIG_2_3
+        new = (int(match[1]), int(match[2])) >= (2, 4)
+        template = _CONFIG_2_4 if new else _CONFIG_2_3
         group = grp.getgrgid(self.user.pw_gid).gr_name
         text = template.format(
             base=self.folder, user=self.user.pw_name, group=group, uid=self.user.pw_uid, gid=self.user.pw_gid,
             port=self.port, tls_port=self.tls_port, certificates=self.certificates,
             separator=self.options.separator, prefix=self.options.prefix,
-            mailboxes=self._special_use(), extra=self.options.extra,
+            mailboxes=self._special_use(), extra=self._delivery(new=new) + self.options.extra,
         )  # fmt: skip
         self._config.write_text(text)
         self.log.touch()
         for path in self.folder.glob("*"):
             if path.is_file():
                 os.chown(path, self.user.pw_uid, self.user.pw_gid)
+
+    def _delivery(self, *, new: bool) -> str:
+        if not self.options.delivery:
+            return ""
+        name = "%{user | username | lower}" if new else "%Ln"
+        listen = "listen" if new else "address"
+        return _DELIVERY.format(
+            user=self.user.pw_name, name=name, listen=listen, lmtp_port=self.lmtp_port, auth_port=self.auth_port
+        )
 
     def _special_use(self) -> str:
         if not self.options.special_use:
@@ -244,6 +259,25 @@ service anvil {{
   chroot =
   unix_listener anvil-auth-penalty {{
     mode = 0
+  }}
+}}
+"""
+
+_DELIVERY = """\
+protocols = imap lmtp
+auth_username_format = {name}
+service lmtp {{
+  user = {user}
+  chroot =
+  inet_listener lmtp {{
+    {listen} = 127.0.0.1
+    port = {lmtp_port}
+  }}
+}}
+service auth {{
+  inet_listener sasl {{
+    {listen} = 127.0.0.1
+    port = {auth_port}
   }}
 }}
 """
