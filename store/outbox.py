@@ -38,7 +38,6 @@ def listing(
     session: Session,
     *,
     states: Collection[str] = (),
-    way: str = "",
     rule: str = "",
     obstacle: str = "",
     limit: int | None = 100,
@@ -48,7 +47,7 @@ def listing(
     statement = select(*(columns[name] for name in _SHOWN)).order_by(columns.id.desc()).limit(limit)
     if states:
         statement = statement.where(columns.state.in_([str(one) for one in states]))
-    for column, wanted in ((columns.way, way), (columns.rule, rule), (columns.obstacle, obstacle)):
+    for column, wanted in ((columns.rule, rule), (columns.obstacle, obstacle)):
         statement = statement.where(column == wanted) if wanted else statement
     rows = [dict(row) for row in session.execute(statement).mappings()]
     return [_shown(row) for row in rows]

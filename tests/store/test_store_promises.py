@@ -56,6 +56,41 @@ def test_fifty_planners_make_one_row(store: Store) -> None:
         assert outbox.counts(session) == {"planned": 1}
 
 
+def test_what_people_should_hear_of_and_the_counts_by_way(store: Store) -> None:
+    old, new = NOW - timedelta(days=3), NOW - timedelta(hours=1)
+    states = {
+        "held long ago": ("send", "held", None),
+        "uncertain long ago": ("send", "uncertain", old),
+        "sent long ago": ("send", "sent", old),
+        "sent": ("send", "sent", new),
+        "bounced": ("send", "bounced", new),
+        "waits": ("send", "planned", None),
+        "held draft": ("draft", "held", None),
+        "expired draft": ("draft", "expired", new),
+    }
+    with store.writing() as session:
+        for name, (way, state, at) in states.items():
+            outbox.plan(session, draft(name, rule=name, way=way, state=state, settled_at=at, obstacle="cap"))
+        told = [row.rule for row in outbox.for_people(session, NOW - timedelta(days=1))]
+        assert told == ["held long ago", "uncertain long ago", "sent", "bounced"]
+        counts = outbox.counts_by_way(session)
+        assert (counts["sent", "send"], counts["held", "send"], counts["held", "draft"]) == (2, 1, 1)
+        assert sum(counts.values()) == len(states)
+        held = outbox.listing(session, states=[OutboxState.HELD], obstacle="cap", rule="held long ago")
+        assert [row["rule"] for row in held] == ["held long ago"]
+        assert len(outbox.listing(session, states=[OutboxState.HELD], obstacle="cap")) == 2
+        assert outbox.listing(session, obstacle="breaker") == []
+
+
+def test_the_last_notice_that_went_out_is_not_the_last_that_was_made(store: Store) -> None:
+    with store.writing() as session:
+        reminders.claim_notice(session, "ana", (NOW - timedelta(days=1)).date(), "m@x", NOW - timedelta(days=1))
+        reminders.claim_notice(session, "ana", NOW.date(), "", NOW)
+        assert reminders.last_notice(session, "ana") == NOW
+        assert reminders.last_notice(session, "ana", mailed=True) == NOW - timedelta(days=1)
+        assert reminders.last_notice(session, "bruno", mailed=True) is None
+
+
 def test_only_one_of_many_moves_a_row_on(store: Store) -> None:
     with store.writing() as session:
         number = outbox.plan(session, draft())
