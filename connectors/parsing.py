@@ -33,6 +33,9 @@ __all__ = ["InlineParser", "ParserLimits", "ParserPool", "child_command"]
 
 Parsed = list[Message | Unreadable]
 QUARANTINE_LIMIT = 1_000_000
+_MOST_CHILDREN = 2
+_LINE = 2
+"""Jobs that wait when another child is worth its start (a tenth of a second and 20 MB)."""
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "TZ")
 """All that a child gets of our environment, which may hold passwords."""
 
@@ -297,15 +300,16 @@ def _give_up(raw: RawMail, reason: str) -> Unreadable:
 
 
 class ParserPool:
-    """Children that parse, one thread each. Thread-safe; children start with the first mail.
+    """Children that parse, one thread each. Thread-safe; the first starts with the first mail, another one (two at the
+    most, unless `workers` says otherwise) only while mail waits in line: in a first reading, hardly ever afterwards.
 
     Kept warm, after a while without mail a fresh child takes the old one's place, so that the next mail need not wait
     for one to start (about a tenth of a second), and what the old one had grown to is given back.
     """
 
-    def __init__(self, workers: int = 1, limits: ParserLimits | None = None) -> None:
+    def __init__(self, workers: int = 0, limits: ParserLimits | None = None) -> None:
         self._limits = limits or ParserLimits()
-        self._count = workers
+        self._count = workers or min(_MOST_CHILDREN, os.cpu_count() or 1)
         self._warm = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._workers: list[_Worker] = []
@@ -327,9 +331,9 @@ class ParserPool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the parser pool is closed; make a new one")
-            while len(self._workers) < self._count:
+            if not self._workers or (len(self._workers) < self._count and self._jobs.qsize() >= _LINE):
                 worker = _Worker(self._jobs, self._limits)
-                worker.warm = self._warm
+                worker.warm = self._warm and not self._workers
                 self._workers.append(worker)
                 worker.start()
             self._jobs.put(_Job(tuple(mails), answer))
