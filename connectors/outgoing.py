@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 _LINE = 76
+_LONGEST_WORD = 900
+"""No line of a mail may have more than 998 bytes (RFC 5322 2.1.1), and words cannot be folded. In a name half of that:
+each character may need a backslash."""
 _HEADER_CLIP = 128 << 10
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _BODY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
@@ -155,11 +158,15 @@ def _mailbox(person: Address) -> str:
 
 
 def _phrase(name: str) -> str:
-    if not name.isascii() or "=?" in name:
+    if not name.isascii() or "=?" in name or _has_longer_word(name, _LONGEST_WORD // 2):
         return "\r\n ".join(_words(name))
     if _ATOM_PHRASE.match(name):
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _has_longer_word(text: str, limit: int) -> bool:
+    return any(len(word) > limit for word in text.split())
 
 
 def _words(text: str) -> Iterator[str]:
@@ -181,7 +188,7 @@ def _word(data: bytes) -> str:
 
 def _field(name: str, value: str) -> str:
     """One header field, folded at white space (RFC 5322 2.2.3)."""
-    if name not in _ADDRESS_FIELDS and (not value.isascii() or "=?" in value):
+    if name not in _ADDRESS_FIELDS and (not value.isascii() or "=?" in value or _has_longer_word(value, _LONGEST_WORD)):
         value = "\r\n ".join(_words(value))
     lines, line = [], f"{name}:"
     for word in re.split(r" |\r\n ", value):

@@ -10,13 +10,19 @@ from typing import Self
 
 
 class Listener:
-    """Accepts from the moment it is made (the backlog holds early clients) until `stop()`."""
+    """Accepts from the moment it is made (the backlog holds early clients) until `stop()`.
+
+    narrow   connections get small buffers on both sides: what is not read soon has not been sent
+    """
 
     host = "127.0.0.1"
 
-    def __init__(self, name: str, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, name: str, serve: Callable[[socket.socket], None], *, narrow: bool = False) -> None:
         self._serve = serve
         self._socket = socket.create_server((self.host, 0))
+        if narrow:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
         self.port: int = self._socket.getsockname()[1]
         self._lock = threading.Lock()
         self._stopping = False

@@ -10,6 +10,7 @@ import base64
 import binascii
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Answer:
     raw         sent as it stands instead of code and text
     cut_after   closes the connection after so many bytes: of this answer, at the stage `body` of the mail itself
     wait        the answer is held back until this event is set, or the client goes, or the sink stops
+    reset       a connection that is closed here ends with RST instead of FIN
     """
 
     code: int = 250
@@ -54,6 +56,7 @@ class Answer:
     raw: bytes = b""
     cut_after: int = -1
     wait: threading.Event | None = None
+    reset: bool = False
 
 
 class SmtpSink:
@@ -61,7 +64,8 @@ class SmtpSink:
 
     `answers` maps (stage, address) to an Answer, or to a list of them, one for each time it is asked for (then the
     usual again); the address is a recipient for `rcpt`, `data`, `body` and `dot`, the envelope sender for `mail`, and
-    "" stands for anybody. It may be changed while the server runs. `commands` are the verbs heard, in order.
+    "" stands for anybody. It may be changed while the server runs. `commands` are the verbs heard, in order. `narrow`
+    keeps the buffers of the connections small, so that a client cannot have sent 100 KB before they are read.
     """
 
     host = "127.0.0.1"
@@ -73,6 +77,7 @@ class SmtpSink:
         certificates: Certificates | None = None,
         size: int = 20_000_000,
         offers: Sequence[str] = OFFERS,
+        narrow: bool = False,
     ) -> None:
         self.users = users or {}
         self.size = size
@@ -85,7 +90,7 @@ class SmtpSink:
         if self.tls is not None and certificates is not None:
             self.tls.load_cert_chain(certificates.certificate, certificates.key)
         self._arrived = threading.Condition()
-        self._listener = Listener("smtp-sink", lambda connection: _Conversation(self, connection).run())
+        self._listener = Listener("smtp-sink", lambda connection: _Conversation(self, connection).run(), narrow=narrow)
         self.port = self._listener.port
 
     def __enter__(self) -> Self:
@@ -111,6 +116,10 @@ class SmtpSink:
         with self._arrived:
             self.mails.append(envelope)
             self._arrived.notify_all()
+
+    def said(self, command: str, answer: Answer) -> None:
+        """An answer was sent, the one after the final dot as that to DATA. For those who watch; `answer` comes before
+        it."""
 
     def answer(self, stage: Stage, addresses: list[str], usual: Answer) -> Answer:
         """The scripted answer for the first address that has one, else the one for anybody, else the usual."""
@@ -140,6 +149,8 @@ class _Conversation:
 
     def __init__(self, sink: SmtpSink, connection: socket.socket) -> None:
         self._sink = sink
+        # Two replies in a row would else wait for each other's acknowledgement, 40 ms each time.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
         self._input = connection.makefile("rb")
         self._mail: _Transaction | None = None
@@ -161,6 +172,7 @@ class _Conversation:
                 answer = command(rest) if command else Answer(code=500, text="no such command")
                 if answer is not None:
                     self._say(answer)
+                    self._sink.said(word.upper(), answer)
         except _Over:
             return
         finally:
@@ -171,6 +183,8 @@ class _Conversation:
         if answer.wait:
             while not answer.wait.wait(0.05) and not self._sink.stopping.is_set():
                 continue
+        if answer.reset:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if answer.cut:
             raise _Over
         lines = answer.text.split("\n")
