@@ -65,7 +65,7 @@ class SmtpSink:
     `answers` maps (stage, address) to an Answer, or to a list of them, one for each time it is asked for (then the
     usual again); the address is a recipient for `rcpt`, `data`, `body` and `dot`, the envelope sender for `mail`, and
     "" stands for anybody. It may be changed while the server runs. `commands` are the verbs heard, in order. `narrow`
-    keeps the buffers of the connections small, so that a client cannot have sent 100 KB before they are read.
+    keeps the buffers of the connections small, so that a client cannot have sent 200 KB before they are read.
     """
 
     host = "127.0.0.1"
