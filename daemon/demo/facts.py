@@ -78,6 +78,7 @@ def _name(session: Session, customer: int | None) -> str:
 
 def _draft(session: Session, row: OutboxMail) -> dict[str, Any]:
     return _promise(session, row) | {
+        "way": row.way,
         "to": row.recipient,
         "template": row.template,
         "language": row.language,

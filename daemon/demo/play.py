@@ -61,6 +61,7 @@ def _first_run(directory: Path, mails: list[SampleMail], progress: Progress) -> 
         rows = importing.read_csv(directory / "customers.csv")
         answer(app, "customer.import", {"rows": [[row.line, dict(row.values)] for row in rows]})
         past = _poll(app)
+        app.sends.begin()
         week: dict[str, Counts] = {name: Counts() for name in app.pollers}
         while clock.now() < ENDS:
             clock.move(HOUR)
@@ -71,12 +72,28 @@ def _first_run(directory: Path, mails: list[SampleMail], progress: Progress) -> 
 
 
 def _an_hour(app: App, directory: Path, mails: list[SampleMail], week: dict[str, Counts]) -> None:
-    """What the daemon's ticks do, once: read, lay out and take away, write notices."""
+    """What the daemon's ticks do, once: read, lay out and take away, send, write notices."""
     if _deliver(directory, mails, app.clock.now()):
-        for name, counts in _poll(app).items():
-            week[name].add(counts)
+        _read(app, week)
     app.desks.tidy()
+    if _send(app):
+        _read(app, week)  # the copies in Sent
     app.notices.deliver_due()
+
+
+def _read(app: App, week: dict[str, Counts]) -> None:
+    for name, counts in _poll(app).items():
+        week[name].add(counts)
+
+
+def _send(app: App) -> int:
+    """Let leave what is due: the first round has the mailboxes looked into, the second one sends. How many left."""
+    left = 0
+    for _ in range(2):
+        app.sends.sweep()
+        left += sum(app.sends.send_due(name) for name in app.office.settings.senders)
+    app.copies.tidy()
+    return left
 
 
 def _last_look(directory: Path, mails: list[SampleMail]) -> dict[str, Counts]:

@@ -22,6 +22,7 @@ _ENDS = {
     "declined": "{reason}",
     "kept": "edited by the rep, left alone",
 }
+_SENT_BY_ITSELF = {"sent": "left by itself, its copy lies in Sent"}
 _REMINDER_ENDS = {
     "placed": "lies in the Inbox",
     "withdrawn": "left the Inbox again: {reason}",
@@ -110,9 +111,10 @@ def _left_out(facts: Facts) -> Story:
 
 
 def _drafts(facts: Facts, zone: ZoneInfo) -> Story:
-    yield from _heading("Drafts that were prepared, and their end")
+    yield from _heading("Drafts that were prepared, one mail that left by itself, and their end")
     for one in facts["drafts"]:
-        yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS)}"
+        ends = _ENDS | _SENT_BY_ITSELF if one["way"] == "send" else _ENDS
+        yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, ends)}"
     shown = facts["draft"]
     if shown is None:
         return

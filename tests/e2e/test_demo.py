@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email import message_from_string, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,10 @@ def by_customer(facts: Mapping[str, Any], what: str) -> dict[str, Mapping[str, A
     return {one["customer"]: one for one in facts[what]}
 
 
+def by_itself(played: Played) -> list[Mapping[str, Any]]:
+    return [one for one in played.first["drafts"] if one["way"] == "send"]
+
+
 def test_every_mail_ends_as_something(played: Played) -> None:
     assert played.first["mails"] >= 60
     total: Counter[str] = Counter()
@@ -70,7 +76,7 @@ def test_every_mail_ends_as_something(played: Played) -> None:
             total.update(parts)
             total.update(counts["skipped"])
             total["seen"] += counts["seen"]
-    assert total["seen"] - total["own"] == played.first["mails"]
+    assert total["seen"] - total["own"] - len(by_itself(played)) == played.first["mails"]
     assert total["logged"] == len(played.first["logged"]) == played.first["new"]
     assert total["failed"] == total["quarantined"] == 0
     assert all(total[outcome] > 0 for outcome in ("logged", "duplicate", "unmatched", "internal", "ignored", "own"))
@@ -102,7 +108,7 @@ def test_each_draft_has_its_fate(played: Played) -> None:
         "Oficina Rio": "withdrawn",
         "Завод Вектор": "cancelled",
         "Doces da Vila": "expired",
-        "Padaria Sol": "withdrawn",
+        "Padaria Sol": "sent",
         "Kafe Bereg": "placed",
         "Harbour Tea": "sent",
         "Hotel Serra": "placed",
@@ -111,6 +117,26 @@ def test_each_draft_has_its_fate(played: Played) -> None:
     answered = by_customer(played.first, "drafts")["Oficina Rio"]
     assert answered["reason"] == "the customer wrote"
     assert answered["placed_at"] < answered["settled_at"]
+
+
+def test_one_mail_left_by_itself_and_its_copy_ended_no_reminder(played: Played) -> None:
+    (mail,) = by_itself(played)
+    assert (mail["customer"], mail["state"]) == ("Padaria Sol", "sent")
+    assert mail["settled_at"] > mail["due_at"]
+    sent = [path.read_text(errors="replace") for path in (played.office / "mail/ana/.Sent/cur").iterdir()]
+    assert sum("X-Quietcrm: send" in text and "Auto-Submitted: auto-replied" in text for text in sent) == 1
+    reminder = by_customer(played.first, "reminders")["Padaria Sol"]
+    assert reminder["placed_at"] > mail["settled_at"], "Ana is still reminded to answer"
+    assert reminder["reason"] == "the team wrote"
+    notices = [path.read_text(errors="replace") for path in (played.office / "mail/ana/new").iterdir()]
+    told = [message_from_string(text, policy=policy.default) for text in notices if "X-Quietcrm: notice" in text]
+    assert any("ENVIADO AUTOMATICAMENTE\n- Padaria Sol" in plain(one) for one in told)
+
+
+def plain(mail: EmailMessage) -> str:
+    part = mail.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
 
 
 def test_the_customers_answer_takes_the_reminder_away(played: Played) -> None:
