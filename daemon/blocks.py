@@ -16,6 +16,7 @@ from store.tables import Suppression
 UNSUBSCRIBED = "unsubscribed"
 BOUNCED = "bounced"
 COMPLAINED = "complained"
+BY_ADMIN = "admin"
 
 
 def address_hashes(key: HashKey, address: str) -> list[str]:

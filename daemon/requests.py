@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from config.errors import QuietcrmError
 from config.values import mail_key
-from daemon import claims
+from daemon import blocks, claims
 from daemon.app import App, opened
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
@@ -22,7 +22,7 @@ from daemon.last_look import Obstacle
 from daemon.office import state_directory
 from rules.office import office_of
 from store import changes, customers, importing, merging, outbox, privacy, suppressions, unmatched
-from store.customers import Actor
+from store.customers import Actor, ContactRow
 from store.errors import NotFound
 from store.tables import OutboxMail, OutboxState, SentCopy
 
@@ -131,11 +131,36 @@ def _edit(app: App, args: Args) -> Any:
             hashes.add(app.key.address(email))
         for tag in args.get("tags") or ():
             customers.tag(session, number, tag, by)
+        _stop_or_allow_mail(app, session, number, args, by)
         change = customers.edit(session, number, fields, by)
         due = unmatched.make_due(session, hashes)
         made = changes.newer(session, before)
         also = claims.shared(session, number, emails, domains)
     return {"id": number, "change": change, "changes": made, "to_read_again": due, "shared": also}
+
+
+def _stop_or_allow_mail(app: App, session: Any, customer: int, args: Args, by: Actor) -> None:
+    """What the customer said by telephone: no more mail to an address, or mail again. Raises Refused."""
+    for address in args.get("no_mail") or ():
+        person = _person_at(session, customer, address)
+        blocks.block(session, app.key, address, blocks.BY_ADMIN, contact_id=person.id, by=by)
+    for address in args.get("allow_mail") or ():
+        person = _person_at(session, customer, address)
+        blocks.unblock(session, app.key, address, contact_id=person.id, by=by)
+        customers.edit_contact(session, person.id, {"bounced_at": None, "bounce_reason": ""}, by)
+        left = blocks.why_blocked(session, app.key, address)
+        if left:
+            hint = f"to take them in again: quietcrm customer add NAME --email {address} --readmit"
+            raise Refused(f"{address} still gets no mail: {left}", hint=hint)
+
+
+def _person_at(session: Any, customer: int, address: str) -> ContactRow:
+    key = mail_key(address)
+    people = customers.lookup_addresses(session, [key]).get(key, ())
+    found = next((one for one in people if one.customer_id == customer), None)
+    if found is None:
+        raise Refused(f"{address} is no address of this customer", hint=f"see: quietcrm customer show {customer}")
+    return found
 
 
 def _add_email(session: Any, customer: int, email: str, by: Actor) -> None:

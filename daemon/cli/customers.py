@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +118,12 @@ def edit(
     email: Emails = None,
     domain: Domains = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Put a tag on it; may repeat.")] = None,
+    no_mail: Annotated[
+        list[str] | None, typer.Option("--no-mail", metavar="ADDRESS", help="No mail to this address of theirs.")
+    ] = None,
+    allow_mail: Annotated[
+        list[str] | None, typer.Option("--allow-mail", metavar="ADDRESS", help="Mail to this address again.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a customer. The change gets a number; undo it with: quietcrm log undo N."""
@@ -129,6 +135,8 @@ def edit(
         "emails": list(email or []),
         "domains": list(domain or []),
         "tags": list(tag or []),
+        "no_mail": list(no_mail or []),
+        "allow_mail": list(allow_mail or []),
     }
     data = perform(invocation(context).directory, "customer.edit", args)
     emit(data, as_json=as_json, human=lambda: _show_edit(data))
@@ -245,22 +253,27 @@ def _show_customers(rows: Sequence[dict[str, Any]], zone: Any) -> None:
 @group.command("show")
 def show(context: typer.Context, customer: Who, as_json: AsJson = False) -> None:
     """Everything about one customer: fields, contacts, domains, the newest mails."""
-    from daemon.app import looking
+    from daemon.app import hash_key, looking
+    from daemon.blocks import why_blocked
     from daemon.requests import one_customer
     from store import customers, history
 
-    with looking(invocation(context).directory) as (office, store), store.session() as session:
+    directory = invocation(context).directory
+    with looking(directory) as (office, store), store.session() as session:
+        key = hash_key(directory)
         card = customers.show(session, one_customer(session, customer))
         newest = [one.as_dict() | {"at": one.at} for one in history.timeline(session, card.customer.id, 5)]
+        emails = [email for one in card.contacts for email in one.emails]
+        no_mail = {email: why for email in emails if (why := why_blocked(session, key, email))}
     data = _customer(card.customer) | {
         "domains": list(card.domains),
-        "contacts": [_contact(one) for one in card.contacts],
+        "contacts": [_contact(one, no_mail) for one in card.contacts],
         "newest": newest,
     }
     emit(data, as_json=as_json, human=lambda: _show_card(data, office.settings.zone))
 
 
-def _contact(row: Any) -> dict[str, Any]:
+def _contact(row: Any, no_mail: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
@@ -271,6 +284,8 @@ def _contact(row: Any) -> dict[str, Any]:
         "language": row.language,
         "away_until": row.away_until,
         "bounced": row.bounced_at,
+        "bounce_reason": row.bounce_reason,
+        "no_mail": {email: no_mail[email] for email in row.emails if email in no_mail},
         "fields": dict(row.fields),
     }
 
@@ -289,6 +304,11 @@ def _show_card(data: dict[str, Any], zone: Any) -> None:
     say(f"  they wrote: {local(data['last_in'], zone)}   we wrote: {local(data['last_out'], zone)}")
     for one in data["contacts"]:
         say(f"  contact {one['id']}: {one['name'] or '-'}  {', '.join(one['emails'])}")
+        for email, why in one["no_mail"].items():
+            said = f"{why}, {one['bounce_reason']}" if why == "bounced" and one["bounce_reason"] else why
+            say(f"    gets no mail: {email} ({said}); to lift it: customer edit {data['id']} --allow-mail {email}")
+        if one["away_until"]:
+            say(f"    away until {one['away_until']}")
     _show_timeline(data["newest"], zone)
     say(f"all of it: quietcrm customer timeline {data['id']}")
 
