@@ -60,6 +60,11 @@ class TestMemoryDesk(DeskContract):
     def drop_sent_folder(self) -> None:
         del self.box.mails["Sent"]
 
+    def test_a_copy_in_a_second_folder_of_sent_mail_is_found(self) -> None:
+        desk = self.make_desk()
+        self.box.add(render(MAIL), folder="Enviados")
+        assert [copy.folder for copy in desk.find_sent(MAIL.message_id)] == ["Enviados"]
+
 
 class TestMaildirDesk(DeskContract):
     @pytest.fixture(autouse=True)
