@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,10 +56,11 @@ def open_line(settings: SmtpSettings) -> Line:
             hint="set `security: starttls` or `tls`",
         )
     context = _context(settings)
+    host, port, name, timeout = settings.host, settings.port, _own_name(), settings.timeout
     if context and settings.security == "tls":
-        smtp: smtplib.SMTP = smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout, context=context)
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(host, port, name, timeout=timeout, context=context)
     else:
-        smtp = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout)
+        smtp = smtplib.SMTP(host, port, name, timeout=timeout)
     try:
         smtp.ehlo_or_helo_if_needed()
         if context and settings.security == "starttls":
@@ -70,6 +72,13 @@ def open_line(settings: SmtpSettings) -> Line:
     except BaseException:
         smtp.close()
         raise
+
+
+def _own_name() -> str:
+    """What we call ourselves in EHLO, without asking a name server: that may hang, and no timeout of ours ends it.
+    An address literal where this machine has no full name (RFC 5321 4.1.4)."""
+    name = socket.gethostname()
+    return name if "." in name and name.isascii() else "[127.0.0.1]"
 
 
 def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
