@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # its server harness
 
-from bench import reading, standing
+from bench import reading, sending, standing
 from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
 from bench.report import HEAD, write_json, write_page
@@ -72,6 +72,7 @@ def measure(
         ({7, 8}, lambda: standing.poll_unchanged(lab, ends)),
         ({9}, lambda: standing.hear_new_mail(lab, small)),
         ({11}, lambda: standing.match(500 if quick else 2000)),
+        ({15}, lambda: sending.send_follow_ups(200 if quick else 1000)),
         ({13}, lambda: standing.weigh(lab, [small], rest=1) if quick else standing.weigh(lab, [middle, big])),
     ]
     rounds = [_work_through(alone, wanted) for _ in range(runs)]

@@ -1,31 +1,94 @@
-"""Gathers what the last look goes by: the history, the contact, the mailboxes. Reads only."""
+"""Gathers what the last look goes by: the history, the contact, the mailboxes. Reads only.
+
+A dossier holds what is known of all mails of one tick, so that each fact is asked of the store once for all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session
 
 from connectors.model import Message
-from daemon.directory import untagged
-from daemon.last_look import BRAKE_WINDOW, Evidence, Request, Unread
+from daemon.blocks import why_blocked
+from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, Evidence, Request, Unread
 from daemon.lookout import Lookout
 from daemon.office import Office
-from daemon.settling import answered_since
+from daemon.settling import settled_by
 from rules.clock import instant
 from rules.hours import OfficeHours
 from rules.office import office_of
-from store import accounts, customers, sending, suppressions
-from store.customers import ContactRow
+from store import accounts, customers, sending
+from store.customers import ContactRow, CustomerCard
+from store.exchanges import LastWords
 from store.hashing import HashKey
+from store.sending import Departure
 from store.tables import Account, OutboxMail
 
 WATCHED = timedelta(days=180)
 BURST = timedelta(hours=1)
 COLLEAGUE_DAYS = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Dossier:
+    """What is known of several mails at one moment. `departures` grows as mails of this tick are claimed."""
+
+    now: datetime
+    cards: dict[int, CustomerCard]
+    rows: dict[str, Account]
+    watched: dict[int, set[str]]
+    team: dict[int, list[tuple[str, datetime]]]
+    departures: list[Departure]
+    reactive: int
+    claimed: int = 0
+    _today: dict[datetime, int] = field(default_factory=dict)
+    _bursts: dict[datetime, int] = field(default_factory=dict)
+
+    def card(self, mail: OutboxMail) -> CustomerCard | None:
+        """The customer the mail is for."""
+        return self.cards.get(mail.customer_id or 0)
+
+    def contact(self, mail: OutboxMail) -> tuple[ContactRow | None, bool]:
+        """The person the mail is for, and whether the planned address is still theirs."""
+        if mail.contact_id is None:
+            return None, True
+        card = self.card(mail)
+        contact = next((one for one in card.contacts if one.id == mail.contact_id), None) if card else None
+        return contact, contact is not None and mail.recipient.lower() in contact.emails
+
+    def last_left(self, mail: OutboxMail, *, reactive: bool = False) -> datetime | None:
+        """When a mail last left by itself for the contact or address of this one."""
+        key = mail.recipient.lower()
+        whose = (
+            one.at
+            for one in self.departures
+            if (one.recipient == key or (one.contact_id is not None and one.contact_id == mail.contact_id))
+            and (one.reactive or not reactive)
+        )
+        return max(whose, default=None)
+
+    def note(self, mail: OutboxMail) -> None:
+        """This mail was claimed: it counts for those behind it."""
+        self.departures.append(Departure(mail.recipient.lower(), mail.contact_id, self.now, mail.reactive))
+        self.claimed += 1
+        self.reactive += mail.reactive
+
+    def today(self, session: Session, midnight: datetime) -> int:
+        """How many mails left since."""
+        if midnight not in self._today:
+            self._today[midnight] = sending.count_since(session, midnight) - self.claimed
+        return self._today[midnight] + self.claimed
+
+    def burst(self, session: Session, created_at: datetime) -> int:
+        """How many mails rules planned within an hour of this moment, before and after."""
+        minute = created_at.replace(second=0, microsecond=0)
+        if minute not in self._bursts:
+            self._bursts[minute] = sending.planned_around(session, minute, BURST)
+        return self._bursts[minute]
 
 
 @dataclass(slots=True)
@@ -35,6 +98,22 @@ class Witness:
     office: Office
     key: HashKey
     lookout: Lookout
+
+    def open_dossier(self, session: Session, mails: Sequence[OutboxMail], now: datetime) -> Dossier:
+        """What is known of these mails now."""
+        people = {one.customer_id for one in mails if one.customer_id is not None}
+        recipients = {one.recipient.lower() for one in mails}
+        contacts = {one.contact_id for one in mails if one.contact_id is not None}
+        since = _business_days_before(self.office.hours, now, COLLEAGUE_DAYS)
+        return Dossier(
+            now=now,
+            cards=customers.cards(session, people),
+            rows={row.name: row for row in accounts.everything(session)},
+            watched=sending.watchers(session, people, now - WATCHED),
+            team=sending.team_mail(session, people, since),
+            departures=sending.departures(session, recipients, contacts, now - PEER_PAUSE),
+            reactive=sending.count_since(session, now - BRAKE_WINDOW, reactive=True),
+        )
 
     def request(self, mail: OutboxMail) -> Request:
         """What wants to go. A mail that was tried before is not late any more: the server made it wait."""
@@ -47,75 +126,59 @@ class Witness:
             hour_limit=limits.actions_per_hour,
         )
 
-    def accounts_for(self, session: Session, mail: OutboxMail, now: datetime) -> set[str]:
+    def accounts_for(self, dossier: Dossier, mail: OutboxMail) -> set[str]:
         """The mailboxes an answer may lie in: the rep's own, and all that saw this customer in 180 days."""
         known = self.office.settings.accounts
-        found = {name for name, one in known.items() if one.rep == mail.rep}
-        if mail.customer_id is not None:
-            found |= sending.watchers(session, mail.customer_id, now - WATCHED) & set(known)
-        return found
+        own = {name for name, one in known.items() if one.rep == mail.rep}
+        return own | (dossier.watched.get(mail.customer_id or 0, set()) & set(known))
 
-    def gather(self, session: Session, mail: OutboxMail, now: datetime) -> Evidence:
+    def gather(self, session: Session, dossier: Dossier, mail: OutboxMail) -> Evidence:
         """Everything, as it is now."""
-        settings = self.office.settings
-        watched = self.accounts_for(session, mail, now)
-        rows = {row.name: row for row in accounts.everything(session)}
-        contact, theirs = _contact(session, mail)
-        hours = self._hours(session, mail, contact)
-        today = instant(now.astimezone(hours.zone).date(), 0, hours.zone)
+        settings, card = self.office.settings, dossier.card(mail)
+        watched = self.accounts_for(dossier, mail)
+        contact, theirs = dossier.contact(mail)
+        hours = self._hours(card, contact)
+        midnight = instant(dossier.now.astimezone(hours.zone).date(), 0, hours.zone)
         return Evidence(
-            now=now,
+            now=dossier.now,
             hours=hours,
             own=settings.is_internal(mail.recipient) or mail.recipient.lower() in settings.own_addresses(),
-            answered=answered_since(session, mail),
-            junk=self._answer_in_junk(session, mail, self.lookout.junk(watched)),
-            unwanted=self._unwanted(session, mail.recipient),
-            bounced=_bounced(contact),
+            answered=settled_by(mail, _last_words(card, contact)),
+            junk=self._answer_in_junk(mail, card, watched),
+            unwanted=why_blocked(session, self.key, mail.recipient),
+            bounced=(contact.bounce_reason or "undeliverable") if contact and contact.bounced_at else "",
             theirs=theirs,
             away_until=contact.away_until if contact else None,
-            colleague=self._colleague(session, mail, now),
-            unread=self._unread(mail, watched, rows),
-            to_contact=sending.last_to(session, mail.recipient, mail.contact_id),
-            answered_by_us=sending.last_to(session, mail.recipient, mail.contact_id, reactive=True),
-            reactive=sending.count_since(session, now - BRAKE_WINDOW, reactive=True) if mail.reactive else 0,
-            today=sending.count_since(session, today),
-            burst=sending.planned_around(session, mail.created_at, BURST),
+            colleague=_colleague(dossier, mail),
+            unread=self._unread(mail, watched, dossier),
+            to_contact=dossier.last_left(mail),
+            answered_by_us=dossier.last_left(mail, reactive=True),
+            reactive=dossier.reactive,
+            today=dossier.today(session, midnight),
+            burst=dossier.burst(session, mail.created_at),
         )
 
-    def _unread(self, mail: OutboxMail, watched: Collection[str], rows: Mapping[str, Account]) -> tuple[Unread, ...]:
+    def _unread(self, mail: OutboxMail, watched: Collection[str], dossier: Dossier) -> tuple[Unread, ...]:
         if not any(self.office.settings.accounts[name].rep == mail.rep for name in watched):
             return (Unread(account=mail.rep, reason="no mailbox of theirs is in the settings"),)
-        return self.lookout.unread(watched, mail.event_at, rows)
+        return self.lookout.unread(watched, mail.event_at, dossier.rows)
 
-    def _unwanted(self, session: Session, recipient: str) -> str:
-        domain = recipient.rpartition("@")[2].lower()
-        hashes = [self.key.address(recipient), self.key.address(untagged(recipient.lower())), self.key.domain(domain)]
-        return next(iter(suppressions.which(session, hashes, "mail").values()), "")
-
-    def _colleague(self, session: Session, mail: OutboxMail, now: datetime) -> tuple[str, datetime] | None:
-        """Who of us wrote to the customer within two business days, after what this mail follows up."""
-        if mail.customer_id is None:
-            return None
-        since = _business_days_before(self.office.hours, now, COLLEAGUE_DAYS)
-        return sending.last_by_team(session, mail.customer_id, since, mail.event_at)
-
-    def _hours(self, session: Session, mail: OutboxMail, contact: ContactRow | None) -> OfficeHours:
+    def _hours(self, card: CustomerCard | None, contact: ContactRow | None) -> OfficeHours:
         """The office's hours by the contact's clock: their own zone, else the customer's, else the office's."""
-        customer = customers.facts(session, [mail.customer_id]) if mail.customer_id is not None else {}
-        zones = [contact.zone if contact else "", *(one.zone for one in customer.values())]
-        for name in filter(None, zones):
+        for name in (contact.zone if contact else "", card.customer.zone if card else ""):
             try:
-                return self.office.hours.in_zone(ZoneInfo(name))
+                if name:
+                    return self.office.hours.in_zone(ZoneInfo(name))
             except (ZoneInfoNotFoundError, ValueError):
                 continue  # an import may bring anything; the office's clock is a sane answer
         return self.office.hours
 
-    def _answer_in_junk(self, session: Session, mail: OutboxMail, junk: Mapping[str, Collection[Message]]) -> str:
+    def _answer_in_junk(self, mail: OutboxMail, card: CustomerCard | None, watched: Collection[str]) -> str:
         """The account in whose Junk folder something of this customer lies that came after the event."""
+        junk = self.lookout.junk(watched)
         news = [(name, one) for name, several in junk.items() for one in several if one.received_at > mail.event_at]
-        if not news or mail.customer_id is None:
+        if not news or card is None:
             return ""
-        card = customers.show(session, mail.customer_id)
         people = {email for contact in card.contacts for email in contact.emails} | {mail.recipient.lower()}
         domains = {one for one in card.domains if not office_of(self.office.settings).is_public(one)}
         thread = {*mail.references, mail.in_reply_to, mail.message_id} - {""}
@@ -128,20 +191,16 @@ def _is_theirs(message: Message, people: Collection[str], domains: Collection[st
     return message.sender is not None and (message.sender.key in people or message.sender.domain in domains)
 
 
-def _contact(session: Session, mail: OutboxMail) -> tuple[ContactRow | None, bool]:
-    """The person the mail is for, and whether the planned address is still theirs (nobody's else's name goes there)."""
-    key = mail.recipient.lower()
-    if mail.contact_id is None:
-        return None, True
-    people = customers.lookup_addresses(session, [key]).get(key, ())
-    contact = next((one for one in people if one.id == mail.contact_id), None)
-    return contact, contact is not None
+def _last_words(card: CustomerCard | None, contact: ContactRow | None) -> LastWords:
+    """When the customer last wrote (any contact of theirs), and when we last wrote to the contact."""
+    if card is None:
+        return LastWords(in_at=None, out_at=None)
+    return LastWords(in_at=card.customer.last_in_at, out_at=(contact or card.customer).last_out_at)
 
 
-def _bounced(contact: ContactRow | None) -> str:
-    if contact is None or contact.bounced_at is None:
-        return ""
-    return contact.bounce_reason or "undeliverable"
+def _colleague(dossier: Dossier, mail: OutboxMail) -> tuple[str, datetime] | None:
+    """Who of us wrote to the customer within two business days, after what this mail follows up."""
+    return next((one for one in dossier.team.get(mail.customer_id or 0, ()) if one[1] > mail.event_at), None)
 
 
 def _business_days_before(hours: OfficeHours, now: datetime, count: int) -> datetime:

@@ -18,6 +18,7 @@ from daemon.phrases import day_words, phrase
 from daemon.values import template_values
 from rules.templates import choose_language
 from store import customers, exchanges
+from store.customers import CustomerCard
 from store.tables import OutboxMail, Reminder
 
 QUOTED = 1500
@@ -28,14 +29,17 @@ class Held(QuietcrmError):
     """The mail cannot be made now; `message` says why and what to do."""
 
 
-def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetime) -> tuple[OutgoingMail, str]:
-    """Render a draft from its template and today's records; the mail and its language. Raises Held."""
+def draft_mail(
+    session: Session, office: Office, draft: OutboxMail, now: datetime, card: CustomerCard | None = None
+) -> tuple[OutgoingMail, str]:
+    """Render a draft from its template and today's records (`card`, if they are at hand); the mail and its language.
+    Raises Held."""
     template = office.rules.templates.get(draft.template)
     if template is None:
         raise Held(f'the template "{draft.template}" is gone; write it again or: quietcrm outbox cancel {draft.id}')
     if draft.rep not in office.settings.team:
         raise Held(f'"{draft.rep}" is not of the team any more; quietcrm outbox cancel {draft.id}')
-    values, languages = template_values(session, office, draft)
+    values, languages = template_values(session, office, draft, card)
     language = choose_language(template, *languages)
     try:
         rendered = template.render(values, language, now=now, zone=office.settings.zone)
@@ -45,7 +49,7 @@ def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetim
     mail = OutgoingMail(
         message_id=draft.message_id or make_message_id(Address(member.mail).domain, secrets.token_hex(10)),
         sender=Address(member.mail, member.name),
-        to=(Address(draft.recipient, _name_at(session, draft, str(values["contact"].get("name") or ""))),),
+        to=(Address(draft.recipient, _name_at(session, draft, str(values["contact"].get("name") or ""), card)),),
         subject=rendered.subject,
         text=rendered.text,
         html=rendered.html,
@@ -56,7 +60,9 @@ def draft_mail(session: Session, office: Office, draft: OutboxMail, now: datetim
     return mail, language
 
 
-def send_mail(session: Session, office: Office, row: OutboxMail, now: datetime) -> tuple[OutgoingMail, str, str]:
+def send_mail(
+    session: Session, office: Office, row: OutboxMail, now: datetime, card: CustomerCard | None = None
+) -> tuple[OutgoingMail, str, str]:
     """The mail that leaves by itself, its language and its envelope sender. Raises Held.
 
     What was once on the wire is never written anew: a second try carries the same words under the same Message-ID.
@@ -64,7 +70,7 @@ def send_mail(session: Session, office: Office, row: OutboxMail, now: datetime) 
     if row.attempts and row.frozen:
         mail, envelope_from = thawed(row)
         return mail, row.language, envelope_from
-    mail, language = draft_mail(session, office, row, now)
+    mail, language = draft_mail(session, office, row, now, card)
     sender = office.settings.senders.get(office.settings.sender_for(row.rep) or "")
     address = Address((sender.address if sender else None) or mail.sender.email, mail.sender.name)
     mail = replace(mail, sender=address, headers=_send_headers(row, address.email))
@@ -112,10 +118,11 @@ def thawed(row: OutboxMail) -> tuple[OutgoingMail, str]:
     return mail, str(kept["envelope_from"])
 
 
-def _name_at(session: Session, draft: OutboxMail, name: str) -> str:
+def _name_at(session: Session, draft: OutboxMail, name: str, card: CustomerCard | None) -> str:
     """The contact's name, if the planned address is still theirs: never a person's name at another's address."""
-    people = customers.lookup_addresses(session, [draft.recipient.lower()]).get(draft.recipient.lower(), ())
-    return name if any(one.id == draft.contact_id for one in people) else ""
+    key = draft.recipient.lower()
+    people = card.contacts if card else customers.lookup_addresses(session, [key]).get(key, ())
+    return name if any(one.id == draft.contact_id and key in one.emails for one in people) else ""
 
 
 def reminder_mail(session: Session, office: Office, reminder: Reminder, now: datetime) -> OutgoingMail:

@@ -23,7 +23,7 @@ from connectors.model import OutgoingMail
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Mailer
 from daemon.clock import Clock, ClockWatch
-from daemon.evidence import Witness
+from daemon.evidence import Dossier, Witness
 from daemon.last_look import FRESH, Obstacle, Step, Verdict, look
 from daemon.letters import Held, frozen, send_mail
 from daemon.office import Office
@@ -119,7 +119,12 @@ class Sends:
         if row.fence == self.fence and row.id not in self._busy:
             outbox.move(session, row.id, (OutboxState.CLAIMED,), OutboxState.PLANNED)
             reason = "quietcrm could not record what became of it"
-            outbox.move(session, row.id, (OutboxState.SENDING,), OutboxState.UNCERTAIN, reason=reason)
+            now = self.clock.now()
+            moved = outbox.move(
+                session, row.id, (OutboxState.SENDING,), OutboxState.UNCERTAIN, reason=reason, settled_at=now
+            )
+            if moved:
+                sending.end_open_attempts(session, row.id, reason, now)
 
     # --- one sender --------------------------------------------------------------------------------------------------
 
@@ -140,7 +145,9 @@ class Sends:
             return 0
         with self._at_work({row.id or 0 for row in rows}):
             with self.store.writing() as session:
-                claimed = [one for row in rows if (one := self._look_safely(session, row))]
+                fresh = sending.all_of(session, [row.id or 0 for row in rows])
+                dossier = self.witness.open_dossier(session, fresh, self.clock.now())
+                claimed = [one for row in fresh if (one := self._look_safely(session, dossier, row))]
             done = sum(self._send(mailer, sender, one) for one in claimed)
         self.witness.lookout.ask()
         return done
@@ -157,12 +164,12 @@ class Sends:
 
     # --- the last look -----------------------------------------------------------------------------------------------
 
-    def _look_safely(self, session: Session, row: OutboxMail) -> _Claimed | None:
+    def _look_safely(self, session: Session, dossier: Dossier, row: OutboxMail) -> _Claimed | None:
         """One mail that errs holds up none of the others."""
         assert row.id is not None
         try:
             with session.begin_nested():
-                return self._look_at(session, row.id)
+                return self._look_at(session, dossier, row)
         except (StoreError, OperationalError, InterfaceError):
             raise
         except Exception as error:
@@ -171,17 +178,17 @@ class Sends:
             self._hold(session, row, Obstacle.UNFILLED, reason, self.clock.now() + timedelta(hours=1))
         return None
 
-    def _look_at(self, session: Session, number: int) -> _Claimed | None:
+    def _look_at(self, session: Session, dossier: Dossier, row: OutboxMail) -> _Claimed | None:
         """Look at one mail for the last time, and claim it if it may go."""
-        row, now = outbox.get(session, number), self.clock.now()
-        if row.state != OutboxState.PLANNED:
+        now = dossier.now
+        if row.id is None or row.state != OutboxState.PLANNED:
             return None
-        verdict = look(self.witness.request(row), self.witness.gather(session, row, now))
+        verdict = look(self.witness.request(row), self.witness.gather(session, dossier, row))
         if verdict.step is not Step.GO:
             self._apply(session, row, verdict)
             return None
         try:
-            mail, language, envelope_from = send_mail(session, self.office, row, now)
+            mail, language, envelope_from = send_mail(session, self.office, row, now, dossier.card(row))
         except (Held, HeaderMismatch) as error:
             self._hold(session, row, Obstacle.UNFILLED, error.message)
             return None
@@ -195,9 +202,10 @@ class Sends:
             "reason": "",
             **text,
         }
-        if not sending.claim(session, number, self.fence, **fields):
+        if not sending.claim(session, row.id, self.fence, **fields):
             return None
-        until = self.witness.lookout.oldest(self.witness.accounts_for(session, row, now)) + FRESH
+        dossier.note(row)
+        until = self.witness.lookout.oldest(self.witness.accounts_for(dossier, row)) + FRESH
         return _Claimed(row=row, mail=mail, envelope_from=envelope_from, fresh_until=until)
 
     def _apply(self, session: Session, row: OutboxMail, verdict: Verdict) -> None:

@@ -17,6 +17,7 @@ from daemon.likeness import likeness
 from rules.decision import Decision, Direction
 from rules.office import office_of
 from store import exchanges, outbox, reminders
+from store.exchanges import LastWords
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
 
 CUSTOMER_WROTE = "customer_wrote"
@@ -71,7 +72,11 @@ def answered_since(session: Session, promise: OutboxMail | Reminder) -> str:
     """
     if promise.customer_id is None:
         return ""
-    last = exchanges.last_words(session, promise.customer_id, promise.contact_id)
+    return settled_by(promise, exchanges.last_words(session, promise.customer_id, promise.contact_id))
+
+
+def settled_by(promise: OutboxMail | Reminder, last: LastWords) -> str:
+    """The same by what is known already of when either side last wrote."""
     for what, at in ((CUSTOMER_WROTE, last.in_at), (TEAM_WROTE, last.out_at)):
         if what in promise.unless.split(",") and at is not None and at > promise.event_at:
             return _words(what)

@@ -16,10 +16,14 @@ from store.customers import ContactRow, CustomerCard
 from store.tables import OutboxMail
 
 
-def template_values(session: Session, office: Office, draft: OutboxMail) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Values for the template of a draft, and the languages to try: contact, mail, customer."""
+def template_values(
+    session: Session, office: Office, draft: OutboxMail, card: CustomerCard | None = None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Values for the template of a draft, and the languages to try: contact, mail, customer. `card`: their customer, if
+    it is at hand."""
     settings = office.settings
-    card = customers.show(session, draft.customer_id) if draft.customer_id else None
+    if card is None and draft.customer_id:
+        card = customers.show(session, draft.customer_id)
     contact = _contact(card, draft)
     mail = exchanges.exchange(session, draft.interaction_id) if draft.interaction_id else None
     owner = card.customer.owner if card and card.customer.owner in settings.team else draft.rep

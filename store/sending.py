@@ -6,14 +6,16 @@ that was stopped for a while and goes on beside its successor can claim and send
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from store.statements import insert_new, table
+from store.statements import among, insert_new, table
 from store.tables import (
     Interaction,
     InteractionCustomer,
@@ -138,6 +140,12 @@ def end_attempt(session: Session, attempt: int, outcome: str, code: int, said: s
     session.execute(update(_ATTEMPT).where(_ATTEMPT.c.id == attempt).values(values))
 
 
+def end_open_attempts(session: Session, number: int, reason: str, now: datetime) -> None:
+    """Nobody knows what came of the tries of a mail that have no outcome yet."""
+    values = {"outcome": "unknown", "said": reason, "ended_at": now}
+    session.execute(update(_ATTEMPT).where(_ATTEMPT.c.outbox_id == number, _ATTEMPT.c.outcome == "").values(values))
+
+
 def attempts(session: Session, number: int) -> list[SendAttempt]:
     """All tries to send a mail, the first one first."""
     statement = select(_ATTEMPT).where(_ATTEMPT.c.outbox_id == number).order_by(_ATTEMPT.c.id)
@@ -162,16 +170,25 @@ def without_copy(session: Session, limit: int) -> list[OutboxMail]:
 # --- what went before --------------------------------------------------------------------------------------------
 
 
-def last_to(session: Session, recipient: str, contact_id: int | None, *, reactive: bool = False) -> datetime | None:
-    """When a mail last left by itself for this contact or address (only automatic answers, if `reactive`)."""
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A mail that left by itself: to whom, when, and whether it was an automatic answer."""
+
+    recipient: str
+    contact_id: int | None
+    at: datetime
+    reactive: bool
+
+
+def departures(
+    session: Session, recipients: Collection[str], contacts: Collection[int], since: datetime
+) -> list[Departure]:
+    """What left for these addresses (lower case) or contacts since, several mails in one question."""
     columns = _OUTBOX.c
-    same = func.lower(columns.recipient) == recipient.lower()
-    whose = or_(same, columns.contact_id == contact_id) if contact_id is not None else same
-    statement = select(func.max(_left_at())).where(_left(), whose)
-    if reactive:
-        statement = statement.where(columns.reactive)
-    found: datetime | None = session.execute(statement).scalar()
-    return found
+    address = func.lower(columns.recipient)
+    whose = or_(among(session, address, recipients), among(session, columns.contact_id, contacts))
+    statement = select(address, columns.contact_id, columns.claimed_at, columns.reactive)
+    return [Departure(*row) for row in session.execute(statement.where(_left(), _left_at() >= since, whose))]
 
 
 def count_since(session: Session, since: datetime, *, reactive: bool = False) -> int:
@@ -190,33 +207,44 @@ def planned_around(session: Session, at: datetime, span: timedelta) -> int:
     return int(session.execute(statement).scalar_one())
 
 
-def watchers(session: Session, customer_id: int, since: datetime) -> set[str]:
-    """The accounts in which mail of a customer was seen since."""
+def watchers(session: Session, customer_ids: Collection[int], since: datetime) -> dict[int, set[str]]:
+    """Customer -> the accounts in which mail of theirs was seen since."""
     statement = (
-        select(_SIGHTING.c.account)
-        .join(_LINK, _LINK.c.interaction_id == _SIGHTING.c.interaction_id)
-        .where(_LINK.c.customer_id == customer_id, _LINK.c.at >= since)
+        select(_LINK.c.customer_id, _SIGHTING.c.account)
+        .join(_SIGHTING, _LINK.c.interaction_id == _SIGHTING.c.interaction_id)
+        .where(among(session, _LINK.c.customer_id, customer_ids), _LINK.c.at >= since)
         .distinct()
     )
-    return set(session.execute(statement).scalars())
+    found: dict[int, set[str]] = defaultdict(set)
+    for customer, account in session.execute(statement):
+        found[customer].add(account)
+    return found
 
 
-def last_by_team(
-    session: Session, customer_id: int, since: datetime, event_at: datetime
-) -> tuple[str, datetime] | None:
-    """Who of us last wrote to a customer, as a person, after the event and since `since`: (rep or address, when)."""
+def team_mail(
+    session: Session, customer_ids: Collection[int], since: datetime
+) -> dict[int, list[tuple[str, datetime]]]:
+    """Customer -> who of us wrote to them as a person since, the newest first: (rep or address, when)."""
     columns = _INTERACTION.c
     ours = exists().where(_OUTBOX.c.message_id == columns.message_id, _OUTBOX.c.way == Way.SEND)
     statement = (
-        select(columns.rep, columns.sender, columns.at)
+        select(_LINK.c.customer_id, columns.rep, columns.sender, columns.at)
         .join(_LINK, _LINK.c.interaction_id == columns.id)
-        .where(_LINK.c.customer_id == customer_id, _LINK.c.at >= since, _LINK.c.at > event_at)
+        .where(among(session, _LINK.c.customer_id, customer_ids), _LINK.c.at >= since)
         .where(columns.direction == "out", columns.kind == "human", ~ours)
         .order_by(_LINK.c.at.desc())
-        .limit(1)
     )
-    row = session.execute(statement).first()
-    return (row[0] or row[1], row[2]) if row else None
+    found: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
+    for customer, rep, sender, at in session.execute(statement):
+        found[customer].append((rep or sender, at))
+    return found
+
+
+def all_of(session: Session, numbers: Collection[int]) -> list[OutboxMail]:
+    """The mails with these numbers as they are now, the longest due first."""
+    columns = _OUTBOX.c
+    statement = select(_OUTBOX).where(among(session, columns.id, numbers)).order_by(columns.due_at, columns.id)
+    return _rows(session, statement)
 
 
 def _attempt(session: Session, number: int, fence: int, sender: str, now: datetime) -> int:
