@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -94,6 +95,14 @@ class PostfixServer:
     def queue(self) -> list[str]:
         """The mails that wait, one JSON line each (`postqueue -j`)."""
         return self._run("postqueue", "-j").splitlines()
+
+    def await_empty_queue(self, *, seconds: float = 30.0) -> None:
+        """Return when everything has been delivered or returned; raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while self.queue():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still in the queue after {seconds:.0f} s: {self.queue()}")
+            time.sleep(0.05)
 
     def flush(self) -> None:
         """Try everything that waits again now."""
