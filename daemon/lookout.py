@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from connectors.model import Message
 from daemon.clock import Clock
@@ -16,8 +16,8 @@ from daemon.last_look import FRESH, Unread
 from daemon.poll import Poller
 from store.tables import Account
 
-SILENT = timedelta(minutes=10)
-"""A mailbox that did not answer for so long is in trouble, whatever its state says."""
+SILENT = 600.0
+"""Seconds after which a mailbox that was asked and does not answer is in trouble, whatever its state says."""
 _BROKEN = ("failing", "parked", "paused")
 
 
@@ -29,6 +29,7 @@ class Lookout:
     clock: Clock
     wake: Callable[[str], None]
     _wanted: set[str] = field(default_factory=set)
+    _asked: dict[str, float] = field(default_factory=dict)
 
     def unread(self, accounts: Collection[str], since: datetime, rows: Mapping[str, Account]) -> tuple[Unread, ...]:
         """Those that may hold an answer nobody has seen: not looked into within FRESH seconds, or Junk not far enough
@@ -61,7 +62,14 @@ class Lookout:
         if row is not None and row.state in _BROKEN:
             return Unread(account=name, reason=row.reason or row.state)
         self._wanted.add(name)
-        last = row.last_success_at if row else None
-        if last is not None and self.clock.now() - last > SILENT:
-            return Unread(account=name, reason=f"no answer for {round(SILENT.total_seconds() / 60)} minutes")
+        if self._waited(name) > SILENT:
+            return Unread(account=name, reason=f"no answer for {round(SILENT / 60)} minutes")
         return Unread(account=name)
+
+    def _waited(self, name: str) -> float:
+        """Seconds since it was first asked for a look that did not come yet."""
+        now, look = self.clock.monotonic(), self.pollers[name].look
+        asked = self._asked.get(name)
+        if asked is None or (look is not None and look.at >= asked):
+            asked = self._asked[name] = now
+        return now - asked
