@@ -150,13 +150,14 @@ class SmtpMailer:
     def _introduce(self, parcel: _Parcel) -> Line:
         """A line on which the server has accepted sender and recipient. Servers end a line after so many mails or so
         many seconds: one that was used before is replaced once."""
-        was_up = self._line is not None
+        before = self._line
         with translated(self._settings):
             try:
                 return self._ask_leave(parcel)
             except (OSError, Garbled):
+                again = before is not None and self._line is before  # a new one that failed is not tried twice
                 self._drop()
-                if not was_up:
+                if not again:
                     raise
             try:
                 return self._ask_leave(parcel)

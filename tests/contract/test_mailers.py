@@ -425,6 +425,28 @@ def test_a_rested_line_that_died_is_replaced(smtp_sink: SmtpSink) -> None:
     mailer.close()
 
 
+@pytest.mark.parametrize("rest", [0.0, 60.0])
+def test_a_refused_login_on_a_new_line_is_not_tried_twice(certificates: Certificates, rest: float) -> None:
+    """Providers lock an account after a few of them."""
+    now = [100.0]
+    with SmtpSink(users={"ana": "secret"}, certificates=certificates) as sink:
+        settings = settings_for(sink, security="starttls", ca=str(certificates.ca), login="ana", password="secret")
+        mailer = SmtpMailer(settings, monotonic=lambda: now[0])
+        script(sink, "dot", Answer(raw=b"250 ok\r\n", cut_after=8))
+        send(mailer)
+        sink.users["ana"] = "changed"
+        before = sink.commands.count("AUTH")
+        now[0] += rest
+        with pytest.raises(AuthRejected):
+            send(mailer)
+        once = sink.commands.count("AUTH") - before
+        before = sink.commands.count("AUTH")
+        with pytest.raises(AuthRejected):
+            SmtpMailer(settings).check()
+        assert once == sink.commands.count("AUTH") - before
+        mailer.close()
+
+
 def test_dots_at_the_start_of_lines_arrive(smtp_sink: SmtpSink, mailer: SmtpMailer) -> None:
     mail = replace(MAIL, text=".\n..\n.hidden\nend.\n.\n", html="")
     send(mailer, mail=mail)
