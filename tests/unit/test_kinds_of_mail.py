@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from connectors.mail.mime import parse_mail
-from connectors.model import Kind, Message, RawMail
+from connectors.model import Bounce, Kind, Message, RawMail
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -134,10 +134,23 @@ def test_feedback_report_is_feedback() -> None:
         b'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\n\n--b\nContent-Type: '
         b"text/plain\n\nreport\n"
         b"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nVersion: 1\n\n--b\n"
-        b"Content-Type: message/rfc822\n\nFrom: a@b.example\nSubject: Offer\n\nx\n--b--\n"
+        b"Content-Type: message/rfc822\n\nFrom: a@b.example\nTo: c@d.example\nMessage-ID: <o1@b.example>\n\nx\n--b--\n"
     )
     mail = parse_mail(RawMail(account="a", folder="f", ref="1", received_at=NOON, whole=data))
-    assert (mail.kind, mail.bounce) == (Kind.FEEDBACK, None)
+    complaint = Bounce(recipients=("c@d.example",), hard=None, reason="complaint", original_message_id="o1@b.example")
+    assert (mail.kind, mail.bounce) == (Kind.FEEDBACK, complaint)
+
+
+def test_a_complaint_told_by_ses_names_who_complained() -> None:
+    told = (
+        '{"notificationType":"Complaint","complaint":{"complainedRecipients":[{"emailAddress":"c@d.example"}]},'
+        '"mail":{"messageId":"o1@b.example"}}'
+    )
+    data = f"From: ses@aws.example\nTo: a@b.example\nSubject: AWS\nX-Amz-Sns-Message-Id: 1\n\n{told}\n".encode()
+    mail = parse_mail(RawMail(account="a", folder="f", ref="1", received_at=NOON, whole=data))
+    assert mail.kind is Kind.FEEDBACK
+    assert mail.bounce is not None
+    assert (mail.bounce.recipients, mail.bounce.reason) == (("c@d.example",), "complaint")
 
 
 def test_read_receipt_is_automatic() -> None:
