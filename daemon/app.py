@@ -64,12 +64,12 @@ class App:
         self.wake: Callable[[str], None] = self._poll_soon
         self._marks: dict[str, object] = {}
         self.outlets = Outlets(settings=office.settings, clock=clock, build=self._build_mailer)
-        lookout = Lookout(self.pollers, clock, lambda account: self.wake(account))
+        self.lookout = Lookout(self.pollers, clock, lambda account: self.wake(account))
         self.sends = Sends(
             store=store,
             office=office,
             clock=clock,
-            witness=Witness(office, key, lookout),
+            witness=Witness(office, key, self.lookout),
             outlets=self.outlets,
             watchdog=self.watchdog,
             stop=self.stop,
@@ -129,7 +129,7 @@ class App:
             backfill_rate=office.settings.poll.backfill_per_second,
             watchdog=self.watchdog,
             disk=self.disk,
-            junk_since=self.sends.junk_since,
+            wanted_since=self.lookout.wanted_since,
         )
 
     def _poll_soon(self, account: str) -> None:

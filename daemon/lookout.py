@@ -28,18 +28,27 @@ class Lookout:
     pollers: Mapping[str, Poller]
     clock: Clock
     wake: Callable[[str], None]
-    _wanted: set[str] = field(default_factory=set)
+    _due: set[str] = field(default_factory=set)
     _asked: dict[str, float] = field(default_factory=dict)
+    _wanted: dict[str, tuple[datetime, float]] = field(default_factory=dict)
+
+    def wanted_since(self, account: str) -> datetime | None:
+        """From when on the Junk folder of an account is to be looked into, and every folder asked, because a mail waits
+        for that; None = a usual poll will do. Asks nothing of the store: every poll comes here."""
+        since, until = self._wanted.get(account, (None, 0.0))
+        return since if self.clock.monotonic() < until else None
 
     def unread(self, accounts: Collection[str], since: datetime, rows: Mapping[str, Account]) -> tuple[Unread, ...]:
         """Those that may hold an answer nobody has seen: not looked into within FRESH seconds, or Junk not far enough
         back (`since` = when the event was that the mail follows up). `ask` has them polled."""
-        return tuple(self._unread(name, rows.get(name)) for name in sorted(accounts) if not self._is_fresh(name, since))
+        return tuple(
+            self._unread(name, rows.get(name), since) for name in sorted(accounts) if not self._is_fresh(name, since)
+        )
 
     def ask(self) -> None:
         """Have the mailboxes polled that a mail waits for. Not inside a transaction: a poll writes."""
-        while self._wanted:
-            self.wake(self._wanted.pop())
+        while self._due:
+            self.wake(self._due.pop())
 
     def oldest(self, accounts: Collection[str]) -> float:
         """Monotonic seconds of the oldest of their looks."""
@@ -56,12 +65,15 @@ class Lookout:
             return False
         return self.clock.monotonic() - poller.look.at <= FRESH and poller.look.since <= since
 
-    def _unread(self, name: str, row: Account | None) -> Unread:
+    def _unread(self, name: str, row: Account | None, since: datetime) -> Unread:
         if name not in self.pollers:
             return Unread(account=name, reason="it is not in the settings any more")
         if row is not None and row.state in _BROKEN:
             return Unread(account=name, reason=row.reason or row.state)
-        self._wanted.add(name)
+        now = self.clock.monotonic()
+        earlier = self.wanted_since(name)
+        self._wanted[name] = (min(since, earlier) if earlier else since, now + SILENT)
+        self._due.add(name)
         if self._waited(name) > SILENT:
             return Unread(account=name, reason=f"no answer for {round(SILENT / 60)} minutes")
         return Unread(account=name)

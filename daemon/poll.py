@@ -74,7 +74,7 @@ class Poller:
         backfill_rate: float = 0,
         watchdog: Watchdog | None = None,
         disk: DiskGuard | None = None,
-        junk_since: Callable[[str], datetime | None] = lambda _account: None,
+        wanted_since: Callable[[str], datetime | None] = lambda _account: None,
     ) -> None:
         self.source = source
         self._store = store
@@ -89,7 +89,7 @@ class Poller:
         self._retired = False
         self.behind = False
         self.look: Look | None = None
-        self._junk_since = junk_since
+        self._wanted_since = wanted_since
 
     @property
     def account(self) -> str:
@@ -150,7 +150,7 @@ class Poller:
 
     def _pass(self, total: Counts, progress: Callable[[Batch, Counts], None] | None, once: bool) -> None:
         now, started = self._clock.now(), self._clock.monotonic()
-        wanted = self._junk_since(self.account)
+        wanted = self._wanted_since(self.account)
         if wanted is not None and isinstance(self.source, Thorough):
             self.source.look_everywhere()
         row = self._row()

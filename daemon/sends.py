@@ -42,7 +42,6 @@ AT_ONCE = 20
 RETRY_FOR = timedelta(hours=48)
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=2)
-SOON = timedelta(minutes=2)
 _MOVING = (OutboxState.CLAIMED, OutboxState.SENDING)
 
 
@@ -91,11 +90,6 @@ class Sends:
         if freed or doubtful:
             log.warning("sends.taken_over", planned_again=freed, uncertain=doubtful)
 
-    def junk_since(self, _account: str) -> datetime | None:
-        """From when on Junk folders are to be looked into for the mail that is due soon; None = no mail is."""
-        with self.store.session() as session:
-            return min((row.event_at for row in sending.soon(session, self.clock.now() + SOON)), default=None)
-
     def sweep(self) -> None:
         """Look at the clock; plan held mail again whose time has come; hold what nobody can send."""
         now = self.clock.now()
@@ -114,9 +108,9 @@ class Sends:
                 self._let_go(session, row)
 
     def _let_go(self, session: Session, row: OutboxMail) -> None:
-        """A mail that some trouble of ours left on its way, though nobody works on it."""
+        """A mail that some trouble of ours, or an earlier start, left on its way, though nobody works on it."""
         assert row.id is not None
-        if row.fence == self.fence and row.id not in self._busy:
+        if row.fence <= self.fence and row.id not in self._busy:
             outbox.move(session, row.id, (OutboxState.CLAIMED,), OutboxState.PLANNED)
             reason = "quietcrm could not record what became of it"
             now = self.clock.now()
