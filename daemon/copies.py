@@ -16,6 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from config.accounts import SmtpSender
 from config.errors import QuietcrmError
 from connectors.errors import Misconfigured
+from connectors.outgoing import HeaderMismatch
 from daemon.clock import Clock
 from daemon.letters import thawed
 from daemon.office import Office
@@ -93,7 +94,7 @@ class Copies:
             return False
         try:
             return act(row)
-        except Misconfigured as error:  # no Sent folder: the mail left all the same
+        except (Misconfigured, HeaderMismatch) as error:  # no Sent folder, say: the mail left all the same
             log.warning("copy.impossible", account=account, reason=error.message)
             with self.store.writing() as session:
                 outbox.change(session, row.id or 0, copy_state=SentCopy.NONE.value, looked_at=self.clock.now())
