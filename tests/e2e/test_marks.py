@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from maildir_offices import SETTINGS, MaildirOffice, logged
-from offices import CUSTOMERS, work
+from offices import CUSTOMERS, TestOffice, import_customers, work
+from servers.dovecot import DovecotServer
+from servers.postgres import PostgresServer
 
 from daemon.app import App
 from daemon.blocks import why_blocked
@@ -508,3 +510,43 @@ def test_what_is_read_at_first_contact_marks_too(tmp_path: Path) -> None:
         assert contact(app).bounced_at == before
         assert blocked(app, "joao@oficinario.example") == "unsubscribed"
         assert rows(app) == []
+
+
+def test_over_imap_too(tmp_path: Path, dovecot: DovecotServer) -> None:
+    """Only the parts that are read cross the wire there: the report and the header of the mail it is about."""
+    office = TestOffice(tmp_path / "imap", dovecot)
+    office.directory.mkdir()
+    office.write()
+    with office.running() as app:
+        import_customers(app, office.directory / "customers.csv")
+        work(app)
+        gone = sent(app)
+        sent(app, "s2@vendas.example", recipient="joao@oficinario.example", event="j")
+        office.move_clock(timedelta(minutes=1))
+        for raw in (bounce("other@elsewhere.example"), complaint(original="s2@vendas.example")):
+            with office.client("ana") as client:
+                client.append("INBOX", raw, (), office.clock.now())
+        work(app)
+        assert row(app, gone).state == OutboxState.BOUNCED
+        assert (blocked(app), blocked(app, "joao@oficinario.example")) == ("bounced", "complained")
+
+
+def test_on_postgresql_too(tmp_path: Path, postgres: PostgresServer) -> None:
+    office = MaildirOffice(tmp_path / "pg", settings=SENDING, rules=RULES, store=postgres.new_database())
+    office.directory.mkdir()
+    office.write()
+    with office.running() as app:
+        gone, doubtful = sent(app), sent(app, "s2@vendas.example", OutboxState.UNCERTAIN, event="u")
+        office.deliver(bounce(original=""))
+        office.deliver(office.letter(From="joao@oficinario.example", text="sair", In_Reply_To="<s2@vendas.example>"))
+        work(app)
+        assert {row(app, gone).state, row(app, doubtful).state} == {OutboxState.SENT, OutboxState.BOUNCED}
+        assert (blocked(app), blocked(app, "JOAO+x@oficinario.example")) == ("bounced", "unsubscribed")
+        office.clock.move(timedelta(minutes=1))
+        office.deliver(away(office, "Estou de férias até 15/12/2026."))
+        work(app)
+        assert contact(app).away_until == date(2026, 12, 15)
+        office.clock.move(timedelta(minutes=1))
+        office.deliver(office.letter(text="Bom dia"))
+        work(app)
+        assert (contact(app).away_until, contact(app).bounced_at, blocked(app)) == (None, None, "")
