@@ -142,7 +142,7 @@ def catch(pid: int, is_over: Callable[[], bool], moment: Moment, *, seconds: flo
         for each in (child, pid):
             if each:
                 os.kill(each, signal.SIGSTOP)
-        _await_stopped(pid)
+        await_stopped(pid)
         caught = moment.look()
         if child:
             os.kill(child, signal.SIGCONT)  # it ends by itself when its parent does
@@ -161,7 +161,8 @@ def parser_of(pid: int) -> int:
     return 0
 
 
-def _await_stopped(pid: int) -> None:
+def await_stopped(pid: int) -> None:
+    """Wait until SIGSTOP has taken effect on every thread."""
     while True:
         states = [_read(path).rpartition(")")[2].split()[:1] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
         if all(state in (["T"], ["Z"], ["X"], []) for state in states):
