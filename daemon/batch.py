@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from connectors.model import FolderRole, Message
 from daemon.counts import Counts
-from daemon.marks import Ours
+from daemon.marks import Ours, Scene
 from daemon.office import Office
 from rules.decision import Decision, Direction, Outcome
 from rules.facts import CustomerFacts, Directory, Moment
@@ -45,6 +45,7 @@ class Work:
     ids: set[str] = field(default_factory=set)
     unowned: set[int] = field(default_factory=set)
     hits: list[str] = field(default_factory=list)
+    scenes: list[Scene] = field(default_factory=list)
 
 
 def new_row(

@@ -242,7 +242,7 @@ def _block(scene: Scene, address: str, reason: str, people: Iterable[customers.C
     before = blocks.why_blocked(scene.session, scene.key, address)
     blocks.block(scene.session, scene.key, address, reason, contact_id=number, by=scene.actor)
     if not before:
-        log.info("contact.blocked", contact=number, why=reason)
+        log.debug("contact.blocked", contact=number, why=reason)
     return [f"contact {number}: {reason}", *_cancel_open(scene, address, reason)]
 
 

@@ -159,6 +159,7 @@ class Pipeline:
         interactions.add_sightings(work.session, sightings)
         hashed = {self._key.identity(key): number for key, number in known.items()}
         self._adopt(work, {one: number for one, number in hashed.items() if one in strangers})
+        self._mark(work)
 
     def _settle_copy(self, work: Work, message: Message) -> None:
         """The copy in Sent of a mail that a colleague's Inbox showed first: only it proves that we wrote."""
@@ -184,7 +185,7 @@ class Pipeline:
                 work.counts.unmatched += 1
             else:
                 work.counts.skipped[decision.outcome.value] += 1
-            self._mark(work, message, decision)
+            self._listen(work, message, decision)
         except _OF_THE_STORE:
             raise
         except Exception as error:
@@ -243,7 +244,8 @@ class Pipeline:
         if message.message_id not in work.ours.copies:
             settle(work.session, work.office.settings, message, decision, work.now)
 
-    def _mark(self, work: Work, message: Message, decision: Decision) -> None:
+    def _listen(self, work: Work, message: Message, decision: Decision) -> None:
+        """Put a mail aside that says something about people; `_mark` writes it down behind the batch's own rows."""
         scene = Scene(
             session=work.session,
             office=work.office,
@@ -254,13 +256,23 @@ class Pipeline:
             ours=work.ours,
             now=work.now,
         )
-        if not says_something(scene):
+        if says_something(scene):
+            work.scenes.append(scene)
+
+    def _mark(self, work: Work) -> None:
+        """Write down what the mails say about people. In any order it comes to the same, see daemon.marks."""
+        scenes, work.scenes = work.scenes, []
+        if not scenes:
             return
         self._flush(work)
-        with work.session.begin_nested():
-            done = mark(scene)
-        if done:
-            work.directory = directory_for(work.session, self._key, work.office.settings, work.items)
+        for scene in scenes:
+            try:
+                with work.session.begin_nested():
+                    mark(scene)
+            except _OF_THE_STORE:
+                raise
+            except Exception as error:
+                log.error("mark.failed", account=work.account, ref=scene.message.ref, exc_info=error)
 
     def _cause(self, work: Work, message: Message, who: Identity, decision: Decision) -> Cause:
         match = decision.match
