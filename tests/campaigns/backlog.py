@@ -174,9 +174,11 @@ class Backlog:
             return False  # it has not rolled back yet what the last one left
         return all(row.state in ("sent", "uncertain", "refused") and row.copy != "wanted" for row in rows)
 
-    def open(self) -> int:
-        """How many have no end yet."""
-        return sum(row.state in ("planned", "claimed", "sending", "held") for row in self.rows())
+    def never_looked_up(self) -> int:
+        """Uncertain mails that were not looked for in Sent yet."""
+        with closing(connect(self.database)) as connection:
+            count = "SELECT count(*) FROM outbox WHERE state = 'uncertain' AND looked_at IS NULL"
+            return int(connection.execute(count).fetchone()[0])
 
     def attempts(self) -> list[tuple[int, str]]:
         """(mail, outcome) of every attempt, oldest first."""

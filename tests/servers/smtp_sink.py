@@ -121,6 +121,9 @@ class SmtpSink:
         """An answer was sent, the one after the final dot as that to DATA. For those who watch; `answer` comes before
         it."""
 
+    def cutting(self, answer: Answer) -> None:
+        """The bytes of an answer up to its `cut_after` were sent, the connection is closed when this returns."""
+
     def answer(self, stage: Stage, addresses: list[str], usual: Answer) -> Answer:
         """The scripted answer for the first address that has one, else the one for anybody, else the usual."""
         with self._arrived:
@@ -192,6 +195,7 @@ class _Conversation:
         data = answer.raw or "".join(f"{line}\r\n" for line in words).encode()
         if answer.cut_after >= 0:
             self._socket.sendall(data[: answer.cut_after])
+            self._sink.cutting(answer)
             raise _Over
         self._socket.sendall(data)
 
