@@ -47,7 +47,6 @@ class Obstacle(StrEnum):
     HOURS = "hours"
     NO_SENDER = "no_sender"
     UNFILLED = "unfilled"
-    CLOCK = "clock"
     SERVER = "server"
 
 

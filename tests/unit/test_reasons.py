@@ -41,7 +41,7 @@ WAYS: dict[Obstacle, dict[str, Any]] = {
     Obstacle.HOURS: {"now": NOW + timedelta(hours=12)},
 }
 """What the last look sees -> the obstacle it finds."""
-BY_SENDING = {Obstacle.NO_SENDER, Obstacle.UNFILLED, Obstacle.CLOCK, Obstacle.SERVER}
+BY_SENDING = {Obstacle.NO_SENDER, Obstacle.UNFILLED, Obstacle.SERVER}
 """Obstacles that only show when the mail is made or handed over; their reasons are below, or a server's own words."""
 
 
