@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -152,6 +153,7 @@ class House:
     templates: dict[str, str]
     customers: Sequence[tuple[str, str, str, str]]
     settings: str = ""
+    aliases: dict[str, str] = field(default_factory=dict)
     hours: str = "mon-sun: 00:00-24:00"
     hold: str = "0 minutes"
     sent_copy: str = "server"
@@ -167,7 +169,7 @@ class House:
         text = SETTINGS.format(
             hours=self.hours,
             hold=self.hold,
-            team=_block({rep: f"{{mail: {rep}@vendas.example, language: pt, name: {rep.title()}}}" for rep in REPS}),
+            team=_block({rep: self._person(rep) for rep in REPS}),
             accounts=_block({rep: self.boxes.account(rep) for rep in REPS}),
             senders=_block(dict.fromkeys(REPS, f"{{{sender}}}")),
             templates=", ".join(self.templates),
@@ -180,6 +182,10 @@ class House:
         (self.directory / "password").chmod(0o600)
         for rep in REPS:
             self.boxes.make(rep)
+
+    def _person(self, rep: str) -> str:
+        aliases = f", aliases: [{self.aliases[rep]}]" if rep in self.aliases else ""
+        return f"{{mail: {rep}@vendas.example, language: pt, name: {rep.title()}{aliases}}}"
 
     @contextmanager
     def running(self) -> Iterator[World]:
@@ -217,6 +223,15 @@ class House:
             mail[name] = value
         mail.set_content(text)
         return mail
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder for one campaign, in memory where that can be had: these are not about disks."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix=f"quietcrm-{name}-", dir=memory if usable else None) as folder:
+        yield Path(folder)
 
 
 def _block(lines: dict[str, str]) -> str:
@@ -279,9 +294,13 @@ class World:
 
     def _make_slow(self) -> None:
         for poller in self.app.pollers.values():
-            for name in ("fetch", "read_junk"):
-                if hasattr(poller.source, name):
-                    setattr(poller.source, name, self._slowed(getattr(poller.source, name)))
+            changed: dict[str, Any] = {
+                name: self._slowed(getattr(poller.source, name)) for name in ("fetch", "read_junk")
+            }
+            # By these an IMAP source knows when to ask the folders in which little happens.
+            changed |= {"_monotonic": self.clock.monotonic, "_looked_at": 0.0, "_swept_at": 0.0}
+            for name, value in changed.items():
+                setattr(poller.source, name, value)
         build = self.app.outlets.build
         self.app.outlets.build = lambda name: _SlowMailer(build(name), lambda: self._dawdle(self.slow_send))
 
@@ -312,9 +331,9 @@ class World:
         """Something happens at this (true) time."""
         heapq.heappush(self._timetable, _Planned(moment.timestamp(), next(self._serial), act))
 
-    def place(self, moment: datetime, rep: str, mail: EmailMessage, folder: str = "INBOX") -> None:
+    def place(self, moment: datetime, rep: str, mail: EmailMessage | bytes, folder: str = "INBOX") -> None:
         """A mail arrives at this time."""
-        raw = mail.as_bytes()
+        raw = mail if isinstance(mail, bytes) else mail.as_bytes()
         self.at(moment, lambda: self.house.boxes.place(rep, folder, raw, moment))
 
     def advance(self, seconds: float) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from random import Random
 
-from campaigns.house import Dovecots, House, Mailboxes, Maildirs, World
+from campaigns.house import Dovecots, House, Mailboxes, Maildirs, World, scratch
 from servers.dovecot import DovecotServer
 from servers.smtp_sink import SmtpSink
 
@@ -309,7 +308,7 @@ class Race:
 
     def _receipt(self, world: World, one: Round) -> None:
         mail = self.house.letter(
-            one.recipient, "ana@vendas.example", f"Re: Proposta {one.number}", "Recebemos a sua mensagem. Protocolo 47.",
+            one.recipient, "ana@vendas.example", f"Re: Proposta {one.number}", "Recebemos a sua mensagem. Protocolo 4.",
             at=one.at, answers=one.event_id, Auto_Submitted="auto-replied",
         )  # fmt: skip
         world.place(one.at, REP, mail)
@@ -378,9 +377,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="quietcrm-replies-") as folder:
+    with scratch("replies") as folder:
         score = race(
-            Path(folder), options.rounds, options.on_servers, options.seed,
+            folder, options.rounds, options.on_servers, options.seed,
             lambda text: print(f"{time.monotonic() - began:.0f} s: {text}", file=sys.stderr, flush=True),
         )  # fmt: skip
     print(score.text())
