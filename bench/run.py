@@ -20,6 +20,7 @@ from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
 from bench.report import HEAD, write_json, write_page
 from bench.rows import Row, medians
+from daemon.logs import configure_logs
 
 SMALL, MIDDLE, BIG = 1000, 5000, 20_000
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = (SMALL, SMALL, SMALL) if given.quick else (SMALL, MIDDLE, BIG)
     corpora = {size: make_corpus(size) for size in sizes}
     small, middle, big = (corpora[size] for size in sizes)
+    configure_logs(form="json", level="warning")
     with Laboratory() as lab:
         rows = measure(lab, (small, middle, big), runs, wanted, quick=given.quick)
     rows.sort(key=lambda row: row.number)
