@@ -42,6 +42,8 @@ AT_ONCE = 20
 RETRY_FOR = timedelta(hours=48)
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=2)
+LOOK_AGAIN = timedelta(hours=1)
+"""What a person has to mend may be mended by then, without a word to us."""
 _MOVING = (OutboxState.CLAIMED, OutboxState.SENDING)
 
 
@@ -103,7 +105,7 @@ class Sends:
             sending.look_again(session, now)
             for row in planned:
                 if self.office.settings.sender_for(row.rep) is None:
-                    self._hold(session, row, Obstacle.NO_SENDER, f"{row.rep} has no sender in quietcrm.yaml")
+                    self._apply(session, row, _without_sender(row, now))
             for row in left:
                 self._let_go(session, row)
 
@@ -169,7 +171,7 @@ class Sends:
         except Exception as error:
             log.error("send.failed", row=row.id, rule=row.rule, exc_info=error)
             reason = f"unexpected {type(error).__name__}: see the log and report it"
-            self._hold(session, row, Obstacle.UNFILLED, reason, self.clock.now() + timedelta(hours=1))
+            self._hold(session, row, Obstacle.UNFILLED, reason, self.clock.now() + LOOK_AGAIN)
         return None
 
     def _look_at(self, session: Session, dossier: Dossier, row: OutboxMail) -> _Claimed | None:
@@ -184,7 +186,7 @@ class Sends:
         try:
             mail, language, envelope_from = send_mail(session, self.office, row, now, dossier.card(row))
         except (Held, HeaderMismatch) as error:
-            self._hold(session, row, Obstacle.UNFILLED, error.message)
+            self._hold(session, row, Obstacle.UNFILLED, error.message, now + LOOK_AGAIN)
             return None
         kept = frozen(mail, envelope_from)
         text = {"subject": mail.subject, "text": mail.text, "html": mail.html, "language": language}
@@ -315,3 +317,11 @@ class Sends:
         log.warning("send.refused", rule=one.row.rule, sender=sender, code=error.code, final=final or outlived)
         if error.stage == "sender":
             self.outlets.rest(sender, error)
+
+
+def _without_sender(row: OutboxMail, now: datetime) -> Verdict:
+    """Nobody looks at the mail of a rep who has no sender, so its time is watched here."""
+    if row.late_after is not None and now > row.late_after:
+        return Verdict(step=Step.DRAFT, obstacle=Obstacle.NO_SENDER, reason="too late to go by itself")
+    reason = f"{row.rep} has no sender in quietcrm.yaml"
+    return Verdict(step=Step.HOLD, obstacle=Obstacle.NO_SENDER, reason=reason, until=now + LOOK_AGAIN)

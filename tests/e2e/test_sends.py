@@ -144,3 +144,16 @@ def test_what_an_earlier_start_left_is_planned_again_or_uncertain(app: App) -> N
     app.sends.begin()
     assert row(app, claimed).state == OutboxState.PLANNED
     assert row(app, sending).state == OutboxState.UNCERTAIN
+
+
+def test_a_rep_without_a_sender_holds_the_mail_until_there_is_one_and_too_late_it_is_a_draft(
+    office: SendingOffice, app: App
+) -> None:
+    number = plan(app, rep="carla")
+    assert send(app) == 0
+    held = row(app, number)
+    assert (held.state, held.obstacle) == (OutboxState.HELD, "no_sender")
+    office.move_clock(timedelta(days=2))
+    send(app)
+    late = row(app, number)
+    assert (late.state, late.way, late.late) == (OutboxState.PLANNED, "draft", True)
