@@ -8,7 +8,6 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BENCH_ARGS ?= --page
-KILLS ?= 500
 PYTEST_ARGS ?= -n 3
 UV := .venv-uv/bin/uv
 BIN := .venv/bin
@@ -50,17 +49,11 @@ docs: $(DEVELOPMENT) ## write docs/reference anew from the commands and settings
 bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured here (BENCH_ARGS=--quick only shows that it runs)
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)
 
-campaign: $(DEVELOPMENT) servers ## the hard lines in their long form, under an hour: 40 kills, 20,000 old mails
-	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 40 --least 8
-	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 12 --least 3 --postgres
-	@PYTHONPATH=tests $(BIN)/python -m campaigns.backfill --count 20000 --minutes 5
-	@if [ "$$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then $(MAKE) --no-print-directory unit-test; \
-	  else echo "left out: make unit-test wants root and debootstrap"; fi
+campaign: $(DEVELOPMENT) servers ## the hard lines in their long form, with a scorecard, under an hour (CAMPAIGN_ARGS="--only kills")
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.scorecard $(CAMPAIGN_ARGS)
 
-torture: $(DEVELOPMENT) servers ## the same before a release: 500 kills (or KILLS=n), 200,000 old mails
-	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills $(KILLS) --least 12
-	@PYTHONPATH=tests $(BIN)/python -m campaigns.kills --kills 100 --least 12 --postgres
-	@PYTHONPATH=tests $(BIN)/python -m campaigns.backfill --count 200000 --minutes 12
+torture: $(DEVELOPMENT) servers ## the same before a release: hours
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.scorecard --release $(CAMPAIGN_ARGS)
 
 servers: ## the real servers that the tests talk to: Dovecot and PostgreSQL from Debian
 	@tests/servers/install.sh
