@@ -62,6 +62,8 @@ class App:
         self.pollers: dict[str, Poller] = {}
         self.ways: Ways | None = None
         self.wake: Callable[[str], None] = self._poll_soon
+        self.hold: Callable[[], None] = lambda: None
+        """Raises AlreadyRunning when another process has become the writer of our store."""
         self._marks: dict[str, object] = {}
         self.outlets = Outlets(settings=office.settings, clock=clock, build=self._build_mailer)
         self.lookout = Lookout(self.pollers, clock, lambda account: self.wake(account))
@@ -189,10 +191,11 @@ def opened(directory: Path, clock: Clock | None = None) -> Iterator[App]:
     url = office.settings.store_url(directory)
     store = open_store(url, base=directory)
     try:
-        with WriterLock(store):
+        with WriterLock(store) as lock:
             bring_up_to_date(url, office)
             key = hash_key(directory)
             app = App(office, store, key, clock)
+            app.hold = lock.check
             try:
                 yield app
             finally:

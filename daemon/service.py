@@ -35,7 +35,7 @@ from daemon.office import load_office
 from daemon.requests import answer
 from daemon.watchdog import Hang, hang_words, ping_every
 from store import retention
-from store.errors import StoreError
+from store.errors import AlreadyRunning, StoreError
 
 log = structlog.get_logger()
 
@@ -90,6 +90,7 @@ class Service:
         self._said: dict[str, tuple[str, float]] = {}
         self._tally = Tally()
         self._metrics: Any = None
+        self._outdone: AlreadyRunning | None = None
 
     def run(self) -> None:
         """Start, say READY, work, and stop cleanly at SIGTERM or SIGINT. SIGHUP reloads the configuration."""
@@ -108,6 +109,8 @@ class Service:
         log.info("daemon.started", accounts=len(self._app.pollers), config=self._app.office.hash)
         self._work()
         self._stop()
+        if self._outdone:
+            raise self._outdone
 
     def _work(self) -> None:
         pause = ping_every(STATUS_TICK)
@@ -258,12 +261,25 @@ class Service:
 
     def _desk(self) -> None:
         with self._turn, self._app.watchdog.step("desk"):
+            self._hold_store()
             self._app.desks.tidy()
             self._app.copies.tidy()
 
     def _notice(self) -> None:
         with self._turn, self._app.watchdog.step("notice"):
+            self._hold_store()
             self._app.notices.deliver_due()
+
+    def _hold_store(self) -> None:
+        """Before anything is laid into mailboxes: is the store still ours? A session of PostgreSQL that held the lock
+        may have ended while we slept, and another daemon may have taken over; then we are the one too many."""
+        try:
+            self._app.hold()
+        except AlreadyRunning as error:
+            self._outdone = error
+            self._app.stop.event.set()
+            self._signalled.send(bytes([signal.SIGTERM]))
+            raise
 
     def _revisit(self) -> None:
         with self._app.watchdog.step("revisit"):

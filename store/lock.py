@@ -46,15 +46,18 @@ class WriterLock:
             self._connection = None
 
     def check(self) -> None:
-        """Raise AlreadyRunning if the lock was lost (PostgreSQL restarted). Take it again with acquire()."""
-        if self._connection is None:
+        """See that the lock is still ours: PostgreSQL gives it back when it ends our session, as it does in a restart.
+        Taken again where it is free. Raises AlreadyRunning if somebody else has it now, StoreUnavailable."""
+        if self._file is not None:
             return
-        try:
-            with translated():
-                self._connection.execute(text("SELECT 1"))
-        except StoreUnavailable:
-            self.release()
-            self.acquire()
+        if self._connection is not None:
+            try:
+                with translated():
+                    self._connection.execute(text("SELECT 1"))
+                return
+            except StoreUnavailable:
+                self.release()
+        self.acquire()
 
     def __enter__(self) -> WriterLock:
         self.acquire()
