@@ -70,9 +70,19 @@ class ClockWatch:
 
         After a jump forward everything waits ten minutes: the step may be taken back, and much be due at once.
         """
-        last, self._last = self._last, (now, monotonic)
+        ahead = self._drift(now, monotonic) > STEP
+        self._last = (now, monotonic)
         if now < highest - STEP:
             return f"the clock shows {now:%Y-%m-%d %H:%M} UTC, but it was {highest:%Y-%m-%d %H:%M} already"
-        if last is not None and (now - last[0]).total_seconds() - (monotonic - last[1]) > STEP.total_seconds():
+        if ahead:
             self._wait_until = monotonic + SETTLE
         return "the clock jumped ahead a moment ago" if monotonic < self._wait_until else ""
+
+    def has_stepped(self, now: datetime, monotonic: float) -> bool:
+        """Whether the clock was set since `trouble` was asked, which will say what that means. Changes nothing."""
+        return abs(self._drift(now, monotonic)) > STEP
+
+    def _drift(self, now: datetime, monotonic: float) -> timedelta:
+        """By how much the clock went on more than time did since the last look."""
+        last = self._last
+        return (now - last[0]) - timedelta(seconds=monotonic - last[1]) if last else timedelta()

@@ -89,6 +89,7 @@ class Sends:
         with self.store.writing() as session:
             self.fence = sending.raise_fence(session)
             freed, doubtful = sending.take_over(session, self.fence, self.clock.now())
+            self._look_at_clock(session, self.clock.now())
         if freed or doubtful:
             log.warning("sends.taken_over", planned_again=freed, uncertain=doubtful)
 
@@ -99,15 +100,26 @@ class Sends:
             planned = sending.soon(session, now)
             left = [row for row in outbox.in_states(session, _MOVING) if row.id not in self._busy]
         with self.store.writing() as session:
-            self.clock_trouble = self._clock_watch.trouble(
-                now, self.clock.monotonic(), sending.note_clock(session, now)
-            )
+            self._look_at_clock(session, now)
             sending.look_again(session, now)
             for row in planned:
                 if self.office.settings.sender_for(row.rep) is None:
                     self._apply(session, row, _without_sender(row, now))
             for row in left:
                 self._let_go(session, row)
+
+    def _look_at_clock(self, session: Session, now: datetime) -> None:
+        """See whether the clock can be trusted. A time that cannot is not kept as one that was seen: set right again
+        after a jump ahead, the clock would seem to be behind."""
+        highest = sending.highest_time(session, now)
+        self.clock_trouble = self._clock_watch.trouble(now, self.clock.monotonic(), highest)
+        if not self.clock_trouble:
+            sending.note_time(session, now)
+
+    def _is_clock_doubtful(self) -> bool:
+        """Whether the clock is wrong, or was set since the last sweep: what seems to be due may not be."""
+        stepped = self._clock_watch.has_stepped(self.clock.now(), self.clock.monotonic())
+        return bool(self.clock_trouble) or stepped
 
     def _let_go(self, session: Session, row: OutboxMail) -> None:
         """A mail that some trouble of ours, or an earlier start, left on its way, though nobody works on it."""
@@ -126,7 +138,7 @@ class Sends:
 
     def send_due(self, sender: str) -> int:
         """Send what is due by this sender; how many left. A server that does not answer rests for a while."""
-        if self.stop or self.clock_trouble or not self.fence or self.outlets.is_resting(sender):
+        if self.stop or self._is_clock_doubtful() or not self.fence or self.outlets.is_resting(sender):
             return 0
         settings = self.office.settings
         reps = [rep for rep in settings.team if settings.sender_for(rep) == sender]
@@ -269,7 +281,7 @@ class Sends:
 
     def _commit_attempt(self, sender: str, one: _Claimed) -> None:
         """The last moment at which nothing can have arrived. Raises what keeps the mail back."""
-        if self.stop or self.clock.monotonic() > one.fresh_until:
+        if self.stop or self._is_clock_doubtful() or self.clock.monotonic() > one.fresh_until:
             raise _NotNow("the last look is too old", hint="it is looked at again")
         with self.store.writing() as session:
             one.attempt = sending.begin_attempt(session, one.number, self.fence, sender, self.clock.now())
@@ -278,9 +290,11 @@ class Sends:
 
     def _record(self, one: _Claimed, to: OutboxState, outcome: str, code: int, said: str, **fields: object) -> None:
         now = self.clock.now()
+        # A later start calls uncertain what we had on the wire; whoever heard that it was taken knows better.
+        before = (OutboxState.SENDING, OutboxState.UNCERTAIN) if to is OutboxState.SENT else (OutboxState.SENDING,)
         with self.store.writing() as session:
-            fields = {"settled_at": now, "server_said": said, "retry_at": None, **fields}
-            outbox.move(session, one.number, (OutboxState.SENDING,), to, **fields)
+            fields = {"settled_at": now, "server_said": said, "retry_at": None, "reason": "", **fields}
+            outbox.move(session, one.number, before, to, **fields)
             if one.attempt is not None:
                 sending.end_attempt(session, one.attempt, outcome, code, said, now)
 

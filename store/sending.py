@@ -65,15 +65,18 @@ def take_over(session: Session, fence: int, now: datetime) -> tuple[int, int]:
     return int(freed.rowcount), int(doubtful.rowcount)
 
 
-def note_clock(session: Session, now: datetime) -> datetime:
-    """Keep the highest time ever seen, to the minute; the highest one before."""
-    insert_new(session, _META, [{"key": _CLOCK, "value": now.isoformat()}], key=("key",))
-    highest = datetime.fromisoformat(
-        str(session.execute(select(_META.c.value).where(_META.c.key == _CLOCK)).scalar_one())
-    )
-    if now - highest >= timedelta(minutes=1):
+def highest_time(session: Session, now: datetime) -> datetime:
+    """The highest time ever noted; `now` if none was."""
+    found = session.execute(select(_META.c.value).where(_META.c.key == _CLOCK)).scalar()
+    return datetime.fromisoformat(str(found)) if found else now
+
+
+def note_time(session: Session, now: datetime) -> None:
+    """Keep the highest time that was seen, to the minute."""
+    if insert_new(session, _META, [{"key": _CLOCK, "value": now.isoformat()}], key=("key",)):
+        return
+    if now - highest_time(session, now) >= timedelta(minutes=1):
         session.execute(update(_META).where(_META.c.key == _CLOCK).values(value=now.isoformat()))
-    return highest
 
 
 # --- one mail ----------------------------------------------------------------------------------------------------

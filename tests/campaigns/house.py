@@ -31,10 +31,19 @@ from daemon.app import App, opened
 from daemon.poll import Poller
 from daemon.requests import answer
 from daemon.service import DESK_TICK, SEND_TICK, SWEEP_TICK
+from store import customers, outbox
+from store.tables import OutboxMail, OutboxState, Way
 
 START = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
 """A Monday, 09:00 in São Paulo."""
 POLL_TICK = 60.0
+REMINDER = """\
+---
+name: lembrete
+subject: "Proposta"
+---
+{{ greeting }} {{ contact.first_name | or("") }}, conseguiu ver a proposta?
+"""
 REPS = ("ana", "bruno", "carla")
 FOLDERS = ("Sent", "Drafts", "Junk", "Clientes")
 
@@ -335,6 +344,28 @@ class World:
         """A mail arrives at this time."""
         raw = mail if isinstance(mail, bytes) else mail.as_bytes()
         self.at(moment, lambda: self.house.boxes.place(rep, folder, raw, moment))
+
+    def plan(self, recipient: str, due_at: datetime, **stated: Any) -> int:
+        """Plan a follow-up of the rep to a contact, as a rule does; its number."""
+        due_at += self.clock.now() - self.clock.true()  # in what the machine takes for the time
+        at = due_at - timedelta(days=3)
+        with self.app.store.writing() as session:
+            (person,) = customers.lookup_addresses(session, [recipient])[recipient]
+            fields: dict[str, Any] = {
+                "way": Way.SEND, "event": f"event {next(self._serial)}", "event_at": at, "rule": "depois", "slot": "send",
+                "rep": "ana", "customer_id": person.customer_id, "contact_id": person.id, "recipient": recipient,
+                "template": "lembrete", "unless": "customer_wrote", "due_at": due_at, "created_at": at,
+                "late_after": due_at + timedelta(days=1),
+            }  # fmt: skip
+            fields |= stated
+            number = outbox.plan(session, OutboxMail(**{"account": fields["rep"], **fields}))
+        assert number is not None
+        return number
+
+    def rows(self) -> dict[int, OutboxMail]:
+        """Every mail of the outbox by its number."""
+        with self.app.store.session() as session:
+            return {row.id or 0: row for row in outbox.in_states(session, list(OutboxState))}
 
     def advance(self, seconds: float) -> None:
         """Let time pass; what the timetable holds for it happens at its moments."""
