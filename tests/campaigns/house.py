@@ -352,8 +352,8 @@ class World:
         with self.app.store.writing() as session:
             (person,) = customers.lookup_addresses(session, [recipient])[recipient]
             fields: dict[str, Any] = {
-                "way": Way.SEND, "event": f"event {next(self._serial)}", "event_at": at, "rule": "depois", "slot": "send",
-                "rep": "ana", "customer_id": person.customer_id, "contact_id": person.id, "recipient": recipient,
+                "way": Way.SEND, "event": f"event {next(self._serial)}", "event_at": at, "rule": "depois",
+                "slot": "send", "rep": "ana", "customer_id": person.customer_id, "contact_id": person.id, "recipient": recipient,
                 "template": "lembrete", "unless": "customer_wrote", "due_at": due_at, "created_at": at,
                 "late_after": due_at + timedelta(days=1),
             }  # fmt: skip
