@@ -157,7 +157,7 @@ class SendKills:
         caught = catch(process.pid, lambda: process.poll() is not None, claiming, seconds=PATIENCE)
         if caught and self.rng.random() < 0.5:
             process.send_signal(signal.SIGCONT)  # nearer to the commit, or into it
-            time.sleep(self.rng.uniform(0, 0.1))
+            time.sleep(self.rng.uniform(0, 0.4))
         claiming.close()
         return caught
 
