@@ -7,9 +7,10 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench.corpus import ROOT, Corpus
 from bench.rows import Row
@@ -19,30 +20,44 @@ MARKS = ("<!-- measured: begin, written by make bench -->", "<!-- measured: end 
 HEAD = "| # | what | must | aim | measured | holds | remarks |\n|---|---|---|---|---|---|---|\n"
 
 
-def write_json(rows: Sequence[Row], corpora: Sequence[Corpus], path: Path, runs: int) -> None:
+def measured(row: Row, runs: int) -> dict[str, Any]:
+    """A row as it is kept: its line of the table, single runs, and of which commit it speaks, when."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    commit = _say("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    return {**row.as_dict(), "line": row.as_markdown(), "runs": runs, "commit": commit, "at": now}
+
+
+def read_json(path: Path) -> dict[int, dict[str, Any]]:
+    """The rows of an earlier run by number; none if there was none."""
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return {row["row"]: row for row in rows if "line" in row}
+
+
+def write_json(lines: Mapping[int, Mapping[str, Any]], corpora: Sequence[Corpus], path: Path) -> None:
     """Everything, single runs included."""
     data = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "commit": _say("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
-        "runs": runs,
         "corpora": {str(one.count): {"bytes": one.bytes, "generator": one.generator} for one in corpora},
-        "rows": [row.as_dict() for row in rows],
+        "rows": [lines[number] for number in sorted(lines)],
     }
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_page(rows: Sequence[Row], corpora: Sequence[Corpus], command: str, page: Path = PAGE) -> None:
+def write_page(
+    lines: Mapping[int, Mapping[str, Any]], corpora: Sequence[Corpus], command: str, page: Path = PAGE
+) -> None:
     """Put the table between the marks of the page; the prose around it stays."""
     sizes = ", ".join(f"{one.count:,} mails = {one.bytes / 1e6:,.0f} MB" for one in corpora)
     text = "\n".join(
         (
             MARKS[0],
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {machine()}; Dovecot on loopback; {corpora[0].generator}: {sizes}.",
-            f"Command: `{command}`.",
+            f"{machine()}; Dovecot on loopback; {corpora[0].generator}: {sizes}.",
+            f"Last command: `{command}`. {_of_which(lines)}",
             "",
-            HEAD + "\n".join(row.as_markdown() for row in rows),
+            HEAD + "\n".join(str(lines[number]["line"]) for number in sorted(lines)),
             "",
             MARKS[1],
         )
@@ -50,6 +65,15 @@ def write_page(rows: Sequence[Row], corpora: Sequence[Corpus], command: str, pag
     old = page.read_text(encoding="utf-8") if page.exists() else "\n".join(("# Speed", "", *MARKS, ""))
     pattern = re.compile(re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1]), re.DOTALL)
     page.write_text(pattern.sub(lambda _: text, old, count=1), encoding="utf-8")
+
+
+def _of_which(lines: Mapping[int, Mapping[str, Any]]) -> str:
+    """ "Rows 1, 2 at 1a2b3c4 on 2026-11-22; rows 4 at ...": what was measured together."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number in sorted(lines):
+        groups.setdefault((str(lines[number]["commit"]), str(lines[number]["at"])[:10]), []).append(number)
+    parts = (f"rows {', '.join(map(str, some))} at {commit} on {day}" for (commit, day), some in groups.items())
+    return "; ".join(parts).capitalize() + "."
 
 
 def machine() -> str:

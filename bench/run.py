@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # its se
 from bench import reading, sending, standing
 from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
-from bench.report import HEAD, write_json, write_page
+from bench.report import HEAD, measured, read_json, write_json, write_page
 from bench.rows import Row, medians
 from daemon.logs import configure_logs
 
@@ -38,11 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure_logs(form="json", level="warning")
     with Laboratory() as lab:
         rows = measure(lab, (small, middle, big), runs, wanted, quick=given.quick)
-    rows.sort(key=lambda row: row.number)
-    say(HEAD + "\n".join(row.as_markdown() for row in rows))
-    write_json(rows, list(corpora.values()), given.out, runs)
+    lines = {row.number: measured(row, runs) for row in rows}
+    lines = (read_json(given.out) if given.keep else {}) | lines
+    say(HEAD + "\n".join(lines[number]["line"] for number in sorted(lines)))
+    write_json(lines, list(corpora.values()), given.out)
     if given.page:
-        write_page(rows, list(corpora.values()), "make bench " + shlex.join(arguments or sys.argv[1:]))
+        write_page(lines, list(corpora.values()), "make bench " + shlex.join(arguments or sys.argv[1:]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default="", help="only these, e.g. 1,5,9")
     parser.add_argument("--out", type=Path, default=cache_folder() / "results.json", help="where the JSON goes")
     parser.add_argument("--page", action="store_true", help="write the table into docs/speed.md")
+    parser.add_argument("--keep", action="store_true", help="keep the rows of --out that are not measured now")
     return parser
 
 
