@@ -106,10 +106,11 @@ def _answer(answer: Answer, names: Mapping[int, str]) -> str:
 def _rules(decision: Decision) -> Iterator[str]:
     yield "Rules:" if decision.traces else "Rules: none had anything to say"
     for trace in decision.traces:
-        yield from _rule(trace)
+        yield from rule_lines(trace)
 
 
-def _rule(trace: RuleTrace) -> Iterator[str]:
+def rule_lines(trace: RuleTrace) -> Iterator[str]:
+    """One rule on one mail: its result, a tick for each condition, what was done and what was shadowed."""
     yield f"  {trace.rule}  [{trace.place}]  {_RESULTS.get(trace.result, trace.result)}"
     for check in trace.checks:
         seen = "" if check.held and check.seen == check.wanted else f"  saw: {check.seen}"
@@ -125,10 +126,11 @@ def _outcome(decision: Decision, zone: tzinfo | None) -> Iterator[str]:
     why = f" ({decision.reason})" if decision.reason else ""
     yield f"Outcome: {_OUTCOMES[decision.outcome]}{by}{why}"
     for action in decision.actions:
-        yield f"  {_action(action, zone)}"
+        yield f"  {action_line(action, zone)}"
 
 
-def _action(action: Action, zone: tzinfo | None) -> str:
+def action_line(action: Action, zone: tzinfo | None) -> str:
+    """One action in a line: what, for whom, when, and by which rule."""
     args = action.args
     if action.verb == "remind":
         what = f"remind {args['rep']}: {args['text']}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from daemon.cli import rule_tests
 from daemon.cli.options import AsJson, invocation
 from daemon.cli.screen import emit, local, say, table
 
@@ -15,6 +16,7 @@ group = typer.Typer(help="The rules: what there is, and why something happened."
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    rule_tests.register(group)
     app.add_typer(group, name="rules")
 
 

@@ -167,19 +167,21 @@ def check(
     path: Annotated[Path | None, typer.Argument(help="A configuration folder, or one file of it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Name every fault of settings, rules, templates and lists, each with its place and its remedy."""
+    """Name every fault of settings, rules, templates and lists, and every rule test that fails, with its remedy."""
     from config.show import in_order, problem_json, render_problems
     from daemon.office import read_office
+    from daemon.trials import check_tests
 
     directory, file = _place(path or invocation(context).directory)
     problems: list[Problem] = []
     office = read_office(directory, problems)
+    tests = check_tests(directory, office, problems)
     shown = in_order(one for one in problems if file is None or one.path.resolve() == file.resolve())
 
     def show() -> None:
         if shown:
             say(render_problems(shown, base=directory) + "\n")
-        say(_verdict(shown, office))
+        say(_verdict(shown, office, tests))
 
     emit([problem_json(problem) for problem in shown], as_json=as_json, human=show)
     if any(not problem.warning for problem in shown):
@@ -198,7 +200,7 @@ def _place(path: Path) -> tuple[Path, Path | None]:
     return next((folder for folder in above if (folder / "quietcrm.yaml").exists()), above[0]), path
 
 
-def _verdict(shown: list[Problem], office: Any) -> str:
+def _verdict(shown: list[Problem], office: Any, tests: int) -> str:
     errors = sum(not problem.warning for problem in shown)
     warnings = len(shown) - errors
     told = ", ".join(_counted(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number)
@@ -210,6 +212,7 @@ def _verdict(shown: list[Problem], office: Any) -> str:
         _counted(len(rules.rules), "rule") + f" ({sum(rule.mode == 'watch' for rule in rules.rules)} only watching)",
         _counted(len(rules.templates), "template"),
         _counted(len(rules.lists), "list"),
+        _counted(tests, "rule test"),
     )
     unread = "" if settings.accounts else "; but no mailbox is read: name one below `accounts:`"
     return f"fine: {', '.join(counts)}; configuration {office.hash}" + (f"; {told}" if told else "") + unread

@@ -1,0 +1,298 @@
+"""Rule tests: what is expected of the rules, mail by mail, in tests/*.yaml. Loaded, run and judged here.
+
+In the code a rule test is a Trial, so that nobody takes it for a test of quietcrm itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from config.errors import Problem
+from config.nodes import ListNode, MapNode, Node, Place, Scalar
+from config.reading import read_yaml
+from config.settings import Settings
+from connectors.model import Message
+from rules.condition import clip
+from rules.decision import Check, Decision, RuleTrace
+from rules.engine import evaluate
+from rules.expectations import Came, Expectation, read_expect
+from rules.facts import Directory, Moment
+from rules.moments import parse_delay
+from rules.office import office_of
+from rules.reader import Reader, entries
+from rules.ruleset import RuleSet
+from rules.trial_clock import EVER, parse_moment, parse_now
+from rules.trial_mail import ReadMail, read_mail
+from rules.trial_world import World, read_given
+
+FILE_KEYS = ("about", "now", "given", "tests")
+TRIAL_KEYS = ("name", "about", "mail", "at", "after", "expect")
+_MOST_CHECKS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Trial:
+    """One rule test, ready to be run. `place` is its name in its file."""
+
+    name: str
+    place: Place
+    message: Message
+    directory: Directory
+    expectations: tuple[Expectation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One line of `expect` that did not come true."""
+
+    expectation: Expectation
+    came: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Verdict:
+    """What came of one test. `traces`: of a failed one, the rules it is about."""
+
+    trial: Trial
+    decision: Decision
+    failures: tuple[Failure, ...] = ()
+    traces: tuple[RuleTrace, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything came as expected."""
+        return not self.failures
+
+
+# --- loading
+
+
+def load_trials(
+    directory: Path, settings: Settings, ruleset: RuleSet | None, problems: list[Problem], from_file: ReadMail
+) -> tuple[Trial, ...]:
+    """Read tests/*.yaml below `directory`. Never raises for what is in them; faults are appended to `problems`.
+
+    With `ruleset` None names of rules are not checked. `from_file` reads the mails that tests name as .eml files.
+    """
+    templates = frozenset(path.stem for path in (directory / "templates").glob("*.md"))
+    names = templates | (frozenset(ruleset.templates) if ruleset else frozenset())
+    reader = Reader(settings=settings, problems=problems, templates=names)
+    known = tuple(rule.name for rule in ruleset.rules) if ruleset else None
+    taken: dict[str, Scalar] = {}
+    found: list[Trial] = []
+    for path in trial_files(directory):
+        root = read_yaml(path, None, problems)
+        if isinstance(root, MapNode):
+            found.extend(_read_file(root, reader, known, taken, from_file))
+        elif root is not None:
+            reader.report("E105", f"{path.name} holds no tests", root.place, "add the line: tests:")
+    return tuple(found)
+
+
+def trial_files(directory: Path) -> list[Path]:
+    """The files of rule tests, in name order."""
+    found = sorted((directory / "tests").glob("*.yaml"))
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
+
+
+def _read_file(
+    root: MapNode, reader: Reader, known: Sequence[str] | None, taken: dict[str, Scalar], from_file: ReadMail
+) -> Iterator[Trial]:
+    parts = {key.text: value for key, value in entries(root, reader, FILE_KEYS, "part of a file of tests")}
+    now = _now(root, parts.get("now"), reader)
+    if now is None:
+        return
+    world = read_given(parts.get("given"), now, reader)
+    tests = parts.get("tests")
+    if tests is None:
+        reader.report("E102", "the file has no `tests`", root.place, "add the line: tests:")
+    elif not isinstance(tests, ListNode):
+        reader.report("E105", "`tests` needs a list", tests.place, 'write "- name: ..." for each test')
+    else:
+        for item in tests.items:
+            mapping = reader.mapping(item, "a test", "name: a new order")
+            trial = _read_trial(mapping, world, reader, known, taken, from_file) if mapping else None
+            if trial:
+                yield trial
+
+
+def _now(root: MapNode, node: Node | None, reader: Reader) -> datetime | None:
+    if node is None:
+        help = "add: now: 2026-11-20 10:00"
+        reader.report("E102", "the file does not say what time it is", root.place, help)
+        return None
+    scalar = reader.scalar(node, "`now`")
+    zone = reader.settings.zone
+    return reader.parsed(scalar, lambda text: parse_now(text, zone), "E203") if scalar else None
+
+
+def _read_trial(
+    node: MapNode,
+    world: World,
+    reader: Reader,
+    known: Sequence[str] | None,
+    taken: dict[str, Scalar],
+    from_file: ReadMail,
+) -> Trial | None:
+    before = len(reader.problems)
+    for key, _ in node.entries:
+        if key.text == "event":
+            reader.later("`event`", key.place, "write a `mail`, or take this test away until then")
+            return None
+        if key.text not in TRIAL_KEYS:
+            reader.unknown("part of a test", key, TRIAL_KEYS)
+    name = _name(node, reader, taken)
+    at = _at(node, world.now, reader)
+    mail, expect = node.get("mail"), node.get("expect")
+    if len(reader.problems) == before:  # else the misspelt name may be the missing one
+        _check_parts(node, reader)
+    expectations = read_expect(expect, reader, known) if expect else ()
+    if mail is None:
+        return None
+    tested = read_mail(mail, at or world.now, world, reader, name=name.text if name else "", from_file=from_file)
+    if tested is None or name is None or len(reader.problems) > before:
+        return None
+    return Trial(
+        name=name.text.strip(),
+        place=name.place,
+        message=tested.message,
+        directory=tested.directory,
+        expectations=expectations,
+    )
+
+
+def _check_parts(node: MapNode, reader: Reader) -> None:
+    examples = {"mail": "{from: maria@acme.example, subject: Order}", "expect": "nothing"}
+    for word, example in examples.items():
+        if node.get(word) is None:
+            reader.report("E102", f"the test has no `{word}`", node.place, f"add: {word}: {example}")
+
+
+def _name(node: MapNode, reader: Reader, taken: dict[str, Scalar]) -> Scalar | None:
+    value = node.get("name")
+    if value is None:
+        reader.report("E102", "a test needs a name", node.place, "add: name: what it shows")
+        return None
+    scalar = reader.scalar(value, "`name`")
+    if scalar is None:
+        return None
+    first = taken.setdefault(scalar.text.strip(), scalar)
+    if first is scalar:
+        return scalar
+    where = f"{first.place.path.name}:{first.place.line}"
+    help = f'rename to "{scalar.text.strip()} (2)"'
+    reader.report("E422", f'a test "{scalar.text}" is in {where} already', scalar.place, help)
+    return None
+
+
+def _at(node: MapNode, now: datetime, reader: Reader) -> datetime | None:
+    """When the mail of a test comes: `at` a moment, `after` a length of time, else at `now`."""
+    hours = office_of(reader.settings).hours
+    at, after = node.get("at"), node.get("after")
+    if at is not None and after is not None:
+        key = node.key("after")
+        assert key is not None
+        reader.report("E413", "`after` beside `at`", key.place, "keep one of the two")
+        return None
+    value = at or after
+    if value is None:
+        return now
+    scalar = reader.scalar(value, "`at`" if at else "`after`")
+    if scalar is None:
+        return None
+    if at:
+        return reader.parsed(scalar, lambda text: parse_moment(text, now, hours), "E203")
+    delay = reader.parsed(scalar, parse_delay, "E202")
+    return delay.after(now, hours) if delay else None
+
+
+# --- running
+
+
+def switched_on(ruleset: RuleSet) -> RuleSet:
+    """The rules as tests see them: one that only watches does what it will do once it is on."""
+    rules = tuple(replace(rule, mode="on") if rule.mode == "watch" else rule for rule in ruleset.rules)
+    return replace(ruleset, rules=rules)
+
+
+def run_trials(trials: Sequence[Trial], ruleset: RuleSet, settings: Settings) -> list[Verdict]:
+    """Judge every test. Pure."""
+    rules = switched_on(ruleset)
+    return [_run(trial, rules, settings) for trial in trials]
+
+
+def decide(message: Message, directory: Directory, ruleset: RuleSet, settings: Settings) -> Decision:
+    """What the rules, all of them switched on, make of a mail that comes now."""
+    moment = Moment(now=message.received_at, baseline=EVER, loaded={rule.name: EVER for rule in ruleset.rules})
+    return evaluate(ruleset, message, directory, settings, moment, explain=True)
+
+
+def _run(trial: Trial, ruleset: RuleSet, settings: Settings) -> Verdict:
+    decision = decide(trial.message, trial.directory, ruleset, settings)
+    came = came_of(decision, trial.message, trial.directory, settings)
+    failures = tuple(
+        Failure(expectation=one, came=clip(one.came(came), 400)) for one in trial.expectations if not one.met(came)
+    )
+    traces = _traces(failures, decision, ruleset) if failures else ()
+    return Verdict(trial=trial, decision=decision, failures=failures, traces=traces)
+
+
+def came_of(decision: Decision, message: Message, directory: Directory, settings: Settings) -> Came:
+    """What came of a mail, as expectations ask for it."""
+    return Came(
+        decision=decision,
+        at=message.received_at,
+        zone=settings.zone,
+        hours=office_of(settings).hours,
+        names={number: one.name for number, one in directory.customers.items()},
+    )
+
+
+def _traces(failures: Sequence[Failure], decision: Decision, ruleset: RuleSet) -> tuple[RuleTrace, ...]:
+    """The rules that a failed test is about: named but silent, acting but not named, or able to do what is missing."""
+    fired = {trace.rule for trace in decision.traces if trace.result == "fired"}
+    about: set[str] = set()
+    for failure in failures:
+        one = failure.expectation
+        about |= fired.symmetric_difference(one.rules) if one.key == "rules" else set()
+        about |= fired if one.key in ("nothing", "not", "ignore", "log") else set()
+        about |= {rule.name for rule in ruleset.rules if one.verb and _can(rule.name, one.verb, ruleset)}
+    return tuple(trace for trace in decision.traces if trace.rule in about)
+
+
+def _can(name: str, verb: str, ruleset: RuleSet) -> bool:
+    rule = next(rule for rule in ruleset.rules if rule.name == name)
+    return any(effect.verb == verb for effect in rule.effects) or (verb == "ignore" and bool(rule.ignore))
+
+
+# --- as problems of the configuration
+
+
+def problems_of(verdicts: Sequence[Verdict]) -> list[Problem]:
+    """A problem for each line of `expect` that did not come true."""
+    return [_problem(verdict, failure) for verdict in verdicts for failure in verdict.failures]
+
+
+def _problem(verdict: Verdict, failure: Failure) -> Problem:
+    one, trial = failure.expectation, verdict.trial
+    why = next((line for trace in verdict.traces if (line := _why(trace))), "")
+    run = f'quietcrm rules test "{trial.name}"'
+    return Problem(
+        code="E420",
+        message=f'the test "{trial.name}" fails: {one.key}: expected {one.wanted}, came {failure.came or "nothing"}',
+        path=one.place.path,
+        line=one.place.line,
+        column=one.place.column,
+        span=one.place.span,
+        help=f"{why}see {run}; mend the rule or, if it is right, the test",
+    )
+
+
+def _why(trace: RuleTrace) -> str:
+    failed: Check | None = next((check for check in trace.checks if not check.held), None)
+    if trace.result != "failed" or failed is None:
+        return ""
+    return clip(f"{trace.rule} did not fire, {failed.condition}: {failed.wanted}, saw {failed.seen}", 160) + "; "
