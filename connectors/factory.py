@@ -38,13 +38,14 @@ __all__ = ["DESKS", "MAILERS", "SOURCES", "Surroundings", "build_desk", "build_m
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What building needs beside the settings: the folder of quietcrm.yaml (relative paths lie below it), today's
-    date (for `since: 2 years`), the memory mailboxes that accounts of type memory share by name, and who hears that
-    mail is coming in: a slow line is no dead one."""
+    date (for `since: 2 years`), the memory mailboxes that accounts of type memory share by name, who hears that
+    mail is coming in (a slow line is no dead one), and whether a rule asks for the data in HTML parts."""
 
     base: Path
     today: date
     mailboxes: dict[str, MemoryMailbox] = field(default_factory=dict)
     heard: Callable[[], None] = lambda: None
+    markup: bool = False
 
     def path(self, path: Path) -> Path:
         """A path of the settings as an absolute one."""
@@ -72,6 +73,7 @@ def imap_settings(name: str, account: ImapAccount, around: Surroundings) -> Imap
         since=account.since_date(around.today),
         only=tuple(account.folders.only),
         skip=tuple(account.folders.not_),
+        markup=around.markup,
     )
 
 

@@ -100,6 +100,8 @@ class Message:
     size                bytes of the whole mail on the server, -1 if unknown
     flags               as the server has them (IMAP: "\\Seen", "\\Flagged", keywords)
     degraded            why parts are missing or guessed; empty for a sound mail. "header only" = the text was not read
+    markup              schema.org data of the HTML part as (dotted path, value): ("Order.orderNumber", "88123"); at
+                        most 200, 500 characters each
     """
 
     account: str
@@ -129,6 +131,7 @@ class Message:
     size: int = -1
     flags: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    markup: tuple[tuple[str, str], ...] = ()
 
     def people(self) -> Iterator[Address]:
         """Everyone named in the header: From, Sender, Reply-To, To, Cc, Bcc; the same address may come twice."""
@@ -178,6 +181,7 @@ class RawPart:
                   "message/rfc822" (then `body` is the header block of that mail), "message/feedback-report"
     parameters    of Content-Type, names in lower case
     encoding      Content-Transfer-Encoding in lower case
+    spare         the HTML beside a plain text that is there: read for its markup, never for its text
     """
 
     content_type: str
@@ -185,6 +189,7 @@ class RawPart:
     encoding: str = ""
     body: bytes = b""
     truncated: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

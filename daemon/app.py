@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -82,6 +83,7 @@ class App:
         """Make the parts fit a (new) configuration: all of it, or an error and all stays as it was. Accounts whose
         settings and password did not change keep their connection. Raises StoreError."""
         now = self.clock.now()
+        self.around = replace(self.around, markup=office.rules.reads_markup)
         marks = {name: self._mark(office, name) for name in office.settings.accounts}
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
         fresh = {name: self._build_poller(office, name) for name in changed}

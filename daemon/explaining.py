@@ -130,7 +130,7 @@ def _read_again(office: Office, directory: Path, places: list[tuple[str, str, st
 def _read_copy(office: Office, directory: Path, place: tuple[str, str, str], parser: Parser) -> Message | None:
     account, folder, ref = place
     today = SystemClock().now().astimezone(office.settings.zone).date()
-    around = Surroundings(base=directory, today=today)
+    around = Surroundings(base=directory, today=today, markup=office.rules.reads_markup)
     source = factory.build_source(account, office.settings.accounts[account], parser, around)
     if not isinstance(source, Rereader):
         return None

@@ -22,6 +22,7 @@ class Condition:
     wanted  as the rule says it, for the trace; seen: what the mail has there
     keys    index keys: a mail without any of them cannot fulfil the condition; None = no such set
     cost    order of asking where no trace is kept
+    reads_markup   it asks for the data in the HTML of a mail
     kinds   kinds of mail that the condition names positively with `is`
     """
 
@@ -32,6 +33,7 @@ class Condition:
     keys: frozenset[str] | None = None
     cost: int = CHEAP
     kinds: frozenset[str] = frozenset()
+    reads_markup: bool = False
 
     def check(self, view: View) -> Check:
         """The answer with the value seen."""
@@ -47,6 +49,7 @@ def all_of(name: str, members: Sequence[Condition]) -> Condition:
         holds=lambda view: all(holds(view) for holds in ordered),
         seen=lambda view: _seen(members, view),
         keys=best_keys(members),
+        reads_markup=any(one.reads_markup for one in members),
         cost=max((one.cost for one in members), default=CHEAP),
         kinds=_kinds(members),
     )
@@ -61,6 +64,7 @@ def any_of(name: str, members: Sequence[Condition]) -> Condition:
         holds=lambda view: any(holds(view) for holds in ordered),
         seen=lambda view: _seen(members, view),
         keys=_united(members),
+        reads_markup=any(one.reads_markup for one in members),
         cost=max((one.cost for one in members), default=CHEAP),
         kinds=_kinds(members),
     )
@@ -74,6 +78,7 @@ def none_of(name: str, members: Sequence[Condition]) -> Condition:
         wanted=_wanted(members, " or "),
         holds=lambda view: not any(holds(view) for holds in ordered),
         seen=lambda view: _seen(members, view),
+        reads_markup=any(one.reads_markup for one in members),
         cost=max((one.cost for one in members), default=CHEAP),
     )
 

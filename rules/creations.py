@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from config.nodes import ListNode, MapNode, Node, Scalar
 from config.values import NAME
+from rules.amounts import read_money
 from rules.effect import Effect, Plan
+from rules.extract import spoken
 from rules.moments import Delay, parse_delay
 from rules.reader import Reader
 from rules.texts import TextLine, text_line
@@ -55,9 +58,21 @@ def _create(key: Scalar, node: Node | None, reader: Reader) -> list[Effect]:
         made: dict[str, Any] = {name: plan.line(line.source) for name, line in fields.items()}
         if due is not None:
             made["due_at"] = plan.due(due)
+        if what == "order":
+            _count(made, plan)
         return {"what": what, "fields": made}
 
     return [Effect(slot=f"create:{what}", verb="create", shown=f"create {what}", build=build)]
+
+
+def _count(order: dict[str, Any], plan: Plan) -> None:
+    """Turn the written total into `amount`, in minor units of `currency`. What is no money stays as it is written."""
+    money = read_money(str(order.get("total", "")), spoken(plan.view))
+    if money is None or money.amount < 0:
+        return
+    del order["total"]
+    money = replace(money, currency=money.currency or str(order.get("currency", "")).strip().upper())
+    order |= {"amount": money.minor, "currency": money.currency}
 
 
 def _is_field(name: Scalar, what: str, reader: Reader) -> bool:

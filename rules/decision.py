@@ -103,11 +103,30 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """One value that a rule took out of the mail; `value` is "" where there is none, and `missed` says what was seen.
+
+    way     where it was found: jsonld, regex, attachment_name
+    kind    what `as` made of it: money (as written), date (2026-12-24), number (1250.5), address; "" = text
+    wanted  the line of the rule
+    """
+
+    name: str
+    value: str
+    way: str = ""
+    kind: str = ""
+    wanted: str = ""
+    missed: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleTrace:
     """One rule on one mail. result: fired, watched, failed (first failing check last), not_for (other `when`),
     not_seen (kind not named with `is`), too_old (before the baseline or the rule's first loading), stopped, off.
 
     shadowed: slot -> name of the rule that had claimed it before.
+    extracted: the values it took out of the mail, if its conditions held.
     """
 
     rule: str
@@ -116,6 +135,7 @@ class RuleTrace:
     checks: tuple[Check, ...] = ()
     done: tuple[str, ...] = ()
     shadowed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    extracted: tuple[Extracted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +171,7 @@ class Decision:
                     ],
                     "done": list(t.done),
                     "shadowed": dict(t.shadowed),
+                    "extracted": [{"name": e.name, "by": e.way} for e in t.extracted],
                 }
                 for t in self.traces
             ],

@@ -39,12 +39,16 @@ class Effect:
 
 
 class Plan:
-    """One mail whose rules have had their say. `owner`: who an `owner` effect of this mail names, "" if none did."""
+    """One mail whose rules have had their say. `owner`: who an `owner` effect of this mail names, "" if none did.
+
+    given   what the rule whose effect is built took out of the mail, by name
+    """
 
     def __init__(self, view: View, moment: Moment, owner: str = "") -> None:
         self.view = view
         self.moment = moment
         self.new_owner = owner
+        self.given: Mapping[str, str] = {}
 
     @property
     def start(self) -> datetime:
@@ -110,9 +114,8 @@ class Plan:
 
         settings = self.view.office.settings
         language = self.view.language or settings.company.language
-        return render_line(
-            source, self.values, language=language, now=self.moment.now, zone=self.view.office.zone, blank=""
-        )
+        values = {**self.values, **self.given}
+        return render_line(source, values, language=language, now=self.moment.now, zone=self.view.office.zone, blank="")
 
     def recipient(self) -> str:
         """Where an answer to this mail goes: Reply-To if it is at the same customer, else the other end.

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from config.settings import Settings
 from connectors.model import Kind, Message
-from rules.decision import Action, Check, Decision, Direction, Match, Outcome, RuleTrace
+from rules.decision import Action, Check, Decision, Direction, Extracted, Match, Outcome, RuleTrace
 from rules.effect import Effect, Plan
 from rules.facts import Directory, Moment
 from rules.ladder import direction_of, match, primary
@@ -35,10 +35,14 @@ def evaluate(
     moment: Moment,
     *,
     explain: bool = False,
+    about: Match | None = None,
 ) -> Decision:
-    """Decide about one mail. With `explain` every rule leaves a trace, else only those whose conditions held."""
+    """Decide about one mail. With `explain` every rule leaves a trace, else only those whose conditions held.
+
+    `about` says whose mail it is where that is settled already (a mail of the history); else the ladder is asked.
+    """
     office = office_of(settings)
-    found = match(message, directory, settings)
+    found = about or match(message, directory, settings)
     direction = direction_of(message, office)
     if not found.outside:
         return Decision(outcome=Outcome.INTERNAL, reason="only our own people", direction=direction, match=found)
@@ -89,6 +93,7 @@ class _Run:
     history: bool = False
     claims: dict[str, _Claim] = field(default_factory=dict)
     traces: list[RuleTrace] = field(default_factory=list)
+    values: dict[str, tuple[Extracted, ...]] = field(default_factory=dict)
 
     def decide(self) -> Decision:
         self.history = is_history(self.view.message, self.moment)
@@ -153,7 +158,16 @@ class _Run:
                 if self.explain:
                     self._note(rule, "failed")
                 return False
-        return True
+        return not rule.extract or self._extracts(rule)
+
+    def _extracts(self, rule: Rule) -> bool:
+        """Take the rule's values out of the mail; False if one is missing that must be there."""
+        found = self.values[rule.name] = tuple(one.find(self.view) for one in rule.extract)
+        if all(one.value or not one.required for one in found):
+            return True
+        if self.explain:
+            self._note(rule, "failed")
+        return False
 
     def _claim(self, rule: Rule, effects: list[Effect], result: str) -> None:
         done: list[str] = []
@@ -177,10 +191,17 @@ class _Run:
         unasked = result in ("off", "not_for", "not_seen", "stopped")
         if unasked and not self.explain:
             return
-        checks = () if unasked else tuple(_checks(rule, self.view))
+        found = self.values.get(rule.name, ())
+        checks = () if unasked else (*_checks(rule, self.view), *_missing(found))
         self.traces.append(
             RuleTrace(
-                rule=rule.name, place=rule.place, result=result, checks=checks, done=done, shadowed=shadowed or {}
+                rule=rule.name,
+                place=rule.place,
+                result=result,
+                checks=checks,
+                done=done,
+                shadowed=shadowed or {},
+                extracted=found,
             )
         )
 
@@ -212,6 +233,7 @@ class _Run:
             effect = claim.effect
             if effect.verb == "log":
                 continue
+            plan.given = {one.name: one.value for one in self.values.get(claim.rule.name, ())}
             args = effect.build(plan)
             if args is None:
                 continue
@@ -255,6 +277,14 @@ def _checks(rule: Rule, view: View) -> Iterator[Check]:
         check = condition.check(view)
         yield check
         if not check.held:
+            return
+
+
+def _missing(found: Iterable[Extracted]) -> Iterator[Check]:
+    """The first value that is missing and must not be."""
+    for one in found:
+        if one.required and not one.value:
+            yield Check(condition=f"extract {one.name}", held=False, wanted=one.wanted, seen=one.missed)
             return
 
 

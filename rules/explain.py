@@ -7,7 +7,8 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from connectors.model import Message
-from rules.decision import Action, Answer, Decision, Direction, Outcome, RuleTrace
+from rules.condition import clip
+from rules.decision import Action, Answer, Decision, Direction, Extracted, Outcome, RuleTrace
 from rules.engine import SEVERAL
 from rules.ruleset import RuleSet
 
@@ -61,6 +62,9 @@ def as_dict(
 ) -> dict[str, Any]:
     """The same as plain JSON data, with names beside ids and the configuration's hash."""
     data = decision.as_dict()
+    for told, trace in zip(data["rules"], decision.traces, strict=True):
+        for shown, one in zip(told["extracted"], trace.extracted, strict=True):
+            shown |= {"value": one.value, "missed": one.missed}
     for answer in data["who"]:
         answer["names"] = [_name(one, customer_names) for one in answer["customers"]]
     return {
@@ -115,10 +119,18 @@ def rule_lines(trace: RuleTrace) -> Iterator[str]:
     for check in trace.checks:
         seen = "" if check.held and check.seen == check.wanted else f"  saw: {check.seen}"
         yield f"    {'✓' if check.held else '✗'} {check.condition}: {check.wanted}{seen}"
+    for one in trace.extracted:
+        if one.value or not one.required:
+            yield f"    = {one.name}: {_value(one)}"
     for done in trace.done:
         yield f"    → {'would do' if trace.result == 'watched' else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
         yield f"    - {slot}: {rule}" if rule == SEVERAL else f"    - {slot}: {rule} had claimed it before"
+
+
+def _value(one: Extracted) -> str:
+    kind = f", {one.kind}" if one.kind else ""
+    return f"{clip(one.value)}  ({one.way}{kind})" if one.value else f"none, saw: {one.missed}"
 
 
 def _outcome(decision: Decision, zone: tzinfo | None) -> Iterator[str]:

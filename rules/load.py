@@ -12,10 +12,11 @@ from config.lists import read_lists
 from config.nodes import ListNode, MapNode, Node, Scalar
 from config.reading import read_yaml
 from config.settings import Settings
+from rules.extract import extracted_names
 from rules.reader import Reader, entries
 from rules.ruleset import Rule, RuleSet, index_rules
 from rules.schema import read_rule
-from rules.templates import TemplateNames, load_templates
+from rules.templates import Template, TemplateNames, load_templates
 from rules.word_lists import merge_words
 
 __all__ = ["Rule", "RuleSet", "load_ruleset"]
@@ -28,19 +29,22 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
 
     Faults are appended to `problems`, all of them; what is sound is in the answer.
     """
-    templates = load_templates(
-        directory / "templates", problems, names=TemplateNames(language=settings.company.language)
-    )
+    faults: list[Problem] = []
+    files = list(_read_files(directory / "rules", faults))
+    extracted = frozenset(_extracted(files))
+    names = TemplateNames(language=settings.company.language, extracted=extracted)
+    templates = load_templates(directory / "templates", problems, names=names)
     reader = Reader(
         settings=settings,
         problems=problems,
         lists=read_lists(directory, problems),
         # A template whose file has a fault is named once, there; not again by every rule that uses it.
         templates=frozenset(templates) | {path.stem for path in (directory / "templates").glob("*.md")},
+        template_needs={name: _needed(template, extracted) for name, template in templates.items()},
     )
     _check_auto_templates(directory, reader)
     before = len(problems)
-    files = list(_read_files(directory / "rules", problems))
+    problems += faults
     reader.lists = merge_words(reader, [words for root in files if (words := root.get("words"))])
     rules = tuple(_read_rules(files, reader))
     problems[before:] = sorted(problems[before:], key=lambda one: (str(one.path), one.line, one.column))
@@ -93,6 +97,21 @@ def _read_files(folder: Path, problems: list[Problem]) -> Iterator[MapNode]:
             yield root
         elif root is not None:
             problems.append(_no_rules(path, root))
+
+
+def _extracted(files: list[MapNode]) -> Iterator[str]:
+    """Every name that some rule takes out of mail."""
+    for root in files:
+        rules = root.get("rules")
+        for rule in rules.items if isinstance(rules, ListNode) else ():
+            if isinstance(rule, MapNode):
+                yield from extracted_names(rule.get("extract"))
+
+
+def _needed(template: Template, extracted: frozenset[str]) -> frozenset[str]:
+    """The extracted names that a template writes, in any language, without an `or` behind them."""
+    used = {one for language, names in template.used.items() for one in names - template.optional[language]}
+    return extracted & used
 
 
 def _no_rules(path: Path, root: Node) -> Problem:

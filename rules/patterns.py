@@ -19,6 +19,7 @@ from rules.lazy import Lazy
 from rules.text_match import TEXT_LIMIT
 
 MOST_PATTERN = 2000
+MOST_CAPTURED = 500
 _MARK = "\x01"
 _STEP = r"\x01*"
 _BOUNDARY = re.compile(r"\b")
@@ -78,6 +79,16 @@ class Pattern:
         if match is None:
             return ""
         return str(match.group().decode("utf-8", "replace")).replace(_MARK, "")[:80]
+
+    def capture(self, text: Searchable) -> str | None:
+        """The first group that took part in the match, else all of it; None where the pattern is not found."""
+        if self.literal not in text.caseless:
+            return None
+        match = self.program.search(text.marked if self.marked else text.plain)
+        if match is None:
+            return None
+        taken = next((one for one in match.groups() if one is not None), match.group())
+        return str(taken.decode("utf-8", "replace")).replace(_MARK, "")[:MOST_CAPTURED]
 
 
 class Searchable:

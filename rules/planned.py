@@ -129,6 +129,11 @@ def _template(verb: str, node: Node, reader: Reader) -> str | None:
     if scalar.text not in reader.templates:
         reader.unknown("template", scalar, reader.templates, code="E403")
         return None
+    if missing := sorted(reader.template_needs.get(scalar.text, frozenset()) - reader.extracted):
+        message = f'the template "{scalar.text}" writes {{{{ {missing[0]} }}}}, which this rule does not extract'
+        help = f"add to `extract` of this rule: {missing[0]}, or give the template a fallback"
+        reader.report("E418", message, scalar.place, help)
+        return None
     if verb == "send" and scalar.text not in reader.settings.send.auto_templates:
         name = scalar.text
         help = f'add "{name}" to `send: auto_templates` in quietcrm.yaml, or write `draft: {name}`'
@@ -162,7 +167,7 @@ def _mail(verb: str, template: str, reply: bool, to: TextLine | None, when: _Whe
             "due_at": due,
             "late_after": plan.late(due, when.late or MAIL_LATE),
             "unless": later if when.unless is None else when.unless,
-            "values": {},
+            "values": dict(plan.given),
         }
 
     return Effect(slot="draft", verb=verb, shown=f"{verb} {template}", build=build)

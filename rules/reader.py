@@ -35,6 +35,8 @@ class Reader:
     """What checking needs to know, and where problems go.
 
     lists      word lists by name; templates: names of the templates there are
+    extracted  names that the rule at hand takes out of a mail; usable in its texts
+    template_needs   template -> extracted names that it cannot be written without
     dormant    True inside a rule with `mode: off`: what this release cannot do yet is passed over there
     spare      True once something was passed over
     """
@@ -43,6 +45,8 @@ class Reader:
     problems: list[Problem]
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     templates: frozenset[str] = frozenset()
+    extracted: frozenset[str] = frozenset()
+    template_needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     dormant: bool = False
     spare: bool = False
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from rules.condition import Condition
 from rules.decision import Direction
 from rules.effect import Effect
+from rules.extract import Extraction
 from rules.index import RuleIndex, build_index
 from rules.templates import Template
 from rules.view import View
@@ -25,9 +26,11 @@ class Rule:
     directions   mail that came, mail that was sent
     kinds        kinds of automatic mail that its `if` names with `is`
     ignore       the reason of an `ignore` rule, "" for every other rule
+    extract      values it takes out of a mail whose conditions hold
     was          the name it had before, "" if none: what it did then is not done again
     fingerprint  changes when the rule does, apart from name, about and mode
     keys         index keys, see rules.index; None = asked for every mail
+    reads_markup it asks for the data in the HTML of a mail
     partial      it has what this release cannot do yet; only a rule with mode off may
     """
 
@@ -39,6 +42,8 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
     asks: tuple[Callable[[View], bool], ...] = ()
     effects: tuple[Effect, ...] = ()
+    extract: tuple[Extraction, ...] = ()
+    reads_markup: bool = False
     kinds: frozenset[str] = frozenset()
     ignore: str = ""
     stop: bool = False
@@ -60,6 +65,11 @@ class RuleSet:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     hash: str = ""
     index: RuleIndex = field(default_factory=RuleIndex)
+
+    @property
+    def reads_markup(self) -> bool:
+        """Whether a rule asks for the data in HTML parts, which are else left on the server beside a plain text."""
+        return any(rule.reads_markup for rule in self.rules if rule.mode != "off")
 
 
 def index_rules(rules: tuple[Rule, ...]) -> RuleIndex:

@@ -12,13 +12,13 @@ from rules.condition import Condition, best_keys
 from rules.conditions import read_conditions
 from rules.decision import Direction
 from rules.effect import Effect
+from rules.extract import extracted_names, read_extract
 from rules.reader import Reader
 from rules.ruleset import MODES, Rule
 
-KEYS = ("name", "about", "mode", "when", "if", "then", "once", "stop", "was")
+KEYS = ("name", "about", "mode", "when", "if", "extract", "then", "once", "stop", "was")
 OFF = 'write "mode: off" in this rule until then'
 LATER_KEYS = {
-    "extract": f"use {{{{ mail.subject }}}} in texts, or {OFF}",
     "use": f"write the rule out, or {OFF}",
     "with": f"write the rule out, or {OFF}",
 }
@@ -46,6 +46,8 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
     _check_keys(node, reader)
     directions = _when(node, reader)
     conditions = read_conditions(found, reader) if (found := node.get("if")) else []
+    extract = read_extract(found, reader) if (found := node.get("extract")) else ()
+    reader.extracted = frozenset(one.name for one in extract) | frozenset(extracted_names(node.get("extract")))
     effects = _then(node, reader)
     reader.dormant, partial = False, reader.spare
     if name is None:
@@ -67,6 +69,8 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
         ignore=ignore.shown.removeprefix("ignore: ") if ignore else "",
         stop=_stop(node, reader),
         was=_text(node, "was"),
+        extract=extract,
+        reads_markup=any(one.reads_markup for one in conditions) or any(one.reads_markup for one in extract),
         fingerprint=_fingerprint(node),
         keys=best_keys(conditions),
         partial=partial,

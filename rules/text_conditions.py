@@ -170,13 +170,14 @@ def _narrowest(tests: Iterable[TextTest]) -> frozenset[str] | None:
 
 
 def _regex(node: Node, reader: Reader) -> list[TextTest]:
-    patterns = [one for one in (_compiled(scalar, reader) for scalar in reader.scalars(node, "`regex`")) if one]
+    patterns = [one for one in (compiled(scalar, reader) for scalar in reader.scalars(node, "`regex`")) if one]
     if not patterns:
         return []
     return [TextTest(lambda _, raw: raw is not None and any(one.search(raw) for one in patterns), regex=True)]
 
 
-def _compiled(scalar: Scalar, reader: Reader) -> Pattern | None:
+def compiled(scalar: Scalar, reader: Reader) -> Pattern | None:
+    """A pattern of a rule; what cannot be used of it becomes a problem at its own column."""
     try:
         return compile_pattern(scalar.text)
     except PatternError as error:

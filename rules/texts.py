@@ -21,6 +21,6 @@ def text_line(node: Node, what: str, reader: Reader) -> TextLine | None:
     scalar = reader.scalar(node, what)
     if scalar is None:
         return None
-    problems, _ = check_line(scalar, STANDARD_NAMES)
+    problems, _ = check_line(scalar, STANDARD_NAMES | reader.extracted)
     reader.problems.extend(problems)
     return TextLine(scalar.text)

@@ -20,6 +20,7 @@ from connectors.folders import Folder
 from connectors.imap.asking import HEAD_KEY, Asker, Question, Suspects, number
 from connectors.imap.cursor import Mark
 from connectors.imap.link import Link
+from connectors.imap.settings import ImapSettings
 from connectors.imap.structure import Plan, plan_mail
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Garbled, Node, parse_internal_date
@@ -73,7 +74,7 @@ class Reader:
         Raises ConnectorError only when nothing at all could be read: what came before a failure is kept.
         """
         asker = Asker(self._link, self._suspects, folder, uidvalidity)
-        run = _Run(asker, self._parser, self._account, folder, uidvalidity)
+        run = _Run(asker, self._parser, self._link.settings, folder, uidvalidity)
         harvest = Harvest()
         try:
             with translated(self._account, self._link.where):
@@ -101,10 +102,11 @@ class Reader:
 class _Run:
     """One call of `Reader.read`: answers so far, and what became of each mail."""
 
-    def __init__(self, asker: Asker, parser: Parser, account: str, folder: Folder, uidvalidity: int) -> None:
+    def __init__(self, asker: Asker, parser: Parser, settings: ImapSettings, folder: Folder, uidvalidity: int) -> None:
         self.asker = asker
         self.parser = parser
-        self.account = account
+        self.account = settings.account
+        self.markup = settings.markup
         self.folder = folder
         self.uidvalidity = uidvalidity
         self.oldest = 1 << 40
@@ -155,7 +157,11 @@ class _Run:
             self.marks.append(Mark(self.folder.key, uid, int(raw.received_at.timestamp()), raw.size))
         plan = None
         with contextlib.suppress(Garbled):  # then the raw mail is read instead
-            plan = plan_mail(found.get(b"BODYSTRUCTURE"), returned=lambda: _RETURNED.search(header) is not None)
+            plan = plan_mail(
+                found.get(b"BODYSTRUCTURE"),
+                returned=lambda: _RETURNED.search(header) is not None,
+                markup=self.markup,
+            )
         if plan:
             notes = (*plan.notes, *raw.notes)
             raw = replace(raw, attachments=plan.attachments, content_type=plan.content_type, notes=notes)
@@ -191,6 +197,7 @@ class _Run:
                     encoding=section.encoding,
                     body=body or b"",
                     truncated=cut,
+                    spare=section.spare,
                 )
             )
         return replace(raw, parts=tuple(parts))

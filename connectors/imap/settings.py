@@ -14,6 +14,7 @@ class ImapSettings:
 
     ca              file of certificates to trust instead of the system's, "" for the system's
     only, skip      folders by display name, see `connectors.folders.choose_folders`
+    markup          whether HTML is read beside plain text, for rules that ask for its data
     connect_timeout, read_timeout, folders_every    seconds; the last is how often folders other than the Inbox are
                     looked at while nothing happens in the Inbox
     """
@@ -28,6 +29,7 @@ class ImapSettings:
     since: date | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    markup: bool = False
     connect_timeout: float = 20.0
     read_timeout: float = 60.0
     folders_every: float = 300.0

@@ -7,7 +7,7 @@ Garbled, and the reader falls back to the raw mail.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from connectors.imap.wire import Garbled, Node
@@ -27,13 +27,14 @@ _REPORTS = frozenset({"message/delivery-status", "message/feedback-report", "tex
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One thing to fetch: `name` as in BODY.PEEK[name]."""
+    """One thing to fetch: `name` as in BODY.PEEK[name]. `spare`: HTML beside a plain text, wanted for its markup."""
 
     name: str
     content_type: str
     parameters: tuple[tuple[str, str], ...]
     encoding: str
     size: int
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ class _Leaf:
     title: str = ""
 
 
-def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False) -> Plan:
+def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False, markup: bool = False) -> Plan:
     """Choose from a BODYSTRUCTURE. `returned` tells, if it matters, whether the mail may be a bounce:
-    then headers of enclosed mails are wanted too.
+    then headers of enclosed mails are wanted too. With `markup`, HTML is wanted beside plain text too.
 
     Raises Garbled if the structure is none.
     """
@@ -81,8 +82,16 @@ def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False) 
     reports = [leaf for leaf in leaves if _is_report(leaf, bounce)]
     shown = {id(leaf) for leaf in (*texts, *reports)}
     wanted = {id(leaf) for leaf in (*bodies, *reports)}
+    spare = _spare(texts, wanted) if markup else set()
     attached = tuple(_attachment(leaf) for leaf in leaves if leaf.attached or id(leaf) not in shown)
-    return Plan(top, tuple(_section(leaf) for leaf in leaves if id(leaf) in wanted), attached, notes)
+    sections = (replace(_section(leaf), spare=id(leaf) in spare) for leaf in leaves if id(leaf) in wanted | spare)
+    return Plan(top, tuple(sections), attached, notes)
+
+
+def _spare(texts: Sequence[_Leaf], wanted: set[int]) -> set[int]:
+    """HTML that would not be read otherwise."""
+    found = [id(leaf) for leaf in texts if leaf.content_type == "text/html" and id(leaf) not in wanted]
+    return set(found[: max(_MOST_TEXTS - len(wanted), 1)])
 
 
 def _bodies(texts: Sequence[_Leaf]) -> list[_Leaf]:

@@ -24,7 +24,10 @@ def pack_mail(raw: RawMail) -> Packed:
         raw.received_at.timestamp(),
         raw.whole,
         raw.header,
-        [(part.content_type, part.parameters, part.encoding, part.body, part.truncated) for part in raw.parts],
+        [
+            (part.content_type, part.parameters, part.encoding, part.body, part.truncated, part.spare)
+            for part in raw.parts
+        ],
         [(item.name, item.content_type, item.size) for item in raw.attachments],
         raw.content_type,
         raw.notes,
@@ -42,8 +45,15 @@ def unpack_mail(packed: Packed) -> RawMail:
         whole=whole,
         header=header,
         parts=tuple(
-            RawPart(content_type=kind, parameters=tuple(parameters), encoding=encoding, body=body, truncated=truncated)
-            for kind, parameters, encoding, body, truncated in parts
+            RawPart(
+                content_type=kind,
+                parameters=tuple(parameters),
+                encoding=encoding,
+                body=body,
+                truncated=truncated,
+                spare=spare,
+            )
+            for kind, parameters, encoding, body, truncated, spare in parts
         ),
         attachments=tuple(Attachment(name=name, content_type=kind, size=size) for name, kind, size in attachments),
         content_type=content_type,
@@ -74,6 +84,7 @@ class Reading(NamedTuple):
     bounce: FlatBounce | None
     away_until: str | None
     degraded: Sequence[str]
+    markup: Sequence[tuple[str, str]] = ()
 
 
 EMPTY = Reading("", (), "", None, None, None, (), (), (), (), "", "", "", "", (), (), Kind.HUMAN.value, None, None, ())
@@ -112,6 +123,7 @@ def build_message(raw: RawMail, reading: Reading) -> Message:
         size=raw.size if raw.size >= 0 or not raw.whole else len(raw.whole),
         flags=raw.flags,
         degraded=tuple(reading.degraded),
+        markup=tuple([(path, value) for path, value in reading.markup]),
     )
 
 

@@ -13,6 +13,7 @@ from connectors.mail.dates import parse_date
 from connectors.mail.headers import Headers, scan_headers, split_header, unify_lines
 from connectors.mail.identifiers import merge_references, parse_identifier, parse_identifiers
 from connectors.mail.kinds import Signs, classify
+from connectors.mail.markup import read_markup
 from connectors.mail.parameters import parse_parameters
 from connectors.mail.quotes import ReplyParts
 from connectors.mail.structure import Part, decode_body, read_tree
@@ -73,6 +74,7 @@ def read_mail(raw: RawMail) -> Reading:
         bounce=_flatten_bounce(_read_complaint(parts, verdict) if kind is Kind.FEEDBACK else verdict.bounce),
         away_until=_read_return(raw, subject, body) if kind is Kind.OUT_OF_OFFICE else None,
         degraded=tuple(dict.fromkeys((*raw.notes, *headers.notes, *notes)))[:20],
+        markup=read_markup(parts),
     )
 
 
@@ -149,7 +151,7 @@ def _split_mail(raw: RawMail) -> tuple[Headers, list[Part], tuple[Named, ...], l
         return headers, tree.parts, _name_attachments(tree.parts, tree.notes), tree.notes
     headers = scan_headers(unify_lines(raw.header))
     top = parse_parameters(headers.raw(b"content-type"))[0]
-    both = {part.content_type for part in raw.parts} >= {"text/plain", "text/html"}
+    both = {part.content_type for part in raw.parts if not part.spare} >= {"text/plain", "text/html"}
     alternative = int(
         both and top in ("multipart/alternative", "multipart/related", "multipart/mixed", "multipart/signed")
     )
@@ -161,6 +163,7 @@ def _split_mail(raw: RawMail) -> tuple[Headers, list[Part], tuple[Named, ...], l
             body=unify_lines(part.body),
             alternative=alternative,
             truncated=part.truncated,
+            spare=part.spare,
         )
         for part in raw.parts
     ]
@@ -222,6 +225,7 @@ def _read_report(
         for part in parts
         if part.content_type.startswith("text/")
         and not part.is_text
+        and not part.spare
         and part.content_type not in ("text/calendar", "text/rfc822-headers")
     ]
     text = "\n".join([text, *(read_part(part, ignored)[:20_000] for part in named[:3])])

@@ -21,7 +21,7 @@ TEXT_LIMIT = 2_000_000
 @dataclass(slots=True)
 class Part:
     """One leaf: its type, and where its body lies. `alternative` is 0, or the number of the outermost
-    multipart/alternative around it."""
+    multipart/alternative around it; a `spare` one is read for its markup only."""
 
     content_type: str
     parameters: Mapping[str, str]
@@ -32,6 +32,7 @@ class Part:
     size: int = -1
     alternative: int = 0
     truncated: bool = False
+    spare: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -40,6 +41,7 @@ class Part:
             self.content_type in ("text/plain", "text/html", "text")
             and self.disposition != "attachment"
             and not self.name
+            and not self.spare
         )
 
 

@@ -86,7 +86,8 @@ def _exit_code(errors: list[QuietcrmError]) -> Exit:
 
 def _read_all(office: Office, names: list[str], done: Any) -> dict[str, _Account]:
     now = SystemClock().now()
-    around = Surroundings(base=office.directory, today=now.astimezone(office.settings.zone).date())
+    today = now.astimezone(office.settings.zone).date()
+    around = Surroundings(base=office.directory, today=today, markup=office.rules.reads_markup)
     parser = ParserPool()
 
     def look(name: str) -> _Account:

@@ -80,6 +80,10 @@ MENDED: list[tuple[str, str, int, int, int, str]] = [
     (action("log: maybe"), "E104", 4, 17, 5, "write: yes"),
     (HEAD.replace("arrives", "arives") + THEN, "E104", 3, 11, 11, 'did you mean "mail arrives"?'),
     (HEAD + "    once: per customer\n" + THEN, "E401", 4, 11, 12, "write: per mail"),
+    (HEAD + THEN + "    extract: {a: {regex: b, requird: yes}}\n", "E101", 5, 29, 7, 'did you mean "required"?'),
+    (HEAD + THEN + "    extract: {a: {regex: b, as: mony}}\n", "E104", 5, 33, 4, 'did you mean "money"?'),
+    (HEAD + THEN + "    extract: {a: {regex: b, required: yess}}\n", "E103", 5, 39, 4, "write: yes"),
+    (HEAD + '    then: {tag: "{{ nr }}"}\n    extract: {nrr: {regex: b}}\n', "E509", 4, 21, 2, 'did you mean "nrr"?'),
     (HEAD + "    mode: of\n" + THEN, "E104", 4, 11, 2, 'did you mean "off"?'),
     (HEAD + "    stopp: yes\n" + THEN, "E101", 4, 5, 5, 'did you mean "stop"?'),
     (HEAD + THEN + HEAD.partition("\n")[2] + THEN, "E405", 5, 11, 5, 'rename to "probe-2"'),
@@ -158,7 +162,14 @@ ADVICE: list[tuple[str, str, int, int, str, str]] = [
     (action("tag: {a: b}"), "E105", 4, 17, "takes one value", "without"),
     (HEAD + "    then: x\n", "E105", 4, 11, "`then` needs a mapping", "tag"),
     (HEAD + "    then: {}\n", "E106", 4, 11, "`then` does nothing", "log: yes"),
-    (HEAD + THEN + "    extract: {a: {regex: b}}\n", "E401", 5, 5, "`extract` is not in this release", "mode: off"),
+    (HEAD + THEN + "    extract: {a: {regex: '(?=b)'}}\n", "E404", 5, 27, "look-ahead", "second condition"),
+    (HEAD + THEN + "    extract: {a: {jsonld: number}}\n", "E417", 5, 27, "no path", "Order.orderNumber"),
+    (HEAD + THEN + "    extract: {a: {as: money}}\n", "E102", 5, 18, "where it is found", "regex"),
+    (HEAD + THEN + "    extract: {mail: {regex: b}}\n", "E212", 5, 15, "means something already", "another name"),
+    (HEAD + THEN + "    extract: {no-way: {regex: b}}\n", "E212", 5, 15, "name of a value", "letters"),
+    (HEAD + THEN + "    extract: {}\n", "E106", 5, 14, "names nothing", "at least one"),
+    (HEAD + THEN + "    extract: x\n", "E105", 5, 14, "`extract` needs a mapping", "regex"),
+    (HEAD + THEN + "    extract: {a: x}\n", "E105", 5, 18, "`a` needs a mapping", "regex"),
     (HEAD + THEN + "    use: quiet\n", "E401", 5, 5, "`use` is not in this release", "mode: off"),
     (HEAD.replace("mail arrives", "meeting missed") + THEN, "E401", 3, 11, "meeting missed", "mail arrives"),
     (HEAD.replace("mail arrives", "{clock: mon 08:00}") + THEN, "E401", 3, 11, "clock", "mail arrives"),
@@ -208,7 +219,7 @@ def test_a_rule_that_is_off_may_keep_what_comes_later() -> None:
     assert problems == []
     assert [(rule.name, rule.mode, rule.partial) for rule in ruleset.rules] == [("later", "off", True)]
     _, problems = rules_of(LATER.replace("mode: off", "mode: watch"))
-    assert [one.code for one in problems] == ["E401"] * 10
+    assert [one.code for one in problems] == ["E401"] * 9
 
 
 def test_a_rule_that_is_off_is_checked_all_the_same() -> None:
