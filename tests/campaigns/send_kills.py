@@ -10,6 +10,7 @@ attempt  the recipient's answer may be read, DATA is not answered: the attempt i
 data     the go-ahead for the mail was given, the mail is on its way
 dot      the mail is whole and the server keeps it, nothing was answered
 record   the answer was given, and the database does not say "sent" yet
+copy     a copy lies in Sent, and the database does not say so yet
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ from campaigns.checker import connect
 from campaigns.installed import await_true, end
 from campaigns.kills import remark
 from campaigns.moments import JOURNAL_MAGIC, catch
-from campaigns.sends_checker import SendsVerdict, check
+from campaigns.sends_checker import SendsVerdict, check, copies_in, count_files
 from campaigns.stages import StageSink
 from servers.dovecot import DovecotServer
 from servers.postgres import PostgresServer
 from servers.smtp_sink import Stage
 
-PHASES = ("claim", "connect", "attempt", "data", "dot", "record")
+PHASES = ("claim", "connect", "attempt", "data", "dot", "record", "copy")
 RECORDED = ("data", "dot", "record")
 """Where the attempt has to be in the database already."""
 PATIENCE = 40.0
@@ -104,7 +105,7 @@ class SendKills:
         self.tally = SendsTally()
         self._acts: dict[str, Callable[[subprocess.Popen[bytes]], bool]] = {
             "claim": self._at_claim, "connect": self._at_connect, "attempt": self._at_attempt,
-            "data": self._at_data, "dot": self._at_dot, "record": self._at_record,
+            "data": self._at_data, "dot": self._at_dot, "record": self._at_record, "copy": self._at_copy,
         }  # fmt: skip
 
     def run(self, kills: int, least: int, phases: Sequence[str] = PHASES) -> SendsTally:
@@ -139,6 +140,9 @@ class SendKills:
         rows = self.backlog.rows_after_death()
         if caught and phase == "record":
             caught = self._state(rows, recipient) != "sent"  # else it was quicker than we
+        if caught and phase == "copy":
+            lying = copies_in(self.backlog.sent_folder)
+            caught = any(row.copy == "wanted" and row.message_id in lying for row in rows)
         self.tally.on_the_wire |= {row.number for row in rows if row.state == "sending"}
         (self.tally.kills if caught else self.tally.missed)[phase] += 1
         self.tally.rolled_back += caught and phase == "claim" and all(row.state != "claimed" for row in rows)
@@ -196,6 +200,16 @@ class SendKills:
         if self.rng.random() < 0.7:
             process.send_signal(signal.SIGCONT)
             time.sleep(self.rng.uniform(0, 0.008))
+        return True
+
+    def _at_copy(self, process: subprocess.Popen[bytes]) -> bool:
+        self.sink.arm("mail", 4)  # no further than this
+        folder = self.backlog.sent_folder
+        before, deadline = count_files(folder), time.monotonic() + PATIENCE
+        while count_files(folder) == before:
+            if time.monotonic() > deadline or process.poll() is not None:
+                return False
+            time.sleep(0.0005)
         return True
 
     def _stand(self, process: subprocess.Popen[bytes], stage: Stage, skip: int) -> bool:

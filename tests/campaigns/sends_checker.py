@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
+from pathlib import Path
 
 from campaigns.backlog import PLANNED_FOR, Backlog, Row
 from servers.smtp_sink import Envelope
@@ -47,8 +48,7 @@ def check(backlog: Backlog, accepted: Sequence[Envelope], on_the_wire: Collectio
     ours = [one for one in accepted if _recipient(one).rpartition("@")[2].startswith(PLANNED_FOR)]
     taken = Counter(_recipient(one) for one in ours)
     names = Counter(message_id_of(one.data) for one in ours)
-    lying = Counter(message_id_of(path.read_bytes()) for place in ("cur", "new")
-                    for path in (backlog.sent_folder / place).iterdir())  # fmt: skip
+    lying = copies_in(backlog.sent_folder)
     uncertain = {row.number for row in rows if row.state == "uncertain"}
     outcomes = Counter(backlog.attempts())
     wrong = {
@@ -58,7 +58,7 @@ def check(backlog: Backlog, accepted: Sequence[Envelope], on_the_wire: Collectio
         "lost": [row.recipient for row in rows if row.state == "sent" and not taken[row.recipient]],
         "stuck or ended otherwise": [f"{row.number} {row.state}" for row in rows if row.state not in ENDS],
         "uncertain without need": sorted(map(str, uncertain - set(on_the_wire))),
-        "uncertain, not listed": sorted(map(str, uncertain - backlog.listed("uncertain"))),
+        "uncertain, not listed": sorted(map(str, uncertain - (backlog.listed("uncertain") if uncertain else set()))),
         "attempt without outcome": [str(number) for number, outcome in outcomes if not outcome],
         "sent without one attempt that says so": _unproven(rows, outcomes),
         "no copy in Sent": [row.message_id for row in rows if row.state == "sent" and not lying[row.message_id]],
@@ -67,6 +67,16 @@ def check(backlog: Backlog, accepted: Sequence[Envelope], on_the_wire: Collectio
     }
     sent = sum(row.state == "sent" for row in rows)
     return SendsVerdict(len(rows), sent, len(uncertain), sum(taken.values()), sum(lying.values()), wrong)
+
+
+def copies_in(folder: Path) -> Counter[str]:
+    """Message-IDs of what lies in a Maildir."""
+    return Counter(message_id_of(path.read_bytes()) for place in ("cur", "new") for path in (folder / place).iterdir())
+
+
+def count_files(folder: Path) -> int:
+    """How many lie there."""
+    return sum(1 for place in ("cur", "new") for _ in (folder / place).iterdir())
 
 
 def message_id_of(raw: bytes) -> str:
