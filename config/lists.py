@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from config.errors import Problem
-from config.text import read_text, strange_characters
+from config.text import is_editors, read_text, strange_characters
 from config.values import NAME
 
 LONGEST_ENTRY = 300
@@ -43,7 +43,7 @@ def read_list(path: Path, problems: list[Problem]) -> tuple[str, ...]:
 
 
 def _is_list(path: Path, problems: list[Problem]) -> bool:
-    if path.name.startswith(".") or path.name.endswith("~"):
+    if is_editors(path.name):
         return False
     if path.suffix == ".txt" and NAME.fullmatch(path.stem):
         return True

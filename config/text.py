@@ -19,6 +19,12 @@ LOGIN_IN_URL = re.compile(r"://[^\s:/@]*:(?P<value>[^\s@]+)@")
 WIDE_MARKS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
 
+def is_editors(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or what editors lay beside the file they hold open:
+    `.words.txt.swp`, `words.txt~`, `#words.txt#`."""
+    return name.startswith((".", "#")) or name.endswith("~")
+
+
 def read_text(path: Path, problems: list[Problem]) -> str | None:
     """The file's text with `\\n` line ends and no BOM; None (and a problem) if it cannot be had."""
     try:

@@ -1,12 +1,14 @@
 """Mail to the admin when something needs a person now and cannot wait for the daily notice.
 
-One mail for everything that is new, at most one an hour for each cause, and once a day while it lasts. It goes by
-another account than the one in trouble where there is one. What was told lies in a file of the state folder, not in
-the database, which may be the very thing that is broken; a restart therefore repeats nothing.
+One mail for everything that is new, at most one an hour for each cause, and once a day while it lasts; refused files
+once, and again when something else is wrong with them. It goes by another account than the one in trouble where there
+is one. What was told lies in a file of the state folder, not in the database, which may be the very thing that is
+broken; a restart therefore repeats nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,6 +45,13 @@ QUIET = timedelta(hours=1)
 AGAIN = timedelta(days=1)
 RETRY = timedelta(minutes=5)
 """After no way out was found."""
+CONFIG_PATIENCE = timedelta(seconds=15)
+"""How long a fault in the files must stay the same before it is told: a file may be half written, a folder half
+copied."""
+CHANGED = timedelta(minutes=5)
+"""Between two mails about a cause that turned into another one: somebody is at work on it."""
+LONGEST_LISTING = 120
+"""Lines of a listing in one mail; the command below it shows all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +61,34 @@ class Cause:
     key       the same for the same trouble
     kind      what it is about: name of the phrase that is its heading
     account   the mailbox it came from, which is a bad way to tell of it
+    listing   lines to be shown as they are. A cause with a listing is told once for each listing, not every day
     """
 
     key: str
     kind: str
-    text: str
+    text: str = ""
     hint: str = ""
     command: str = ""
     account: str = ""
+    listing: str = ""
     patience: timedelta = timedelta(0)
+
+    @property
+    def mark(self) -> str:
+        """The same for the same listing."""
+        return hashlib.sha256(self.listing.encode("utf-8", "replace")).hexdigest()[:16] if self.listing else ""
 
 
 @dataclass(slots=True)
 class _Told:
-    """What is known of a cause: when it began (None = it is over), when it was last tried to tell, when told."""
+    """What is known of a cause: when it began (None = it is over), when it was last tried to tell, when told; the mark
+    of its listing now and of the one that was told."""
 
     since: datetime | None = None
     tried_at: datetime | None = None
     told_at: datetime | None = None
+    mark: str = ""
+    told_mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +117,7 @@ def find_causes(
     if clock_trouble:
         found.append(Cause(key="clock", kind="alert_clock", text=clock_trouble, command="timedatectl"))
     if config_trouble:
-        found.append(Cause(key="config", kind="config", text=config_trouble, command="quietcrm check"))
+        found.append(_refused_config(config_trouble))
     if disk_trouble:
         found.append(Cause(key="disk", kind="alert_disk", text=disk_trouble, hint=REMEDY, command="df -h"))
     try:
@@ -107,6 +126,10 @@ def find_causes(
         command = "quietcrm db check" if isinstance(error, StoreDamaged) else "quietcrm status"
         found.append(Cause(key="store", kind="alert_store", text=error.message, hint=error.hint, command=command))
         return found
+
+
+def _refused_config(trouble: str) -> Cause:
+    return Cause(key="config", kind="config", listing=trouble, command="quietcrm check", patience=CONFIG_PATIENCE)
 
 
 def _hanging(hang: Hang) -> Cause:
@@ -178,7 +201,7 @@ class Alerts:
         for cause in due:
             entry = known[cause.key]
             if told:
-                entry.told_at = now
+                entry.told_at, entry.told_mark = now, entry.mark
             else:
                 entry.tried_at = None  # the hour counts from when somebody was told
         self._save(known)
@@ -188,6 +211,8 @@ class Alerts:
     def _note(known: dict[str, _Told], causes: Sequence[Cause], now: datetime) -> None:
         for cause in causes:
             entry = known.setdefault(cause.key, _Told())
+            if entry.mark != cause.mark:
+                entry.since, entry.mark = now, cause.mark
             entry.since = entry.since or now
         keys = {cause.key for cause in causes}
         for key in known.keys() - keys:
@@ -204,7 +229,7 @@ class Alerts:
             self._told = {}
             with suppress(OSError, ValueError, TypeError, AttributeError):  # an unreadable file costs one mail too many
                 data = json.loads(self._path.read_text(encoding="utf-8"))
-                self._told = {key: _Told(**{name: _time(at) for name, at in one.items()}) for key, one in data.items()}
+                self._told = {key: _from_data(one) for key, one in data.items()}
         return self._told
 
     def _save(self, known: dict[str, _Told]) -> None:
@@ -296,18 +321,38 @@ def _is_due(told: _Told, cause: Cause, now: datetime) -> bool:
     last = max(filter(None, (told.tried_at, told.told_at)), default=None)
     if last is None or now < last:  # a clock that was set back must not silence us
         return True
-    is_new = told.told_at is None or told.told_at < since
-    return now - last >= (QUIET if is_new else AGAIN)
+    if told.told_at is not None and told.told_mark != told.mark:
+        return now - last >= CHANGED
+    if told.told_at is None or told.told_at < since:
+        return now - last >= QUIET
+    return not cause.listing and now - last >= AGAIN
 
 
 def _blocks(causes: Sequence[Cause], language: str) -> Iterator[Block]:
     for kind, several in groupby(sorted(causes, key=lambda cause: cause.kind), key=lambda cause: cause.kind):
-        lines = [Line(text=cause.text, reason=cause.hint, command=cause.command) for cause in several]
+        lines = [_line(cause, language) for cause in several]
         yield Block(title=phrase(kind, language), lines=lines, tone="trouble")
 
 
+def _line(cause: Cause, language: str) -> Line:
+    rows = cause.listing.splitlines()
+    more = [f"... (+{len(rows) - LONGEST_LISTING})"] if len(rows) > LONGEST_LISTING else []
+    listing = "\n".join(rows[:LONGEST_LISTING] + more)
+    text = phrase("alert_config", language) if listing else cause.text
+    return Line(text=text, reason=cause.hint, command=cause.command, listing=listing)
+
+
 def _as_data(known: dict[str, _Told]) -> dict[str, Any]:
-    return {key: {name: at and at.isoformat() for name, at in asdict(one).items()} for key, one in known.items()}
+    return {
+        key: {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(one).items()}
+        for key, one in known.items()
+    }
+
+
+def _from_data(one: dict[str, str | None]) -> _Told:
+    """Raises ValueError, TypeError, AttributeError for what was not written by us."""
+    times = {name: _time(one.get(name)) for name in ("since", "tried_at", "told_at")}
+    return _Told(**times, mark=str(one.get("mark") or ""), told_mark=str(one.get("told_mark") or ""))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,7 @@ from daemon.desks import Desks
 from daemon.disk import DiskGuard
 from daemon.evidence import Witness
 from daemon.glance import existing_store
+from daemon.loading import Boot
 from daemon.locked import LockedSource
 from daemon.lookout import Lookout
 from daemon.notice import Notices
@@ -54,6 +56,8 @@ class App:
         self.clock = clock
         self.stop = Stop()
         self.config_trouble = ""
+        self.config_refused_at: datetime | None = None
+        self.config_mended_at: datetime | None = None
         today = clock.now().astimezone(office.settings.zone).date()
         self.watchdog = Watchdog(clock.monotonic)
         self.disk = DiskGuard(store.folder)
@@ -107,6 +111,14 @@ class App:
             self.pollers.pop(name).retire()
         self.pollers.update(fresh)
         self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
+
+    def note_config(self, trouble: str) -> None:
+        """Note what is wrong with the files on disk; "" = nothing, they are what runs."""
+        if trouble and not self.config_trouble:
+            self.config_refused_at, self.config_mended_at = self.clock.now(), None
+        elif self.config_trouble and not trouble:
+            self.config_mended_at = self.clock.now()
+        self.config_trouble = self.notices.config_trouble = trouble
 
     def _mark(self, office: Office, name: str) -> object:
         """Everything a poller is made of, secrets included: two equal marks need no new one."""
@@ -186,10 +198,13 @@ class App:
 
 
 @contextmanager
-def opened(directory: Path, clock: Clock | None = None) -> Iterator[App]:
-    """An App that may write: lock taken, schema up to date. Raises ConfigError, AlreadyRunning, StoreError."""
+def opened(directory: Path, clock: Clock | None = None, *, boot: Boot | None = None) -> Iterator[App]:
+    """An App that may write: lock taken, schema up to date. It runs on the files, or on what `boot` found.
+
+    Raises ConfigError, AlreadyRunning, StoreError.
+    """
     clock = clock or SystemClock()
-    office = load_office(directory)
+    office = boot.office if boot else load_office(directory)
     url = office.settings.store_url(directory)
     store = open_store(url, base=directory)
     try:

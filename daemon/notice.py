@@ -207,12 +207,18 @@ class Notices:
         accounts_in_trouble = [
             Line(text=f"{row.name}: {row.reason}", reason=row.hint, command="quietcrm doctor") for row in named
         ]
-        config = [Line(text=self.config_trouble, command="quietcrm check")] if self.config_trouble else []
+        config = self._config(language)
         return [
             *block("accounts", accounts_in_trouble, language, "trouble"),
             *block("config", config, language, "trouble"),
             *block("quarantined", lines, language, "trouble"),
         ]
+
+    def _config(self, language: str) -> list[Line]:
+        if not self.config_trouble:
+            return []
+        text = phrase("alert_config", language)
+        return [Line(text=text, listing=self.config_trouble, command="quietcrm check")]
 
     def _questions(self, rep: str, language: str, asked: Sequence[unmatched.UnmatchedRow]) -> list[Block]:
         if self.office.settings.unknown != "ask":

@@ -17,9 +17,14 @@ from rules.ruleset import RuleSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """One good configuration. `warnings` are worth showing but stop nothing."""
+    """One good configuration. `warnings` are worth showing but stop nothing.
+
+    directory   the office's own folder: relative paths of the settings lie below it
+    files       where settings, rules and templates were read: the same, or the last good set in the state folder
+    """
 
     directory: Path
+    files: Path
     settings: Settings
     rules: RuleSet
     hash: str
@@ -36,25 +41,27 @@ class Office:
         return state_directory(self.directory)
 
 
-def load_office(directory: Path) -> Office:
+def load_office(directory: Path, files: Path | None = None) -> Office:
     """Load and check everything. Raises ConfigError that names every fault of settings, rules and templates."""
     problems: list[Problem] = []
-    office = read_office(directory, problems)
+    office = read_office(directory, problems, files)
     if office is None:
         raise ConfigError([problem for problem in problems if not problem.warning])
     return office
 
 
-def read_office(directory: Path, problems: list[Problem]) -> Office | None:
+def read_office(directory: Path, problems: list[Problem], files: Path | None = None) -> Office | None:
     """Load and check everything; faults and warnings are appended to `problems`. None if there is any fault."""
-    settings = read_settings(directory, problems)
-    rules = load_ruleset(directory, settings, problems) if settings else None
+    files = files or directory
+    settings = read_settings(files, problems, base=directory)
+    rules = load_ruleset(files, settings, problems) if settings else None
     if settings is None or rules is None or any(not problem.warning for problem in problems):
         return None
     return Office(
         directory=directory,
+        files=files,
         settings=settings,
         rules=rules,
-        hash=config_hash(directory),
+        hash=config_hash(files),
         warnings=tuple(problems),
     )

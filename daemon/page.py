@@ -14,6 +14,10 @@ _CODE = (
     "display:inline-block;font-family:Consolas,Menlo,monospace;font-size:12px;line-height:1.4;color:#3d444d;"
     "background:#f3f4f6;border-radius:4px;padding:2px 7px;margin:4px 0 0"
 )
+_LISTING = (
+    "font-family:Consolas,Menlo,monospace;font-size:12px;line-height:1.4;color:#3d444d;background:#f3f4f6;"
+    "border-radius:4px;padding:6px 8px;margin:6px 0;overflow-x:auto"
+)
 _GREY = "color:#59636e;font-size:13px"
 _TONES = {"calm": "#6e7781", "ready": "#1a7f4b", "act": "#0b6bcb", "trouble": "#b3261e"}
 
@@ -25,6 +29,7 @@ class Line:
     lead      a name at the beginning, shown bold
     command   one command a line, shown in a typewriter face
     quote     words of somebody else, shown set off
+    listing   lines whose columns matter, shown as they are in a typewriter face
     """
 
     text: str
@@ -32,6 +37,7 @@ class Line:
     reason: str = ""
     command: str = ""
     quote: str = ""
+    listing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,7 @@ def as_text(title: str, blocks: Sequence[Block], footer: str = "") -> str:
 def _text_line(line: Line, bullet: str) -> list[str]:
     rows = [f"{bullet}{': '.join(part for part in (line.lead, line.text) if part)}"]
     rows += [f"  {line.reason}"] if line.reason else []
+    rows += [f"    {row}".rstrip() for row in line.listing.splitlines()]
     rows += [f"  > {command}" for command in line.command.splitlines()]
     return rows + [f"  | {row}" for row in line.quote.splitlines()]
 
@@ -98,6 +105,8 @@ def _line(line: Line, colour: str) -> str:
     parts.append(f"<div>{lead}{escape(line.text)}</div>")
     if line.reason:
         parts.append(f'<div style="{_GREY}">{escape(line.reason)}</div>')
+    if line.listing:
+        parts.append(f'<pre style="{_LISTING}">{escape(line.listing)}</pre>')
     parts += [f'<div><code style="{_CODE}">{escape(command)}</code></div>' for command in line.command.splitlines()]
     if line.quote:
         quoted = "<br>".join(escape(row) for row in line.quote.splitlines())

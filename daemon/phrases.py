@@ -106,6 +106,11 @@ PHRASES: dict[str, dict[str, str]] = {
     "accounts": {"en": "Mailboxes in trouble", "pt": "Caixas com problema", "ru": "Проблемы с ящиками"},
     "config": {"en": "Configuration", "pt": "Configuração", "ru": "Настройки"},
     "alert": {"en": "quietcrm needs you", "pt": "O quietcrm precisa de você", "ru": "quietcrm нужна ваша помощь"},
+    "alert_config": {
+        "en": "The files as they are now have a fault. The last good ones go on running.",
+        "pt": "Os arquivos, como estão agora, têm um erro. Continuam valendo os últimos que estavam certos.",
+        "ru": "В файлах сейчас есть ошибка. Действуют последние исправные.",
+    },
     "alert_disk": {"en": "Disk almost full", "pt": "Disco quase cheio", "ru": "Диск почти заполнен"},
     "alert_store": {"en": "Database", "pt": "Banco de dados", "ru": "База данных"},
     "alert_clock": {

@@ -11,9 +11,8 @@ import select
 import signal
 import socket
 import threading
-import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import Any
 
@@ -23,15 +22,14 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.accounts import Account, interval
-from config.errors import ConfigError, QuietcrmError
-from config.show import render_problems
 from daemon import systemd
-from daemon.alerts import find_causes
+from daemon.alerts import CONFIG_PATIENCE, find_causes
 from daemon.app import App
 from daemon.control import ControlServer
 from daemon.counts import Tally
 from daemon.health import status, status_line
-from daemon.office import load_office
+from daemon.office import Office
+from daemon.reloading import Reloading
 from daemon.requests import answer
 from daemon.watchdog import Hang, hang_words, ping_every
 from store import retention
@@ -46,6 +44,7 @@ REVISIT_TICK = 30
 NOTICE_TICK = 60
 STATUS_TICK = 30
 ALERT_TICK = 30
+WATCH_TICK = 1
 BEAT_TICK = 10
 BEAT = 300.0
 """Seconds in which the ticks themselves have to come round: a dead scheduler hangs nowhere and yet does nothing."""
@@ -84,7 +83,7 @@ class Service:
         self._control = ControlServer(app.office.state, self._request)
         self._idle: Any = None
         self._turn = threading.Lock()
-        self._reloading = threading.Lock()
+        self._reloading = Reloading(app, swap=self._swap, settled=self._reloaded)
         self._status = "starting"
         self._hangs: tuple[str, ...] = ()
         self._said: dict[str, tuple[str, float]] = {}
@@ -107,6 +106,10 @@ class Service:
         self._serve_metrics()
         systemd.notify("READY=1", f"STATUS={self._look_around()}")
         log.info("daemon.started", accounts=len(self._app.pollers), config=self._app.office.hash)
+        if self._app.config_trouble:
+            log.error("config.refused", kept=self._app.office.hash, trouble=self._app.config_trouble)
+            self._tell_config()
+        self._reloading.keep()
         self._work()
         self._stop()
         if self._outdone:
@@ -189,6 +192,7 @@ class Service:
         self._add("housekeeping", self._keep_house, 3600)
         self._add("status", self._look_around, STATUS_TICK)
         self._add("alert", self._alert, ALERT_TICK, executor="alert")
+        self._add("watch", self._reloading.look, WATCH_TICK)
         self._add("beat", self._beat, BEAT_TICK)
         self._beat()
 
@@ -321,30 +325,27 @@ class Service:
     # --- reload and requests ---------------------------------------------------------------------------------------
 
     def reload(self) -> str:
-        """Load the files again: all or nothing. What was wrong goes to the log and the notice; the old set stays."""
-        with self._reloading:
-            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            trouble = self._app.config_trouble = self._app.notices.config_trouble = self._load()
-            self._serve_metrics()
-            systemd.notify("READY=1", f"STATUS={self._look_around()}")
-        if trouble:
-            log.error("config.refused", kept=self._app.office.hash)
-            self._hasten("alert")
-        else:
-            log.info("config.loaded", config=self._app.office.hash)
-        return trouble
+        """Load the files again: all or nothing. What was wrong goes to the log and the admin; the old set stays."""
+        return self._reloading.reload()
 
-    def _load(self) -> str:
-        try:
-            office = load_office(self._app.office.directory)
-            with self._turn, self._app.watchdog.step("reload"):
-                self._app.assemble(office)
-                self._reschedule()
-        except ConfigError as error:
-            return render_problems(error.problems, base=self._app.office.directory)
-        except QuietcrmError as error:
-            return f"{error.message}\n  = help: {error.hint}"
-        return ""
+    def _swap(self, office: Office) -> None:
+        with self._turn, self._app.watchdog.step("reload"):
+            self._app.assemble(office)
+            self._reschedule()
+
+    def _reloaded(self) -> str:
+        self._serve_metrics()
+        self._tell_config()
+        return self._look_around()
+
+    def _tell_config(self) -> None:
+        """Have the alerts look now, and again when trouble with the files has lasted long enough to be told."""
+        self._hasten("alert")
+        if self._app.config_trouble:
+            at = datetime.now(UTC) + CONFIG_PATIENCE + timedelta(seconds=1)
+            self._scheduler.add_job(
+                self._hasten, "date", run_date=at, args=("alert",), id="tell config", replace_existing=True
+            )
 
     def _reschedule(self) -> None:
         wanted = self._app.office.settings.accounts
@@ -361,7 +362,9 @@ class Service:
             return {"problems": self.reload()}
         if command == "status":
             return status(self._app.office, self._app.store, self._app.clock.now()) | {
-                "config_trouble": self._app.config_trouble
+                "config_trouble": self._app.config_trouble,
+                "config_refused_at": self._app.config_refused_at,
+                "config_mended_at": self._app.config_mended_at,
             }
         with self._turn, self._app.watchdog.step("control"):
             return answer(self._app, command, args)

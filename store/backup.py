@@ -35,6 +35,7 @@ from sqlalchemy import (
     text,
 )
 
+from config import good
 from config.state import state_directory
 from store import schema
 from store.engine import Store, dump_json, open_store, parse_url, translated
@@ -42,7 +43,7 @@ from store.errors import Conflict, StoreDamaged, StoreError, StoreUnavailable
 
 FORMAT = 1
 _BATCH = 1000
-_KEPT = ("hash.key", "config.good")
+_KEPT = ("hash.key", good.LINK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,7 @@ def _time_text(value: datetime) -> str:
 def _keep(state: Path, folder: Path) -> dict[str, str]:
     """Copy the hash key and the last good configuration (a file or a folder); path inside the archive -> checksum."""
     for name in _KEPT:
-        source = state / name
+        source = (state / name).resolve()  # the last good set is a link: copy one set, whatever becomes of the link
         if source.is_dir():
             shutil.copytree(source, folder / "state" / name)
         elif source.is_file():
@@ -371,9 +372,10 @@ def _advance_sequences(connection: Connection, metadata: MetaData) -> None:
 
 def _bring_back(folder: Path, state: Path, files: Mapping[str, str]) -> None:
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in files:
+    if (folder / "state" / good.LINK).is_dir():
+        good.bring_back(folder / "state" / good.LINK, state)
+    for name in [name for name in files if not name.startswith(f"{good.LINK}/")]:
         target = state / name
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = target.with_name(f".{target.name}.restored")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

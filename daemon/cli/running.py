@@ -24,16 +24,18 @@ def register(app: typer.Typer) -> None:
 
 
 def run(context: typer.Context) -> None:
-    """Run the daemon in the foreground until SIGTERM. SIGHUP loads the configuration again."""
+    """Run the daemon in the foreground until SIGTERM. Changed files, and SIGHUP, make it load the configuration again;
+    files with a fault are refused and the last good ones run, at a start too."""
     from daemon.app import opened
+    from daemon.loading import boot
     from daemon.logs import configure_logs
-    from daemon.office import load_office
     from daemon.service import Service
 
     given = invocation(context)
-    setting = load_office(given.directory).settings.log
+    start = boot(given.directory)
+    setting = start.office.settings.log
     configure_logs(form=setting.format, level="debug" if given.verbose else setting.level)
-    with opened(given.directory) as app:
+    with opened(given.directory, boot=start) as app:
         _spare_the_collector()
         Service(app).run()
 
@@ -171,8 +173,11 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     data = _told(state_directory(given.directory))
     if data is None:
         with looking(given.directory) as (office, store):
-            data = health(office, store, datetime.now(UTC)) | {"running": False, "config_trouble": ""}
+            data = health(office, store, datetime.now(UTC)) | _NOT_RUNNING
     emit(data, as_json=as_json, human=lambda: _show_status(data))
+
+
+_NOT_RUNNING = {"running": False, "config_trouble": "", "config_refused_at": None, "config_mended_at": None}
 
 
 def _told(state: Path) -> dict[str, Any] | None:
@@ -184,10 +189,9 @@ def _told(state: Path) -> dict[str, Any] | None:
         data: dict[str, Any] = ask(state, "status", {})
     except NotRunning:
         return None
-    for account in data["accounts"].values():
-        for name in ("last_success", "last_mail", "retry_at"):
-            if account.get(name):
-                account[name] = datetime.fromisoformat(account[name])
+    times = ("last_success", "last_mail", "retry_at", "config_refused_at", "config_mended_at")
+    for part in (data, *data["accounts"].values()):
+        part.update({name: datetime.fromisoformat(part[name]) for name in times if part.get(name)})
     return data | {"running": True}
 
 
@@ -195,7 +199,11 @@ def _show_status(data: dict[str, Any]) -> None:
     zone = ZoneInfo(data["zone"])
     say(f"daemon: {'running' if data['running'] else 'not running (quietcrm run)'}   configuration {data['config']}")
     if data["config_trouble"]:
-        say(f"the configuration on disk is refused, an older one runs:\n{data['config_trouble']}")
+        since = local(data["config_refused_at"], zone)
+        say(f"the configuration on disk is refused since {since}, the last good one runs:\n{data['config_trouble']}")
+    elif data["config_mended_at"]:
+        at = local(data["config_mended_at"], zone)
+        say(f"the configuration on disk was refused and is mended: it runs since {at}")
     rows = []
     for name, one in data["accounts"].items():
         fill = one["backfill"]

@@ -32,6 +32,11 @@ accounts:
 ANA = "  ana: {type: maildir, rep: ana, path: ana}\n"
 SECOND = "  second: {type: maildir, rep: ana, path: second}\n"
 BRUNO = "  bruno: {type: maildir, rep: bruno, path: bruno}\n"
+LISTING = """error[E101]: unknown condition "subjet"
+  --> rules/10.yaml:4:10
+4 |     if: {subjet: caixas}
+  |          ^^^^^^
+  = help: did you mean "subject"?"""
 CONFIG = Cause(key="config", kind="config", text="quietcrm.yaml:3: E101", command="quietcrm check")
 
 
@@ -126,8 +131,9 @@ def test_trouble_that_lasts_is_told_once_a_day(scene: Scene) -> None:
 def test_what_is_new_together_is_told_together(scene: Scene) -> None:
     scene.write(ANA)
     with scene.running() as app:
-        assert app.alerts.tell(causes(app, config="broken", disk="only 3 MB", hangs=(Hang("fetch x", 5),))) == 3
-        assert app.alerts.tell(causes(app, config="broken", disk="only 3 MB", hangs=(Hang("desk", 5),))) == 1
+        for hang, new in ((Hang("fetch x", 5), 3), (Hang("desk", 5), 1)):
+            hanging, full = causes(app, disk="only 3 MB", hangs=(hang,))
+            assert app.alerts.tell([hanging, CONFIG, full]) == new
     subjects = [mail["Subject"] for mail in scene.mails("ana")]
     assert sorted(subjects) == [
         "O quietcrm precisa de você: Algo travou",
@@ -210,3 +216,57 @@ def test_a_clock_set_back_does_not_silence_us(scene: Scene) -> None:
         app.alerts.tell([])
         scene.clock.move(timedelta(days=-30))
         assert app.alerts.tell([CONFIG]) == 1
+
+
+def test_refused_files_are_told_with_their_caret_once_and_again_when_the_fault_is_another(scene: Scene) -> None:
+    """Two days of a daemon that looks every half minute and is started again now and then."""
+    scene.write(ANA)
+    told = []
+    for hour in range(48):
+        with scene.running() as app:
+            for _ in range(120):
+                text = LISTING if hour < 24 else LISTING.replace("subjet", "frmo")
+                told.append(app.alerts.tell(causes(app, config=text)))
+                scene.clock.move(timedelta(seconds=30))
+    first, second = sorted(scene.mails("ana"), key=lambda mail: mail["Date"].datetime)
+    assert sum(told) == 2
+    text = first.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "\n    4 |     if: {subjet: caixas}\n      |          ^^^^^^\n" in text
+    assert "> quietcrm check" in text
+    html = first.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert "|          ^^^^^^\n" in html[html.index("<pre") : html.index("</pre>")]
+    assert "frmo" in second.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+
+
+def test_files_that_are_being_written_are_not_told(scene: Scene) -> None:
+    scene.write(ANA)
+    with scene.running() as app:
+        for number in range(60):
+            app.alerts.tell(causes(app, config=f"quietcrm.yaml:{number}: E101"))
+            scene.clock.move(timedelta(seconds=10))
+        app.alerts.tell([])
+        assert scene.mails("ana") == []
+
+
+def test_somebody_who_tries_this_and_that_gets_a_mail_in_five_minutes_at_most(scene: Scene) -> None:
+    scene.write(ANA)
+    with scene.running() as app:
+        for number in range(90):
+            for _ in range(4):
+                app.alerts.tell(causes(app, config=f"quietcrm.yaml:{number}: E101"))
+                scene.clock.move(timedelta(seconds=10))
+    dates = sorted(mail["Date"].datetime for mail in scene.mails("ana"))
+    assert 10 <= len(dates) <= 13
+    assert min(later - one for one, later in pairwise(dates)) >= timedelta(minutes=5)
+
+
+def test_a_long_list_of_faults_is_cut_in_the_mail(scene: Scene) -> None:
+    scene.write(ANA)
+    with scene.running() as app:
+        for _ in range(2):
+            app.alerts.tell(causes(app, config="\n".join(f"quietcrm.yaml:{number}: E101" for number in range(5000))))
+            scene.clock.move(timedelta(seconds=20))
+    (mail,) = scene.mails("ana")
+    text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "... (+4880)" in text
+    assert len(text.splitlines()) < 140
