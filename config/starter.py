@@ -52,6 +52,7 @@ def write_starter(directory: Path, answers: StarterAnswers) -> list[Path]:
     """
     settled = (directory / SETTINGS_FILE).exists()
     own = {path.name for path in directory.iterdir() if path.is_dir()} if settled else set()
+    own |= {"tests"} if "rules" in own else set()  # they test the rules that come with them, not others
     written = []
     for name, text in starter_files(answers).items():
         path = directory / name

@@ -155,6 +155,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
     "outbox list": (),
     "rules list": (),
     "rules explain": ("1",),
+    "rules test": (),
     "db upgrade": (),
     "db backup": ("{office}/backup.tar.gz",),
     "db restore": ("{office}/backup.tar.gz", "--force"),
@@ -361,6 +362,7 @@ def test_init_can_be_repeated_and_overwrites_nothing(call: Call, tmp_path: Path)
     assert first["next"].endswith("doctor")
     (folder / "quietcrm.yaml").write_text((folder / "quietcrm.yaml").read_text() + "# mine\n")
     (folder / "rules/10-first.yaml").write_text("rules: []\n")
+    (folder / "tests/10-first.yaml").write_text("now: 2026-11-20 10:00\ntests: []\n")
     again = json.loads(call("--config", folder, "init", "--json").out)
     assert (again["written"], len(again["existed"])) == ([], len(first["written"]))
     assert (folder / "quietcrm.yaml").read_text().endswith("# mine\n")

@@ -15,6 +15,7 @@ from config.starter import StarterAnswers, write_starter
 from daemon.cli.main import app
 from daemon.cli.reference import commands
 from daemon.office import read_office
+from daemon.trials import check_tests
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGES = [DOCS / "quick-start.md", *sorted((DOCS / "how-to").glob("*.md"))]
@@ -44,13 +45,16 @@ def test_every_example_passes_check(text: str, tmp_path: Path) -> None:
     write_starter(tmp_path, STARTER)
     if re.search(r"^rules:", text, re.MULTILINE):
         (tmp_path / "rules/10-first.yaml").write_text(text)
+        (tmp_path / "tests/10-first.yaml").unlink()
+    elif re.search(r"^tests:", text, re.MULTILINE):
+        (tmp_path / "tests/10-first.yaml").write_text(text)
     else:
         (tmp_path / "quietcrm.yaml").write_text(completed(text))
     for name in re.findall(r"\{file: ([\w.]+)\}", text):
         (tmp_path / name).touch(mode=0o600)
     let_leave(tmp_path, text)
     problems: list[Problem] = []
-    read_office(tmp_path, problems)
+    check_tests(tmp_path, read_office(tmp_path, problems), problems)
     assert not problems, render_problems(problems, base=tmp_path)
 
 

@@ -31,7 +31,7 @@ def test_starter_loads(tmp_path: Path, language: str) -> None:
     assert settings.company.language == language
     assert settings.admin == "ana"
     assert settings.internal == ("@vendas.example",)
-    assert {path.parent.name for path in written} == {tmp_path.name, "rules", "templates", "lists"}
+    assert {path.parent.name for path in written} == {tmp_path.name, "rules", "templates", "lists", "tests"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -49,7 +49,7 @@ def test_rules_and_lists_are_sound_yaml_and_name_templates_that_exist(tmp_path: 
 
 def test_every_language_writes_the_same_kinds_of_files() -> None:
     counts = {len(starter_files(dataclasses.replace(ANSWERS, language=language))) for language in LANGUAGES}
-    assert counts == {5}
+    assert counts == {6}
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
