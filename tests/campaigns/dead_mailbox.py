@@ -48,7 +48,7 @@ class Score:
         """For people; the last line is the verdict."""
         verdict = "clean" if not self.faults else f"{len(self.faults)} FAULTS"
         line = (
-            f"dead mailbox: {self.cases} times one of three; {self.went_on} mails of the others went on at their time; "
+            f"dead_mailbox: {self.cases} times one of three; {self.went_on} mails of the others went on at their time; "
             f"{self.held} held and told; back again, {self.went_later} left by themselves once, {self.answered} were "
             f"cancelled by an answer that lay there; {verdict}"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +62,12 @@ senders:
 send: {{auto_templates: [{templates}], hold: {hold}}}
 public_domains: [freemail.example]
 limits: {{actions_per_hour: 1000000, sends_per_day: 1000000}}
+"""
+
+
+_DUE = """
+SELECT 1 FROM outbox
+WHERE state = 'planned' AND way = 'send' AND due_at <= ? AND (retry_at IS NULL OR retry_at <= ?) LIMIT 1
 """
 
 
@@ -207,7 +214,11 @@ class House:
                 poller.poll()
             app.sends.begin()
             self.clock.move(timedelta(minutes=1))
-            yield World(app, self)
+            world = World(app, self)
+            try:
+                yield world
+            finally:
+                world.close()
 
     def letter(
         self,
@@ -281,18 +292,26 @@ class World:
         self._serial = count(1)
         self._lock = threading.RLock()
         self._ticks: list[_Tick] = []
+        database = app.store.engine.url.database
+        self._store = sqlite3.connect(f"file:{database}?mode=ro", uri=True, check_same_thread=False)
         app.wake = self._wake
         self._make_slow()
         for name, poller in app.pollers.items():
             self._add(f"poll:{name}", POLL_TICK, partial(self._poll, poller))
         for name in app.office.settings.senders:
-            self._add(f"send:{name}", SEND_TICK, partial(app.sends.send_due, name))
+            self._add(f"send:{name}", SEND_TICK, partial(self._send, name))
         self._add("sweep", SWEEP_TICK, app.sends.sweep)
         self._add("desk", DESK_TICK * 6, self._desk)
 
     def _poll(self, poller: Poller) -> None:
         if poller.is_due():
             poller.poll(once=False)
+
+    def _send(self, sender: str) -> None:
+        """A tick with nothing due does nothing, and most are such: asked here for a tenth of what it costs there."""
+        now = self.clock.now().isoformat(" ", "microseconds")[:26]
+        if self._store.execute(_DUE, (now, now)).fetchall():
+            self.app.sends.send_due(sender)
 
     def _desk(self) -> None:
         self.app.desks.tidy()
@@ -353,9 +372,9 @@ class World:
             (person,) = customers.lookup_addresses(session, [recipient])[recipient]
             fields: dict[str, Any] = {
                 "way": Way.SEND, "event": f"event {next(self._serial)}", "event_at": at, "rule": "depois",
-                "slot": "send", "rep": "ana", "customer_id": person.customer_id, "contact_id": person.id, "recipient": recipient,
-                "template": "lembrete", "unless": "customer_wrote", "due_at": due_at, "created_at": at,
-                "late_after": due_at + timedelta(days=1),
+                "slot": "send", "rep": "ana", "customer_id": person.customer_id, "contact_id": person.id,
+                "recipient": recipient, "template": "lembrete", "unless": "customer_wrote", "due_at": due_at,
+                "created_at": at, "late_after": due_at + timedelta(days=1),
             }  # fmt: skip
             fields |= stated
             number = outbox.plan(session, OutboxMail(**{"account": fields["rep"], **fields}))
@@ -405,6 +424,10 @@ class World:
     def sleep(self, span: timedelta) -> None:
         """Time passes and the daemon does nothing: the machine is off, or nothing of interest is due."""
         self.advance(span.total_seconds())
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._store.close()
 
     def _hear(self) -> None:
         for envelope in self.house.sink.mails[self._heard :]:

@@ -69,6 +69,10 @@ _WITNESS = (
     END
     """,
 )
+_WAITING = text("""
+    SELECT 1 FROM outbox
+    WHERE state IN ('claimed', 'sending') OR (state = 'planned' AND (retry_at IS NULL OR retry_at <= :soon)) LIMIT 1
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Score:
         """For people; the last line is the verdict."""
         lines = [f"edits: {dict(self.edits)}", f"outbox: {dict(self.states)}", *self.faults[:40]]
         lines.append(
-            f"look-alikes: {self.contacts} contacts, {sum(self.edits.values())} edits meanwhile, {self.arrived} mails: "
+            f"look_alikes: {self.contacts} contacts, {sum(self.edits.values())} edits meanwhile, {self.arrived} mails: "
             f"{len(self.faults)} with another's token or name, to another's address, or twice; {self.moved} kept back; "
             + ("clean" if not self.faults else f"{len(self.faults)} FAULTS")
         )
@@ -205,10 +209,9 @@ class Crowd:
 
     def _waits_for_little(self, app: App) -> bool:
         """Whether some mail is due, or will be in a minute."""
-        soon = app.clock.now() + timedelta(minutes=1)
+        soon = (app.clock.now() + timedelta(minutes=1)).isoformat(" ", "microseconds")[:26]
         with app.store.session() as session:
-            rows = outbox.in_states(session, [OutboxState.PLANNED, OutboxState.CLAIMED, OutboxState.SENDING])
-        return any(row.retry_at is None or row.retry_at <= soon for row in rows)
+            return session.execute(_WAITING, {"soon": soon}).first() is not None
 
     def _edit(self, app: App, number: int) -> None:
         rng = Random(self.seed * 100 + number)

@@ -41,6 +41,8 @@ CAMPAIGNS = (
     Campaign("an answer stops what is due", "replies", "--rounds 300 --on-servers 15", "--rounds 950 --on-servers 50"),
     Campaign("machines that answer all", "responders", "--rounds 5", "--rounds 20"),
     Campaign("contacts that look alike", "look_alikes", "--contacts 2000", "--contacts 10000"),
+    Campaign("standstill and wrong clocks", "clocks", "--seeds 2", "--seeds 20"),
+    Campaign("one dead mailbox of three", "dead_mailbox", "--seeds 3 --on-servers 1", "--seeds 20 --on-servers 5"),
 )
 
 
