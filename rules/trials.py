@@ -18,7 +18,8 @@ from connectors.model import Message
 from rules.condition import clip
 from rules.decision import Check, Decision, RuleTrace
 from rules.engine import evaluate
-from rules.expectations import Came, Expectation, read_expect
+from rules.expectation import Came, Expectation
+from rules.expectations import read_expect
 from rules.facts import Directory, Moment
 from rules.moments import parse_delay
 from rules.office import office_of
@@ -265,7 +266,9 @@ def _traces(failures: Sequence[Failure], decision: Decision, ruleset: RuleSet) -
 
 def _can(name: str, verb: str, ruleset: RuleSet) -> bool:
     rule = next(rule for rule in ruleset.rules if rule.name == name)
-    return any(effect.verb == verb for effect in rule.effects) or (verb == "ignore" and bool(rule.ignore))
+    if verb in ("ignore", "extract"):
+        return bool(rule.ignore if verb == "ignore" else rule.extract)
+    return any(effect.verb == verb for effect in rule.effects)
 
 
 # --- as problems of the configuration

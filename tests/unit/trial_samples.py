@@ -12,8 +12,7 @@ from connectors.model import Message
 from rules.load import load_ruleset
 from rules.trials import Verdict, load_trials, run_trials
 
-RULES = """\
-rules:
+RULES = r"""rules:
   - name: never
     when: [mail arrives, mail sent]
     if: {any: [{anyone: $rivals}, {folder: Private}]}
@@ -59,6 +58,7 @@ rules:
   - name: order
     when: mail arrives
     if: {is: automated, from: "@shop.example", header: {X-Shop: main}}
+    extract: {total: {regex: 'total:?\s*R\$\s*([\d.]+,\d{2})', as: money}}
     then: {create: {order: {number: "{{ mail.subject }}"}}, file_under: "Padaria Sol", log: headers}
   - name: off
     mode: off
