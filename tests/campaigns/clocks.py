@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -265,10 +265,16 @@ CASES: tuple[Callable[[Case], None], ...] = (
 )  # fmt: skip
 
 
-def race(folder: Path, seeds: int, first: int = 1, say: Callable[[str], None] = lambda _: None) -> Score:
+def race(
+    folder: Path,
+    seeds: int,
+    first: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+    cases: Sequence[Callable[[Case], None]] = CASES,
+) -> Score:
     """Every case with so many seeds."""
     score = Score()
-    for act in CASES:
+    for act in cases:
         for seed in range(first, first + seeds):
             with SmtpSink() as sink:
                 here = folder / f"{act.__name__}{seed}"
