@@ -8,15 +8,22 @@ from sqlmodel import Session
 
 from config.settings import Settings
 from connectors.model import Message
+from daemon.turns import known_turns
 from rules.facts import ContactFacts, CustomerFacts, Directory, Thread
 from rules.ladder import plus_tags, tokens_in
+from rules.ruleset import RuleSet
 from store import customers, interactions, reminders, suppressions
 from store.customers import ContactRow, CustomerRow
 from store.hashing import HashKey
 
 
-def directory_for(session: Session, key: HashKey, settings: Settings, messages: Sequence[Message]) -> Directory:
-    """Everything the rules may ask about these messages. Its mappings are dicts that the pipeline keeps up to date."""
+def directory_for(
+    session: Session, key: HashKey, settings: Settings, messages: Sequence[Message], rules: RuleSet | None = None
+) -> Directory:
+    """Everything the rules may ask about these messages. Its mappings are dicts that the pipeline keeps up to date.
+
+    `rules`: those whose `once:` is to be known.
+    """
     outside = _outside(settings, messages)
     domains = {part for address in outside for part in _chain(address.rpartition("@")[2])}
     contacts = customers.lookup_addresses(session, outside)
@@ -27,12 +34,15 @@ def directory_for(session: Session, key: HashKey, settings: Settings, messages: 
     wanted = {contact.customer_id for found in contacts.values() for contact in found}
     for several in (*claimed.values(), *named.values(), *(thread.customers for thread in threads.values())):
         wanted.update(several)
+    facts = {number: customer_facts(row) for number, row in customers.facts(session, wanted).items()}
+    people = {contact.id for found in contacts.values() for contact in found}
     return Directory(
         contacts={address: tuple(contact_facts(one) for one in found) for address, found in contacts.items()},
         domains=dict(claimed),
         threads={one: Thread(customers=row.customers, subject_key=row.subject) for one, row in threads.items()},
         tokens=dict(named),
-        customers={number: customer_facts(row) for number, row in customers.facts(session, wanted).items()},
+        customers=facts,
+        once=known_turns(session, rules, messages, people, facts.values()) if rules else {},
         never_log=_never_log(session, key, outside, domains),
     )
 
@@ -83,6 +93,7 @@ def customer_facts(row: CustomerRow) -> CustomerFacts:
         tags=row.tags,
         fields=row.fields,
         open=row.open,
+        deal=row.deal,
         last_in_at=row.last_in_at,
         last_out_at=row.last_out_at,
         created_at=row.created_at,

@@ -20,6 +20,7 @@ from daemon.desks import later
 from daemon.letters import new_token
 from daemon.office import Office
 from daemon.settling import CUSTOMER_WROTE, TEAM_WROTE
+from daemon.turns import had_their_turn, take_turns
 from daemon.ways import DESKS
 from rules.decision import Action, Decision, Direction
 from rules.ladder import primary
@@ -106,10 +107,15 @@ def perform(cause: Cause, interaction_id: int) -> None:
         one for one in cause.decision.actions if one.verb not in _FIRST or one.args.get("what") not in (None, *_PEOPLE)
     ]
     leads = [one for one in cause.decision.actions if one.verb == "create" and one.args["what"] == "lead"]
+    acting = {one.rule for one in cause.decision.traces if one.result == "fired"}
+    rules = [rule for rule in cause.office.rules.rules if rule.once and rule.name in acting]
+    over = had_their_turn(cause.session, rules, cause.message, cause.contact_id, cause.main)
     for action in leads:
         _create_record(cause, action, interaction_id)
-    for action in cause.claim(rest):
+    for action in cause.claim([one for one in rest if one.rule not in over]):
         _VERBS[action.verb](cause, action, interaction_id)
+    fresh = [rule for rule in rules if rule.name not in over]
+    take_turns(cause.session, fresh, cause.message, cause.contact_id, cause.main)
 
 
 # --- whose mail ----------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class Pipeline:
 
     def explain(self, session: Session, message: Message) -> Decision:
         """What the rules say of one mail now, every rule traced. Writes nothing."""
-        directory = directory_for(session, self._key, self.office.settings, (message,))
+        directory = directory_for(session, self._key, self.office.settings, (message,), self.office.rules)
         before = min(message.received_at, message.sent_at or message.received_at) - timedelta(days=1)
         loaded = {rule.name: before for rule in self.office.rules.rules}
         moment = Moment(now=self._clock.now(), baseline=before, loaded=loaded)
@@ -130,7 +130,7 @@ class Pipeline:
             backfill=backfill,
             rep=(setting.rep or "") if setting else "",
             moments={folder: Moment(now=now, baseline=at, loaded=loaded) for folder, at in baselines.items()},
-            directory=directory_for(session, self._key, self.office.settings, items),
+            directory=directory_for(session, self._key, self.office.settings, items, self.office.rules),
             items=items,
             promised=customers_with_promises(session),
             ours=Ours.among(session, self.office, items),
@@ -237,7 +237,8 @@ class Pipeline:
         self._remember(work, message, decision, tuple(cause.customers))
         self._flush(work)
         work.promised = customers_with_promises(work.session)
-        work.directory = directory_for(work.session, self._key, work.office.settings, work.items)
+        office = work.office
+        work.directory = directory_for(work.session, self._key, office.settings, work.items, office.rules)
 
     def _settle(self, work: Work, message: Message, decision: Decision) -> None:
         """Our own follow-up in Sent is no word of the team: it ends neither itself nor anybody's reminder."""

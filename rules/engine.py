@@ -13,6 +13,7 @@ from rules.effect import Effect, Plan
 from rules.facts import Directory, Moment
 from rules.ladder import direction_of, match, primary
 from rules.office import Office, office_of
+from rules.once import Once
 from rules.ruleset import Rule, RuleSet
 from rules.view import View
 
@@ -94,6 +95,7 @@ class _Run:
     claims: dict[str, _Claim] = field(default_factory=dict)
     traces: list[RuleTrace] = field(default_factory=list)
     values: dict[str, tuple[Extracted, ...]] = field(default_factory=dict)
+    turns: dict[str, Check] = field(default_factory=dict)
 
     def decide(self) -> Decision:
         self.history = is_history(self.view.message, self.moment)
@@ -158,7 +160,14 @@ class _Run:
                 if self.explain:
                     self._note(rule, "failed")
                 return False
-        return not rule.extract or self._extracts(rule)
+        return (not rule.extract or self._extracts(rule)) and (rule.once is None or self._has_turn(rule, rule.once))
+
+    def _has_turn(self, rule: Rule, once: Once) -> bool:
+        """Whether the rule may act again for what the mail belongs to."""
+        check = self.turns[rule.name] = once.check(self.view, rule.names)
+        if not check.held and self.explain:
+            self._note(rule, "failed")
+        return check.held
 
     def _extracts(self, rule: Rule) -> bool:
         """Take the rule's values out of the mail; False if one is missing that must be there."""
@@ -192,7 +201,7 @@ class _Run:
         if unasked and not self.explain:
             return
         found = self.values.get(rule.name, ())
-        checks = () if unasked else (*_checks(rule, self.view), *_missing(found))
+        checks = () if unasked else (*_checks(rule, self.view), *_missing(found), *self._turn(rule))
         self.traces.append(
             RuleTrace(
                 rule=rule.name,
@@ -204,6 +213,9 @@ class _Run:
                 extracted=found,
             )
         )
+
+    def _turn(self, rule: Rule) -> tuple[Check, ...]:
+        return (self.turns[rule.name],) if rule.name in self.turns else ()
 
     # --- all together
 

@@ -16,7 +16,10 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerFacts:
-    """One customer. `open` holds "lead", "case", "order" where one is open; times are aware UTC."""
+    """One customer. `open` holds "lead", "case", "order" where one is open; times are aware UTC.
+
+    deal   the newest open lead, else the newest open order ("lead 7"), "" for none
+    """
 
     id: int
     name: str
@@ -30,6 +33,7 @@ class CustomerFacts:
     tags: frozenset[str] = frozenset()
     fields: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     open: frozenset[str] = frozenset()
+    deal: str = ""
     last_in_at: datetime | None = None
     last_out_at: datetime | None = None
     created_at: datetime | None = None
@@ -76,6 +80,7 @@ class Directory:
     threads     Message-ID -> where it belongs
     tokens      token in a subject ("4F2K", upper case) or plus-address tag -> customer ids
     customers   id -> facts, for every customer named above
+    once        (rule, key of rules.once) -> arrival of the mail that the rule acted on last
     never_log   address keys and domains of this batch that the store forbids to log
     """
 
@@ -84,6 +89,7 @@ class Directory:
     threads: Mapping[str, Thread] = field(default_factory=dict)
     tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     customers: Mapping[int, CustomerFacts] = field(default_factory=dict)
+    once: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     never_log: frozenset[str] = frozenset()
 
 

@@ -11,6 +11,7 @@ from rules.decision import Direction
 from rules.effect import Effect
 from rules.extract import Extraction
 from rules.index import RuleIndex, build_index
+from rules.once import Once
 from rules.templates import Template
 from rules.view import View
 
@@ -27,6 +28,7 @@ class Rule:
     kinds        kinds of automatic mail that its `if` names with `is`
     ignore       the reason of an `ignore` rule, "" for every other rule
     extract      values it takes out of a mail whose conditions hold
+    once         how often it acts for the same thread, person, customer or deal; None = once for each mail
     was          the name it had before, "" if none: what it did then is not done again
     fingerprint  changes when the rule does, apart from name, about and mode
     keys         index keys, see rules.index; None = asked for every mail
@@ -46,11 +48,17 @@ class Rule:
     reads_markup: bool = False
     kinds: frozenset[str] = frozenset()
     ignore: str = ""
+    once: Once | None = None
     stop: bool = False
     was: str = ""
     fingerprint: str = ""
     keys: frozenset[str] | None = None
     partial: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, and the one it had before."""
+        return (self.name, self.was) if self.was else (self.name,)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -13,6 +13,7 @@ from rules.conditions import read_conditions
 from rules.decision import Direction
 from rules.effect import Effect
 from rules.extract import extracted_names, read_extract
+from rules.once import read_once
 from rules.reader import Reader
 from rules.ruleset import MODES, Rule
 
@@ -67,6 +68,7 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
         effects=tuple(effect for effect in effects if effect.verb != "ignore"),
         kinds=_kinds(conditions),
         ignore=ignore.shown.removeprefix("ignore: ") if ignore else "",
+        once=read_once(found, reader) if (found := node.get("once")) else None,
         stop=_stop(node, reader),
         was=_text(node, "was"),
         extract=extract,
@@ -124,20 +126,8 @@ def _check_keys(node: MapNode, reader: Reader) -> None:
             reader.later(f"`{key.text}`", key.place, LATER_KEYS[key.text])
         elif key.text not in KEYS:
             reader.unknown("part of a rule", key, KEYS)
-        elif key.text == "once":
-            _check_once(value, reader)
         elif key.text in ("about", "was"):
             reader.scalar(value, f"`{key.text}`")
-
-
-def _check_once(node: Node, reader: Reader) -> None:
-    scalar = reader.scalar(node, "`once`")
-    if scalar and " ".join(scalar.text.split()) != "per mail":
-        words = scalar.text.split()
-        if words[:1] == ["per"] and words[1:2] and words[1] in ("thread", "contact", "customer", "deal", "mail"):
-            reader.later(f"`once: {scalar.text}`", scalar.place, "write: per mail")
-        else:
-            reader.report("E104", f'`once` cannot be "{scalar.text}"', scalar.place, "write: per mail")
 
 
 def _when(node: MapNode, reader: Reader) -> frozenset[Direction]:

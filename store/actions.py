@@ -15,6 +15,8 @@ from store.tables import ActionDone, RuleLoaded
 
 _DONE = table(ActionDone)
 _LOADED = table(RuleLoaded)
+_TURN = "once per "
+"""Begins the event of a row that keeps whom a rule with `once:` acted for; events of mails are hashes."""
 Claim = tuple[str, str, str]
 """(event, rule, slot)"""
 
@@ -50,6 +52,27 @@ def done_for(session: Session, event: str) -> list[tuple[str, str, str]]:
     """What was done because of an event: (rule, slot, detail)."""
     statement = select(_DONE.c.rule, _DONE.c.slot, _DONE.c.detail).where(_DONE.c.event == event)
     return [(row[0], row[1], row[2]) for row in session.execute(statement.order_by(_DONE.c.rule, _DONE.c.slot))]
+
+
+def turns(session: Session, keys: Collection[str]) -> dict[tuple[str, str], datetime]:
+    """(rule, key) -> arrival of the mail that a rule with `once:` acted on last, for these keys of rules.once."""
+    events = {_turn(key) for key in keys if key}
+    if not events:
+        return {}
+    found = select(_DONE.c.rule, _DONE.c.event, _DONE.c.done_at).where(among(session, _DONE.c.event, events))
+    return {(row[0], row[1].removeprefix(_TURN)): row[2] for row in session.execute(found)}
+
+
+def take_turn(session: Session, rule: str, key: str, at: datetime) -> None:
+    """Note that a rule acted for `key` on a mail that arrived at `at`; the latest such mail counts."""
+    row = {"event": _turn(key), "rule": rule, "slot": "once", "done_at": at, "detail": ""}
+    if not insert_new(session, _DONE, [row], key=("event", "rule", "slot")):
+        mine = (_DONE.c.event == _turn(key), _DONE.c.rule == rule, _DONE.c.slot == "once", _DONE.c.done_at < at)
+        session.execute(update(_DONE).where(*mine).values(done_at=at))
+
+
+def _turn(key: str) -> str:
+    return f"{_TURN}{key}"
 
 
 def release(session: Session, claims: Iterable[Claim]) -> None:

@@ -69,7 +69,8 @@ class ContactRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRow:
-    """A customer. open: "lead", "case", "order" where one is open."""
+    """A customer. open: "lead", "case", "order" where one is open; deal: the newest open lead, else the newest open
+    order ("lead 7")."""
 
     id: int
     name: str
@@ -86,6 +87,7 @@ class CustomerRow:
     last_out_at: datetime | None
     tags: frozenset[str] = frozenset()
     open: frozenset[str] = frozenset()
+    deal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +144,16 @@ def facts(session: Session, customer_ids: Collection[int]) -> dict[int, Customer
         select(_TAG.c.customer_id, _TAG.c.tag).where(among(session, _TAG.c.customer_id, customer_ids))
     ):
         tags[number].add(tag)
-    opened: dict[int, set[str]] = defaultdict(set)
-    for number, what in session.execute(_open_records(session, customer_ids)):
-        opened[number].add(what)
+    opened: dict[int, dict[str, int]] = defaultdict(dict)
+    for number, what, record in session.execute(_open_records(session, customer_ids)):
+        opened[number][what] = max(record, opened[number].get(what, 0))
     rows = session.execute(select(*_FACTS).where(among(session, _CUSTOMER.c.id, customer_ids))).all()
     return {
         row[0]: CustomerRow(
             **dict(zip(_FACT_NAMES, row, strict=True)),
             tags=frozenset(tags.get(row[0], ())),
             open=frozenset(opened.get(row[0], ())),
+            deal=_deal(opened.get(row[0], {})),
         )
         for row in rows
     }
@@ -160,12 +163,16 @@ _FACTS = [_CUSTOMER.c.id, *(one for one in _CUSTOMER.c if one.name not in ("id",
 _FACT_NAMES = [column.name for column in _FACTS]
 
 
+def _deal(opened: Mapping[str, int]) -> str:
+    return next((f"{what} {opened[what]}" for what in ("lead", "order") if what in opened), "")
+
+
 def _open_records(session: Session, customer_ids: Collection[int]) -> Any:
     parts = []
     for what, model in (("lead", Lead), ("case", Case), ("order", Order)):
         columns = table(model).c
         parts.append(
-            select(columns.customer_id, literal(what)).where(
+            select(columns.customer_id, literal(what), columns.id).where(
                 among(session, columns.customer_id, customer_ids), columns.state == "open"
             )
         )

@@ -79,7 +79,11 @@ MENDED: list[tuple[str, str, int, int, int, str]] = [
     (action("stage: {to: proposl}"), "E206", 4, 24, 7, 'did you mean "proposal"?'),
     (action("log: maybe"), "E104", 4, 17, 5, "write: yes"),
     (HEAD.replace("arrives", "arives") + THEN, "E104", 3, 11, 11, 'did you mean "mail arrives"?'),
-    (HEAD + "    once: per customer\n" + THEN, "E401", 4, 11, 12, "write: per mail"),
+    (HEAD + "    once: customer\n" + THEN, "E104", 4, 11, 8, "write: per customer"),
+    (HEAD + "    once: per contact each 3 days\n" + THEN, "E104", 4, 11, 23, "write: per contact"),
+    (HEAD + "    once: per mail every 3 days\n" + THEN, "E104", 4, 11, 21, "write: per mail"),
+    (HEAD + "    once: per deal every day\n" + THEN, "E202", 4, 11, 18, "write: per deal every 30 days"),
+    (HEAD + "    once: daily\n" + THEN, "E104", 4, 11, 5, "write: per mail"),
     (HEAD + THEN + "    extract: {a: {regex: b, requird: yes}}\n", "E101", 5, 29, 7, 'did you mean "required"?'),
     (HEAD + THEN + "    extract: {a: {regex: b, as: mony}}\n", "E104", 5, 33, 4, 'did you mean "money"?'),
     (HEAD + THEN + "    extract: {a: {regex: b, required: yess}}\n", "E103", 5, 39, 4, "write: yes"),
@@ -219,7 +223,7 @@ def test_a_rule_that_is_off_may_keep_what_comes_later() -> None:
     assert problems == []
     assert [(rule.name, rule.mode, rule.partial) for rule in ruleset.rules] == [("later", "off", True)]
     _, problems = rules_of(LATER.replace("mode: off", "mode: watch"))
-    assert [one.code for one in problems] == ["E401"] * 9
+    assert [one.code for one in problems] == ["E401"] * 8
 
 
 def test_a_rule_that_is_off_is_checked_all_the_same() -> None:
