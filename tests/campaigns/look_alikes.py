@@ -38,7 +38,7 @@ from store.statements import insert_new, table
 from store.tables import AddressRow, Contact, OutboxMail, OutboxState, Way
 
 EDITORS = 4
-EDITS_A_MAIL = 3
+EDITS_A_MAIL = 1
 A_COMPANY = 25
 """Contacts in one company."""
 SOME = 50
@@ -80,6 +80,7 @@ _WAITING = text("""
 class Person:
     """A contact as made."""
 
+    place: int
     id: int
     customer: int
     address: str
@@ -172,7 +173,7 @@ class Crowd:
                     contact = customers.add_contact(session, customer, by, {"name": name, "codigo": token})
                     earlier.append(address_of(rng, number, earlier))
                     customers.add_address(session, contact, earlier[-1], by)
-                    self.people.append(Person(contact, customer, earlier[-1], token))
+                    self.people.append(Person(number, contact, customer, earlier[-1], token))
 
     # --- what goes on at the same time -------------------------------------------------------------------------------
 
@@ -195,7 +196,8 @@ class Crowd:
     def _send(self, app: App, rep: str) -> None:
         """One sender's thread; as in the daemon its pace is set by nothing but its server."""
         while not self.over.wait(0.002):
-            app.sends.send_due(rep)
+            if not app.sends.send_due(rep):
+                self.over.wait(0.05)
 
     def _let_days_pass(self, app: App) -> None:
         """Until nothing is due any more; then the next day, for those who share an address."""
@@ -233,7 +235,7 @@ class Crowd:
 
     def _near(self, rng: Random, person: Person) -> Person:
         """Mostly somebody of the same company."""
-        index = self.people.index(person) if rng.random() < 0.7 else rng.randrange(self.count)
+        index = person.place if rng.random() < 0.7 else rng.randrange(self.count)
         return self.people[max(0, min(self.count - 1, index + rng.randrange(-3, 4)))]
 
     def _rename(self, session: Session, rng: Random) -> None:
