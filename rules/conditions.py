@@ -20,7 +20,6 @@ LATER: dict[str, str] = {
     "place": MEETING,
     "category": 'test `folder` instead, or write "mode: off" in this rule',
     "auth": 'test `from` instead, or write "mode: off" in this rule',
-    "jsonld": 'test `subject` or `header` instead, or write "mode: off" in this rule',
     "in_sequence": 'test `open` or `last_out` instead, or write "mode: off" in this rule',
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from config.nodes import MapNode, Node, Scalar
@@ -131,6 +132,42 @@ def _code(item: Item, reader: Reader) -> str | None:
         return item.text.lower()
     reader.report("E213", f'"{item.text}" is not a language code', item.place, "write: pt")
     return None
+
+
+# --- data in the HTML
+
+_DATA = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9_:-]*)*")
+
+
+def _jsonld(name: str, node: Node, reader: Reader) -> Condition | None:
+    """A type ("Order"), or a value that must be there ("Order.orderNumber"); yes and no ask for any at all."""
+    if isinstance(node, Scalar) and node.text.lower() in ("yes", "no"):
+        some = node.text.lower() == "yes"
+        return replace(
+            _plain(name, node, lambda view: bool(view.message.markup) is some, _seen_data), reads_markup=True
+        )
+    wanted, unwanted = _split(reader.items(node, "`jsonld`"), lambda item: _data_path(item, reader))
+    condition = listed(
+        name,
+        wanted,
+        unwanted,
+        lambda view, path: any(f"{one}.".lower().startswith(path) for one, _ in view.message.markup),
+        _seen_data,
+        written=written(node),
+    )
+    return replace(condition, reads_markup=True)
+
+
+def _data_path(item: Item, reader: Reader) -> str | None:
+    if _DATA.fullmatch(item.text):
+        return f"{item.text.lower()}."
+    message = f'"{item.text}" is no type of schema.org data'
+    reader.report("E417", message, item.place, "write for example Order, or Order.orderNumber")
+    return None
+
+
+def _seen_data(view: View) -> str:
+    return clip(", ".join(dict.fromkeys(path for path, _ in view.message.markup))) or "no data"
 
 
 # --- attachments and size
@@ -381,6 +418,7 @@ MAIL: dict[str, Build] = {
     "text": _text(_TEXT),
     "header": _header,
     "language": _language,
+    "jsonld": _jsonld,
     "attachment": _attachment,
     "direction": _direction,
     "is": _is,

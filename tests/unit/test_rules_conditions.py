@@ -24,6 +24,7 @@ def local(text: str) -> dict[str, Any]:
     return {"received_at": datetime.fromisoformat(text).replace(tzinfo=SAO_PAULO)}
 
 
+DATA = (("Order.number", "7"), ("Person.name", "Maria"))
 HOLDS: list[tuple[str, dict[str, Any], bool]] = [
     # people
     ("{from: maria@sol.example}", {}, True),
@@ -219,6 +220,16 @@ HOLDS: list[tuple[str, dict[str, Any], bool]] = [
     ("{none: [{tag: x}, {stage: lost}], known: yes}", {}, True),
     ("{none: [{all: [{tag: vip}, {stage: lost}]}]}", {}, True),
     ("{none: [{none: [{tag: vip}]}]}", {}, True),
+    ("{jsonld: Order}", {"markup": DATA}, True),
+    ("{jsonld: order.NUMBER}", {"markup": DATA}, True),
+    ("{jsonld: Order.num}", {"markup": DATA}, False),
+    ("{jsonld: [Flight, Person.name]}", {"markup": DATA}, True),
+    ("{jsonld: [Order, not Person]}", {"markup": DATA}, False),
+    ("{jsonld: Ord}", {"markup": DATA}, False),
+    ("{jsonld: yes}", {"markup": DATA}, True),
+    ("{jsonld: yes}", {}, False),
+    ("{jsonld: no}", {}, True),
+    ("{none: [{jsonld: Order}]}", {}, True),
 ]
 
 
@@ -277,3 +288,11 @@ def test_conditions_ask_the_time_of_arrival_not_the_clock() -> None:
     assert fired(decide(ruleset, mail())) == []
     assert fired(decide(ruleset, mail(received_at=NOW - timedelta(days=2)))) == ["probe"]
     assert DIRECTORY.customers[1].last_in_at == NOW - timedelta(days=40)
+
+
+@pytest.mark.parametrize(
+    ("condition", "reads"),
+    [("{jsonld: Order}", True), ("{any: [{known: yes}, {none: [{jsonld: yes}]}]}", True), ("{known: yes}", False)],
+)
+def test_only_rules_that_ask_for_data_have_the_html_read(condition: str, reads: bool) -> None:
+    assert one_rule(condition).reads_markup is reads
