@@ -20,7 +20,7 @@ from connectors.outgoing import HeaderMismatch
 from daemon.clock import Clock
 from daemon.letters import thawed
 from daemon.office import Office
-from daemon.ways import Ways
+from daemon.ways import DESKS, Ways
 from store import outbox, sending
 from store.engine import Store
 from store.tables import OutboxMail, OutboxState, SentCopy
@@ -48,9 +48,19 @@ class Copies:
         now = self.clock.now()
         with self.store.session() as session:
             doubtful = sending.in_doubt(session, now - LOOK_EVERY)
-            wanted = sending.without_copy(session, AT_ONCE)
+            wanted = sending.without_copy(session, AT_ONCE, not_of=self._resting())
         done = sum(self._guard(row, self._look_up) for row in doubtful)
         return done + sum(self._guard(row, self._keep) for row in wanted)
+
+    def _resting(self) -> list[str]:
+        """The people none of whose mailboxes answers now: their copies wait, however many, and the others' do not."""
+        ways, settings = self.ways, self.office.settings
+        return [
+            rep
+            for rep in settings.team
+            if (theirs := [name for name, one in settings.accounts.items() if one.rep == rep and one.type in DESKS])
+            and all(ways.is_resting(name) for name in theirs)
+        ]
 
     def _look_up(self, row: OutboxMail) -> bool:
         """A look-up may turn uncertain into sent, never into unsent (decision 29)."""

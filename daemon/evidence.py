@@ -5,7 +5,7 @@ A dossier holds what is known of all mails of one tick, so that each fact is ask
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,14 +14,14 @@ from sqlmodel import Session
 
 from connectors.model import Message
 from daemon.blocks import why_blocked
-from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, Evidence, Request, Unread
+from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, Request, Unread
 from daemon.lookout import Lookout
 from daemon.office import Office
 from daemon.settling import settled_by
 from rules.clock import instant
 from rules.hours import OfficeHours
 from rules.office import office_of
-from store import accounts, customers, sending
+from store import accounts, customers, interactions, quarantine, sending
 from store.customers import ContactRow, CustomerCard
 from store.exchanges import LastWords
 from store.hashing import HashKey
@@ -116,10 +116,11 @@ class Witness:
         )
 
     def request(self, mail: OutboxMail) -> Request:
-        """What wants to go. A mail that was tried before is not late any more: the server made it wait."""
+        """What wants to go. The time for which a server may put a mail off does not make it late."""
         limits = self.office.settings.limits
+        put_off = RETRY_FOR if mail.attempts else timedelta()
         return Request(
-            late_after=None if mail.attempts else mail.late_after,
+            late_after=mail.late_after + put_off if mail.late_after else None,
             reactive=mail.reactive,
             released=frozenset(filter(None, mail.released.split(","))),
             day_limit=limits.sends_per_day,
@@ -144,13 +145,13 @@ class Witness:
             hours=hours,
             own=settings.is_internal(mail.recipient) or mail.recipient.lower() in settings.own_addresses(),
             answered=settled_by(mail, _last_words(card, contact)),
-            junk=self._answer_in_junk(mail, card, watched),
+            junk=self._answer_in_junk(session, mail, card, watched),
             unwanted=why_blocked(session, self.key, mail.recipient),
             bounced=(contact.bounce_reason or "undeliverable") if contact and contact.bounced_at else "",
             theirs=theirs,
             away_until=contact.away_until if contact else None,
             colleague=_colleague(dossier, mail),
-            unread=self._unread(mail, watched, dossier),
+            unread=self._unread(session, mail, watched, dossier),
             to_contact=dossier.last_left(mail),
             answered_by_us=dossier.last_left(mail, reactive=True),
             reactive=dossier.reactive,
@@ -158,10 +159,28 @@ class Witness:
             burst=dossier.burst(session, mail.created_at),
         )
 
-    def _unread(self, mail: OutboxMail, watched: Collection[str], dossier: Dossier) -> tuple[Unread, ...]:
+    def _unread(
+        self, session: Session, mail: OutboxMail, watched: Collection[str], dossier: Dossier
+    ) -> tuple[Unread, ...]:
+        unread = self.lookout.unread(watched, mail.event_at, dossier.rows)
         if not any(self.office.settings.accounts[name].rep == mail.rep for name in watched):
-            return (Unread(account=mail.rep, reason="no mailbox of theirs is in the settings"),)
-        return self.lookout.unread(watched, mail.event_at, dossier.rows)
+            return (Unread(account=mail.rep, reason="no mailbox of theirs is in the settings"), *unread)
+        return (*self._not_understood(session, mail, watched, dossier), *unread)
+
+    def _not_understood(
+        self, session: Session, mail: OutboxMail, watched: Collection[str], dossier: Dossier
+    ) -> Iterator[Unread]:
+        """Mailboxes with a mail that came after the event, names this customer, and could not be read: it may be the
+        answer."""
+        card = dossier.card(mail)
+        names = {mail.recipient.lower().encode(), *(one.lower().encode() for one in mail.references if one)}
+        if card is not None:
+            names |= {email.encode() for contact in card.contacts for email in contact.emails}
+            names |= {f"@{one}".encode() for one in self._domains(card)}
+        for account, raw in quarantine.since(session, watched, mail.event_at):
+            lower = raw.lower()
+            if any(name in lower for name in names):
+                yield Unread(account=account, reason="a mail that may be the customer's answer could not be read")
 
     def _hours(self, card: CustomerCard | None, contact: ContactRow | None) -> OfficeHours:
         """The office's hours by the contact's clock: their own zone, else the customer's, else the office's."""
@@ -173,22 +192,34 @@ class Witness:
                 continue  # an import may bring anything; the office's clock is a sane answer
         return self.office.hours
 
-    def _answer_in_junk(self, mail: OutboxMail, card: CustomerCard | None, watched: Collection[str]) -> str:
+    def _domains(self, card: CustomerCard) -> set[str]:
+        """The domains at which everybody is of this customer."""
+        return {one for one in card.domains if not office_of(self.office.settings).is_public(one)}
+
+    def _answer_in_junk(
+        self, session: Session, mail: OutboxMail, card: CustomerCard | None, watched: Collection[str]
+    ) -> str:
         """The account in whose Junk folder something of this customer lies that came after the event."""
         junk = self.lookout.junk(watched)
         news = [(name, one) for name, several in junk.items() for one in several if one.received_at > mail.event_at]
         if not news or card is None:
             return ""
         people = {email for contact in card.contacts for email in contact.emails} | {mail.recipient.lower()}
-        domains = {one for one in card.domains if not office_of(self.office.settings).is_public(one)}
+        domains = self._domains(card)
         thread = {*mail.references, mail.in_reply_to, mail.message_id} - {""}
+        named = {one for _, message in news for one in (*message.references, message.in_reply_to)}
+        known = interactions.by_message_ids(session, named)
+        thread |= {one for one, row in known.items() if card.customer.id in row.customers}
         return next((name for name, one in news if _is_theirs(one, people, domains, thread)), "")
 
 
 def _is_theirs(message: Message, people: Collection[str], domains: Collection[str], thread: set[str]) -> bool:
     if thread & {*message.references, message.in_reply_to}:
         return True
-    return message.sender is not None and (message.sender.key in people or message.sender.domain in domains)
+    if message.sender is None:
+        return False
+    domain = message.sender.domain
+    return message.sender.key in people or any(domain == one or domain.endswith(f".{one}") for one in domains)
 
 
 def _last_words(card: CustomerCard | None, contact: ContactRow | None) -> LastWords:

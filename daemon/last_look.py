@@ -21,6 +21,8 @@ PEER_PAUSE = timedelta(days=7)
 """One automatic answer a person in this time (RFC 5230 4.2)."""
 BRAKE_WINDOW = timedelta(minutes=120)
 BRAKE_COUNT = 20
+RETRY_FOR = timedelta(hours=48)
+"""How long a server may put a mail off; that time does not make it late."""
 SOON = timedelta(seconds=2)
 TRY_AGAIN = timedelta(minutes=1)
 
@@ -173,7 +175,7 @@ def _unread(seen: Evidence) -> Iterator[Verdict]:
     if broken:
         reason = f"the mailbox {broken.account} cannot be read: {broken.reason}"
         yield _hold(Obstacle.UNREACHABLE, reason, seen.now + TRY_AGAIN)
-    elif seen.unread:
+    if not all(one.reason for one in seen.unread):  # nobody who does without the broken one does without these
         yield _wait(Obstacle.UNREAD, "looks into the mailboxes first", seen.now + SOON)
 
 

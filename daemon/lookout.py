@@ -7,6 +7,7 @@ history now, or in `junk`. Nobody waits here: a mailbox that was not looked into
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,13 +48,15 @@ class Lookout:
 
     def ask(self) -> None:
         """Have the mailboxes polled that a mail waits for. Not inside a transaction: a poll writes."""
-        while self._due:
-            self.wake(self._due.pop())
+        with suppress(KeyError):  # the threads of two senders may ask at once
+            while True:
+                self.wake(self._due.pop())
 
     def oldest(self, accounts: Collection[str]) -> float:
-        """Monotonic seconds of the oldest of their looks."""
+        """Monotonic seconds of the oldest of their looks that count now: a person may do without the others."""
+        now = self.clock.monotonic()
         looks = [self.pollers[name].look for name in accounts if name in self.pollers]
-        return min((look.at for look in looks if look is not None), default=self.clock.monotonic())
+        return min((look.at for look in looks if look is not None and now - look.at <= FRESH), default=now)
 
     def junk(self, accounts: Collection[str]) -> dict[str, tuple[Message, ...]]:
         """What lies in their Junk folders, by account."""

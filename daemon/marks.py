@@ -197,6 +197,8 @@ def _delayed(scene: Scene, row: OutboxMail, bounce: Bounce) -> list[str]:
     assert row.id is not None
     said = f"not delivered yet: {bounce.reason}"
     if row.state == OutboxState.UNCERTAIN:
+        if not bounce.original_message_id:  # it may speak of an earlier mail to them: then this one may not have left
+            return []
         scene.ours.doubtful.pop(row.message_id, None)
         _arrived(scene.session, row, said, scene.message.received_at)
     elif row.state == OutboxState.SENT:
@@ -222,7 +224,7 @@ def _complained(scene: Scene, bounce: Bounce) -> list[str]:
         return []
     row = _row_of(scene, bounce)
     done = []
-    if row is not None and row.state == OutboxState.UNCERTAIN:
+    if row is not None and row.state == OutboxState.UNCERTAIN and bounce.original_message_id:
         _arrived(scene.session, row, "its recipient complained of it", scene.message.received_at)
     for address in [row.recipient] if row else bounce.recipients:
         people = _contacts_at(scene, address)

@@ -210,15 +210,18 @@ def _release(app: App, args: Args) -> Any:
             if not args.get("again"):
                 hint = f"ask them; they have it: quietcrm outbox sent {number}; they do not: add --again"
                 raise Refused(f"{number} may have been sent: the customer may get it twice", hint=hint)
-            return _to_planned(session, row, {row.obstacle}, "sent again: the admin says so")
+            return _to_planned(app, session, row, "sent again: the admin says so")
         if row.state != OutboxState.HELD:
             raise _not(row, "held")
-        return _to_planned(session, row, {row.obstacle}, "released by the admin")
+        return _to_planned(app, session, row, "released by the admin")
 
 
-def _to_planned(session: Session, row: OutboxMail, lifted: set[str], reason: str) -> dict[str, Any]:
-    """Let a held or uncertain mail be looked at again, in spite of what stood in its way."""
+def _to_planned(app: App, session: Session, row: OutboxMail, reason: str) -> dict[str, Any]:
+    """Let a held or uncertain mail be looked at again, in spite of what stood in its way. Where it became late while it
+    waited for this word, that does not turn it into a draft either."""
     assert row.id is not None
+    is_late = row.late_after is not None and app.clock.now() > row.late_after
+    lifted = {row.obstacle, *([Obstacle.LATE.value] if is_late else [])}
     released = ",".join(sorted({*row.released.split(","), *lifted} - {""}))
     fields = {"released": released, "obstacle": "", "retry_at": None, "settled_at": None, "reason": reason}
     moved = outbox.move(session, row.id, (OutboxState(row.state),), OutboxState.PLANNED, **fields)
@@ -283,7 +286,7 @@ def _burst(app: App, args: Args) -> Any:
         for one in waiting:
             row = outbox.get(session, one["id"])
             if release:
-                _to_planned(session, row, {row.obstacle}, "released by the admin")
+                _to_planned(app, session, row, "released by the admin")
             else:
                 fields = {"settled_at": app.clock.now(), "reason": "cancelled by the admin"}
                 outbox.move(session, one["id"], (OutboxState.HELD,), OutboxState.CANCELLED, **fields)

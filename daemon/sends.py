@@ -24,7 +24,7 @@ from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Mailer
 from daemon.clock import Clock, ClockWatch
 from daemon.evidence import Dossier, Witness
-from daemon.last_look import FRESH, Obstacle, Step, Verdict, look
+from daemon.last_look import FRESH, RETRY_FOR, Obstacle, Step, Verdict, look
 from daemon.letters import Held, frozen, send_mail
 from daemon.office import Office
 from daemon.outlets import Outlets
@@ -39,7 +39,6 @@ log = structlog.get_logger()
 
 AT_ONCE = 20
 """Claims in one transaction. They are looked at together, so few enough to be sent while that look is fresh."""
-RETRY_FOR = timedelta(hours=48)
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=2)
 LOOK_AGAIN = timedelta(hours=1)
@@ -269,6 +268,11 @@ class Sends:
         except ConnectorError as error:
             self._back(one, Obstacle.SERVER, error.message, OutboxState.PLANNED, self.clock.now())
             self.outlets.rest(sender, error)
+        except (StoreError, OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            mailer.close()  # nobody knows what is on the line
+            self._failed(one, error)
         else:
             copy = SentCopy.WANTED if self.outlets.keeps_copy(one.row.rep) else SentCopy.NONE
             fields = {"sent_message_id": one.mail.message_id, "copy_state": copy.value}
@@ -298,6 +302,15 @@ class Sends:
             if one.attempt is not None:
                 sending.end_attempt(session, one.attempt, outcome, code, said, now)
 
+    def _failed(self, one: _Claimed, error: Exception) -> None:
+        """A fault of ours: one mail that errs holds up none of those behind it."""
+        log.error("send.failed", row=one.number, rule=one.row.rule, exc_info=error)
+        reason = f"unexpected {type(error).__name__}: see the log and report it"
+        if one.attempt is None:
+            self._back(one, Obstacle.UNFILLED, reason, OutboxState.HELD, self.clock.now() + LOOK_AGAIN)
+        else:
+            self._record(one, OutboxState.UNCERTAIN, "unknown", 0, reason, reason=reason)
+
     def _give_back(self, one: _Claimed) -> None:
         """A claim that was not used: nothing was on the wire."""
         with self.store.writing() as session:
@@ -316,8 +329,12 @@ class Sends:
         """The server said no: for good, or for now."""
         now = self.clock.now()
         with self.store.writing() as session:
-            attempt = one.attempt or sending.note_attempt(session, one.number, self.fence, sender, now)
+            # A server that does not let us send at all has said nothing of this mail: its text is not fixed by that.
+            counts = error.stage != "sender"
+            attempt = one.attempt or sending.note_attempt(session, one.number, self.fence, sender, now, counts=counts)
             tries = sending.attempts(session, one.number)
+            if attempt is None or not tries:
+                return  # the customer was erased meanwhile, and the mail with them
             final = error.permanent and error.stage != "sender"
             outlived = not final and now - tries[0].at >= RETRY_FOR
             outcome = "refused" if final or outlived else "later"

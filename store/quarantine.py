@@ -66,6 +66,17 @@ def raw(session: Session, number: int) -> bytes | None:
     return None if found is None else bytes(found)
 
 
+def since(session: Session, accounts: Collection[str], at: datetime) -> list[tuple[str, bytes]]:
+    """Open ones of these accounts that came, or that we met, after a time: (account, the first 64 KB)."""
+    columns = _QUARANTINE.c
+    statement = select(columns.account, func.substr(columns.raw, 1, 64 << 10)).where(
+        columns.account.in_(list(accounts)),
+        columns.settled_at.is_(None),
+        func.coalesce(columns.received_at, columns.created_at) > at,
+    )
+    return [(account, bytes(raw)) for account, raw in session.execute(statement)]
+
+
 def count(session: Session) -> int:
     """How many are open."""
     statement = select(func.count()).select_from(_QUARANTINE).where(_QUARANTINE.c.settled_at.is_(None))

@@ -83,14 +83,15 @@ def note_time(session: Session, now: datetime) -> None:
 
 
 def due(session: Session, now: datetime, reps: Collection[str], limit: int) -> list[OutboxMail]:
-    """Sends of these people whose time has come, the longest due first."""
+    """Sends of these people whose time has come, the longest ready first."""
     columns = _OUTBOX.c
     ready = or_(columns.retry_at.is_(None), columns.retry_at <= now)
     statement = select(_OUTBOX).where(
         columns.state == OutboxState.PLANNED, columns.way == Way.SEND, columns.due_at <= now, ready
     )
-    statement = statement.where(columns.rep.in_(list(reps))).order_by(columns.due_at, columns.id).limit(limit)
-    return _rows(session, statement)
+    statement = statement.where(columns.rep.in_(list(reps)))
+    # What was looked at in vain goes to the end: however much of it there is, the others have their turn.
+    return _rows(session, statement.order_by(func.coalesce(columns.retry_at, columns.due_at), columns.id).limit(limit))
 
 
 def soon(session: Session, until: datetime) -> list[OutboxMail]:
@@ -131,9 +132,14 @@ def begin_attempt(session: Session, number: int, fence: int, sender: str, now: d
     return _attempt(session, number, fence, sender, now)
 
 
-def note_attempt(session: Session, number: int, fence: int, sender: str, now: datetime) -> int:
-    """Note a try that ended before the mail itself was on the wire (the recipient was refused); its number."""
-    session.execute(update(_OUTBOX).where(_OUTBOX.c.id == number).values(attempts=_OUTBOX.c.attempts + 1))
+def note_attempt(
+    session: Session, number: int, fence: int, sender: str, now: datetime, *, counts: bool = True
+) -> int | None:
+    """Note a try that ended before the mail itself was on the wire (the recipient was refused); its number, None if the
+    mail is gone. `counts`: the mail was tried, so that its words stay."""
+    tried = update(_OUTBOX).where(_OUTBOX.c.id == number).values(attempts=_OUTBOX.c.attempts + int(counts))
+    if not session.connection().execute(tried).rowcount:
+        return None
     return _attempt(session, number, fence, sender, now)
 
 
@@ -162,11 +168,12 @@ def in_doubt(session: Session, before: datetime) -> list[OutboxMail]:
     return _rows(session, select(_OUTBOX).where(columns.state == OutboxState.UNCERTAIN, old).order_by(columns.id))
 
 
-def without_copy(session: Session, limit: int) -> list[OutboxMail]:
-    """Sent mail whose copy is still wanted in Sent, oldest first."""
+def without_copy(session: Session, limit: int, *, not_of: Collection[str] = ()) -> list[OutboxMail]:
+    """Sent mail whose copy is still wanted in Sent, oldest first; but of these people."""
     columns = _OUTBOX.c
     gone = (OutboxState.SENT.value, OutboxState.BOUNCED.value)
     statement = select(_OUTBOX).where(columns.copy_state == "wanted", columns.state.in_(gone))
+    statement = statement.where(columns.rep.not_in(list(not_of)))
     return _rows(session, statement.order_by(columns.id).limit(limit))
 
 
@@ -229,7 +236,8 @@ def team_mail(
 ) -> dict[int, list[tuple[str, datetime]]]:
     """Customer -> who of us wrote to them as a person since, the newest first: (rep or address, when)."""
     columns = _INTERACTION.c
-    ours = exists().where(_OUTBOX.c.message_id == columns.message_id, _OUTBOX.c.way == Way.SEND)
+    named = columns.message_id != ""  # so has a send that was never claimed no Message-ID
+    ours = exists().where(_OUTBOX.c.message_id == columns.message_id, named, _OUTBOX.c.way == Way.SEND)
     statement = (
         select(_LINK.c.customer_id, columns.rep, columns.sender, columns.at)
         .join(_LINK, _LINK.c.interaction_id == columns.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import smtplib
 import socket
 import ssl
@@ -67,11 +68,24 @@ def open_line(settings: SmtpSettings) -> Line:
             smtp.starttls(context=context)
             smtp.ehlo()
         if settings.login:
-            smtp.login(settings.login, settings.password)
+            _log_in(smtp, settings)
         return Line(smtp, settings.timeout)
     except BaseException:
         smtp.close()
         raise
+
+
+def _log_in(smtp: smtplib.SMTP, settings: SmtpSettings) -> None:
+    """smtplib knows ASCII alone; PLAIN takes every letter as UTF-8 (RFC 4616 2)."""
+    if f"{settings.login}{settings.password}".isascii():
+        smtp.login(settings.login, settings.password)
+        return
+    if "PLAIN" not in smtp.esmtp_features.get("auth", "").upper().split():
+        raise smtplib.SMTPNotSupportedError("AUTH PLAIN, for a password with other letters than English ones")
+    said = base64.b64encode(f"\0{settings.login}\0{settings.password}".encode()).decode("ascii")
+    code, text = smtp.docmd("AUTH", f"PLAIN {said}")
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, text)
 
 
 def _own_name() -> str:
@@ -133,6 +147,8 @@ def translated(settings: SmtpSettings) -> Iterator[None]:
             f"the certificate of {where} cannot be verified: {error.verify_message}",
             hint="set `ca:` to the file with the certificate authority",
         ) from error
+    except UnicodeError as error:  # a host name that cannot be one
+        raise Misconfigured(account, f"{where} cannot be asked: {error}", hint="correct `host:`") from error
     except ssl.SSLError as error:
         raise _no_tls(account, where, error) from error
     except TimeoutError as error:

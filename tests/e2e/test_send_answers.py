@@ -12,7 +12,8 @@ from servers.dovecot import DovecotServer
 from servers.smtp_sink import Answer, SmtpSink
 
 from daemon.app import App
-from daemon.sends import FIRST_PAUSE, LONGEST_PAUSE, RETRY_FOR
+from daemon.last_look import RETRY_FOR
+from daemon.sends import FIRST_PAUSE, LONGEST_PAUSE
 from store import sending
 from store.tables import OutboxState
 

@@ -42,7 +42,7 @@ CASES: list[tuple[str, Request, Evidence, Step, Obstacle]] = [
     (
         "unreachable",
         MAIL,
-        replace(FREE, unread=(Unread(account="ana"), Unread(account="bruno", reason="no"))),
+        replace(FREE, unread=(Unread(account="bruno", reason="no"),)),
         Step.HOLD,
         Obstacle.UNREACHABLE,
     ),
@@ -80,6 +80,12 @@ def test_a_person_lifts_what_held_it_and_nothing_else(
     assert look(lifted, seen) == GO
     assert look(lifted, replace(seen, unwanted="unsubscribed")).step is Step.CANCEL
     assert look(lifted, replace(seen, answered="the customer wrote")).step is Step.CANCEL
+
+
+def test_who_does_without_a_broken_mailbox_does_not_do_without_the_others() -> None:
+    seen = replace(FREE, unread=(Unread(account="ana"), Unread(account="bruno", reason="no")))
+    assert look(MAIL, seen).obstacle == Obstacle.UNREACHABLE
+    assert look(replace(MAIL, released=frozenset({"unreachable"})), seen).obstacle == Obstacle.UNREAD
 
 
 def test_the_office_sleeps_by_the_clock_of_the_contact() -> None:
