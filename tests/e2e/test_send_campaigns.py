@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from campaigns import clocks, dead_mailbox, look_alikes, replies, responders
 from servers.smtp_sink import SmtpSink
 
-from daemon import citizen, evidence, last_look, lookout
+from daemon import citizen, last_look, lookout, sends
 from daemon.clock import ClockWatch
 from daemon.lookout import Lookout
 
@@ -23,7 +24,7 @@ def test_an_answer_wins_against_a_follow_up(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_stale_look_is_seen_by_the_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookout, "FRESH", 600.0)
-    monkeypatch.setattr("daemon.sends.FRESH", 600.0)
+    monkeypatch.setattr(sends, "FRESH", 600.0)
     monkeypatch.setattr(Lookout, "junk", lambda *_: {})
     faults = replies.race(tmp_path, 40, 0, seed=11).faults
     assert any("after an answer" in one for one in faults)
@@ -59,8 +60,7 @@ def test_contacts_that_look_alike(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_another_persons_address_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    true = evidence._contact
-    monkeypatch.setattr(evidence, "_contact", lambda *args: (true(*args)[0], True))
+    monkeypatch.setattr(sends, "look", lambda mail, seen: last_look.look(mail, replace(seen, theirs=True)))
     assert any("not the contact's address" in one for one in look_alikes.race(tmp_path, 300, seed=4).faults)
 
 
