@@ -213,6 +213,7 @@ def opened(directory: Path, clock: Clock | None = None, *, boot: Boot | None = N
             key = hash_key(directory)
             app = App(office, store, key, clock)
             app.hold = lock.check
+            app.note_config(boot.trouble if boot else "")
             try:
                 yield app
             finally:

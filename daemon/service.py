@@ -361,13 +361,18 @@ class Service:
         if command == "reload":
             return {"problems": self.reload()}
         if command == "status":
-            return status(self._app.office, self._app.store, self._app.clock.now()) | {
-                "config_trouble": self._app.config_trouble,
-                "config_refused_at": self._app.config_refused_at,
-                "config_mended_at": self._app.config_mended_at,
-            }
+            return self._status_told()
         with self._turn, self._app.watchdog.step("control"):
             return answer(self._app, command, args)
+
+    def _status_told(self) -> dict[str, Any]:
+        app = self._app
+        config = {  # first: a reload in between must not show as mended what the office below has not loaded yet
+            "config_trouble": app.config_trouble,
+            "config_refused_at": app.config_refused_at,
+            "config_mended_at": app.config_mended_at,
+        }
+        return status(app.office, app.store, app.clock.now()) | config
 
     def _serve_metrics(self) -> None:
         """Serve the figures where the settings want it now. A port that is taken is said, and all else goes on."""
