@@ -91,6 +91,8 @@ def _lines(text: str) -> frozenset[tuple[str, ...]]:
 
 OPT_OUTS = _lines(_PHRASES)
 POLITE = _lines(_POLITE)
+_LONGEST_FIRST = sorted(POLITE, key=lambda words: (-len(words), words))
+"""So that "por favor" goes as a whole, not its "favor" alone."""
 
 
 def is_opt_out(text: str, names: Collection[str] = ()) -> bool:
@@ -108,7 +110,7 @@ def _bare(words: Sequence[str]) -> tuple[str, ...]:
     """Without greetings, requests and thanks around it."""
     left = tuple(words)
     while True:
-        shorter = next((cut for polite in POLITE if (cut := _cut(left, polite)) != left), left)
+        shorter = next((cut for polite in _LONGEST_FIRST if (cut := _cut(left, polite)) != left), left)
         if shorter == left:
             return left
         left = shorter

@@ -89,9 +89,7 @@ def test_no_phrase_is_longer_than_six_words() -> None:
     assert not OPT_OUTS & POLITE
 
 
-ORDINARY = (
-    "by tomorrow order invoice caixas pedido amanhã cliente завтра заказ цена mañana morgen Lieferung demain"
-)
+ORDINARY = "by tomorrow order invoice caixas pedido amanhã cliente завтра заказ цена mañana morgen Lieferung demain"
 PHRASES = st.sampled_from(sorted(OPT_OUTS)).map(" ".join)
 WORDS = st.lists(st.sampled_from(ORDINARY.split()), min_size=1, max_size=6).map(" ".join)
 
@@ -151,3 +149,9 @@ def test_no_token(subject: str) -> None:
 def test_the_token_behind_our_plus() -> None:
     to = (Address(f"ana+{TOKEN.lower()}@vendas.example"), Address(f"x+{TOKEN}@elsewhere.example"))
     assert tokens_in(mail(to=to), SETTINGS) == (TOKEN,)
+
+
+@pytest.mark.parametrize("polite", sorted(" ".join(words) for words in POLITE))
+def test_a_polite_word_before_or_behind_changes_nothing(polite: str) -> None:
+    assert is_opt_out(f"stop, {polite}")
+    assert is_opt_out(f"{polite}\nunsubscribe me")
