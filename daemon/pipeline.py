@@ -27,6 +27,7 @@ from daemon.effects import Cause
 from daemon.marks import Ours, Scene, mark, note_copy, says_something
 from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
+from daemon.wishes import is_wish
 from rules.decision import Decision, Direction, Outcome
 from rules.engine import evaluate
 from rules.facts import Moment, Thread
@@ -105,7 +106,10 @@ class Pipeline:
         before = min(message.received_at, message.sent_at or message.received_at) - timedelta(days=1)
         loaded = {rule.name: before for rule in self.office.rules.rules}
         moment = Moment(now=self._clock.now(), baseline=before, loaded=loaded)
-        return evaluate(self.office.rules, message, directory, self.office.settings, moment, explain=True)
+        wish = is_wish(session, self.office.rules, self.office.settings, directory, message)
+        return evaluate(
+            self.office.rules, message, directory, self.office.settings, moment, explain=True, unsubscribed=wish
+        )
 
     # --- one batch -------------------------------------------------------------------------------------------------
 
@@ -176,7 +180,9 @@ class Pipeline:
         own = note_copy(work.session, work.ours, message)
         moment = history if seen_before or own else work.moments.get(message.folder, history)
         try:
-            decision = evaluate(work.office.rules, message, work.directory, work.office.settings, moment)
+            rules, settings = work.office.rules, work.office.settings
+            wish = is_wish(work.session, rules, settings, work.directory, message)
+            decision = evaluate(rules, message, work.directory, settings, moment, unsubscribed=wish)
             work.hits += [one.rule for one in decision.traces if one.result in ("fired", "watched")]
             if decision.outcome in (Outcome.LOG, Outcome.HEADERS):
                 self._log(work, message, who, decision)

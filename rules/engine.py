@@ -10,6 +10,7 @@ from config.settings import Settings
 from connectors.model import Kind, Message
 from rules.decision import Action, Check, Decision, Direction, Extracted, Match, Outcome, RuleTrace
 from rules.effect import Effect, Plan
+from rules.events import events_of
 from rules.facts import Directory, Moment
 from rules.ladder import direction_of, match, primary
 from rules.office import Office, office_of
@@ -37,10 +38,12 @@ def evaluate(
     *,
     explain: bool = False,
     about: Match | None = None,
+    unsubscribed: bool = False,
 ) -> Decision:
     """Decide about one mail. With `explain` every rule leaves a trace, else only those whose conditions held.
 
     `about` says whose mail it is where that is settled already (a mail of the history); else the ladder is asked.
+    `unsubscribed`: the mail says that its writer wants no more mail, for rules with `when: contact unsubscribed`.
     """
     office = office_of(settings)
     found = about or match(message, directory, settings)
@@ -50,7 +53,8 @@ def evaluate(
     forbidden = _forbidden(message, found, directory, office)
     if forbidden:
         return Decision(outcome=Outcome.NEVER_LOG, reason=forbidden, direction=direction, match=found)
-    run = _Run(ruleset, View(message, found, direction, directory, office), moment, explain)
+    view = View(message, found, direction, directory, office)
+    run = _Run(ruleset, view, moment, explain, events_of(view, unsubscribed=unsubscribed))
     return run.decide()
 
 
@@ -91,6 +95,7 @@ class _Run:
     view: View
     moment: Moment
     explain: bool
+    events: dict[str, str]
     history: bool = False
     claims: dict[str, _Claim] = field(default_factory=dict)
     traces: list[RuleTrace] = field(default_factory=list)
@@ -145,6 +150,8 @@ class _Run:
         """Why a rule is not asked at all, "" if it is."""
         if rule.mode == "off":
             return "off"
+        if rule.events and not rule.events.isdisjoint(self.events):
+            return ""
         if self.view.direction not in rule.directions:
             return "not_for"
         kind = self.view.message.kind
@@ -201,7 +208,7 @@ class _Run:
         if unasked and not self.explain:
             return
         found = self.values.get(rule.name, ())
-        checks = () if unasked else (*_checks(rule, self.view), *_missing(found), *self._turn(rule))
+        checks = () if unasked else (*self._why(rule), *_checks(rule, self.view), *_missing(found), *self._turn(rule))
         self.traces.append(
             RuleTrace(
                 rule=rule.name,
@@ -213,6 +220,12 @@ class _Run:
                 extracted=found,
             )
         )
+
+    def _why(self, rule: Rule) -> Iterator[Check]:
+        """Why the rule is asked, where it is not for the mail's mere coming."""
+        for event, seen in self.events.items():
+            if event in rule.events:
+                yield Check(condition="when", held=True, wanted=event, seen=seen)
 
     def _turn(self, rule: Rule) -> tuple[Check, ...]:
         return (self.turns[rule.name],) if rule.name in self.turns else ()

@@ -24,7 +24,7 @@ _RESULTS = {
     "fired": "fired",
     "watched": "would have fired (mode: watch)",
     "failed": "did not fire",
-    "not_for": "not asked: it is for the other direction",
+    "not_for": "not asked: its `when` is another",
     "not_seen": "not asked: automatic mail is seen only by rules that name it with `is`",
     "too_old": "held, but the mail is older than the rule or the account's start, so nothing is done",
     "stopped": "not asked: a rule before it said `stop: yes`",

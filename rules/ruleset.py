@@ -25,6 +25,7 @@ class Rule:
     place        "rules/20-orders.yaml:7"
     asks         its conditions, the cheapest first
     directions   mail that came, mail that was sent
+    events       what else a mail may mean, see rules.events
     kinds        kinds of automatic mail that its `if` names with `is`
     ignore       the reason of an `ignore` rule, "" for every other rule
     extract      values it takes out of a mail whose conditions hold
@@ -41,6 +42,7 @@ class Rule:
     mode: str = "on"
     place: str = ""
     directions: frozenset[Direction] = frozenset()
+    events: frozenset[str] = frozenset()
     conditions: tuple[Condition, ...] = ()
     asks: tuple[Callable[[View], bool], ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -54,6 +56,12 @@ class Rule:
     fingerprint: str = ""
     keys: frozenset[str] | None = None
     partial: bool = False
+
+    @property
+    def whens(self) -> tuple[str, ...]:
+        """Its `when`, in words."""
+        ways = sorted("mail arrives" if one is Direction.IN else "mail sent" for one in self.directions)
+        return (*ways, *sorted(self.events))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,6 +81,11 @@ class RuleSet:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     hash: str = ""
     index: RuleIndex = field(default_factory=RuleIndex)
+
+    @property
+    def events(self) -> frozenset[str]:
+        """The events of rules.events that some rule waits for."""
+        return frozenset().union(*(rule.events for rule in self.rules if rule.mode != "off"))
 
     @property
     def reads_markup(self) -> bool:

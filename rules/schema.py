@@ -12,6 +12,7 @@ from rules.condition import Condition, best_keys
 from rules.conditions import read_conditions
 from rules.decision import Direction
 from rules.effect import Effect
+from rules.events import EVENTS
 from rules.extract import extracted_names, read_extract
 from rules.once import read_once
 from rules.reader import Reader
@@ -29,8 +30,6 @@ LATER_WHEN = (
     "mail tagged",
     "mail flagged",
     "mail unflagged",
-    "delivery failed",
-    "contact unsubscribed",
     "meeting booked",
     "meeting moved",
     "meeting cancelled",
@@ -45,7 +44,7 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
     mode = _mode(node, reader)
     reader.dormant, reader.spare = mode == "off", False
     _check_keys(node, reader)
-    directions = _when(node, reader)
+    when = _when(node, reader)
     conditions = read_conditions(found, reader) if (found := node.get("if")) else []
     extract = read_extract(found, reader) if (found := node.get("extract")) else ()
     reader.extracted = frozenset(one.name for one in extract) | frozenset(extracted_names(node.get("extract")))
@@ -62,7 +61,8 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
         about=_text(node, "about"),
         mode=mode,
         place=_where(name),
-        directions=directions,
+        directions=frozenset(WHEN[word] for word in when if word in WHEN),
+        events=frozenset(word for word in when if word in EVENTS),
         conditions=tuple(conditions),
         asks=tuple(one.holds for one in sorted(conditions, key=lambda one: one.cost)),
         effects=tuple(effect for effect in effects if effect.verb != "ignore"),
@@ -130,7 +130,7 @@ def _check_keys(node: MapNode, reader: Reader) -> None:
             reader.scalar(value, f"`{key.text}`")
 
 
-def _when(node: MapNode, reader: Reader) -> frozenset[Direction]:
+def _when(node: MapNode, reader: Reader) -> frozenset[str]:
     value = node.get("when")
     if value is None:
         reader.report("E102", "the rule does not say when it runs", node.place, "add: when: mail arrives")
@@ -141,7 +141,7 @@ def _when(node: MapNode, reader: Reader) -> frozenset[Direction]:
     return frozenset(found for item in nodes if (found := _event(item, reader)))
 
 
-def _event(node: Node, reader: Reader) -> Direction | None:
+def _event(node: Node, reader: Reader) -> str | None:
     if isinstance(node, MapNode):
         name = node.entries[0][0].text if node.entries else ""
         reader.later(f"`when: {{{name}: ...}}`", node.place, f"use mail arrives or mail sent, or {OFF}")
@@ -153,8 +153,7 @@ def _event(node: Node, reader: Reader) -> Direction | None:
     if word in LATER_WHEN:
         reader.later(f"`when: {word}`", scalar.place, f"use mail arrives or mail sent, or {OFF}")
         return None
-    found = reader.choice(Scalar(word, scalar.place), WHEN, "`when`")
-    return WHEN[found] if found else None
+    return reader.choice(Scalar(word, scalar.place), (*WHEN, *EVENTS), "`when`")
 
 
 def _then(node: MapNode, reader: Reader) -> list[Effect]:

@@ -41,7 +41,7 @@ def _rule(rule: Any, row: Any) -> dict[str, Any]:
     return {
         "name": rule.name,
         "mode": rule.mode,
-        "when": ", ".join(sorted("mail arrives" if one.value == "in" else "mail sent" for one in rule.directions)),
+        "when": ", ".join(rule.whens),
         "about": rule.about,
         "place": rule.place,
         "hits": row.hits if row else 0,

@@ -72,7 +72,7 @@ def test_the_whole_story_of_a_mail() -> None:
         "    ✓ none: tag quiet  saw: tag vip",
         "    → done: remind owner",
         "    - draft: complaint had claimed it before",
-        "  sent  [rules/10.yaml:14]  not asked: it is for the other direction",
+        "  sent  [rules/10.yaml:14]  not asked: its `when` is another",
         "  trial  [rules/10.yaml:17]  would have fired (mode: watch)",
         "    → would do: tag: trial",
         "  rest  [rules/10.yaml:21]  switched off",
