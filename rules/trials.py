@@ -79,18 +79,37 @@ def load_trials(
     With `ruleset` None names of rules are not checked. `from_file` reads the mails that tests name as .eml files.
     """
     templates = frozenset(path.stem for path in (directory / "templates").glob("*.md"))
-    names = templates | (frozenset(ruleset.templates) if ruleset else frozenset())
-    reader = Reader(settings=settings, problems=problems, templates=names)
-    known = tuple(rule.name for rule in ruleset.rules) if ruleset else None
+    reader = _reader(settings, ruleset, problems, templates)
     taken: dict[str, Scalar] = {}
     found: list[Trial] = []
     for path in trial_files(directory):
         root = read_yaml(path, None, problems)
-        if isinstance(root, MapNode):
-            found.extend(_read_file(root, reader, known, taken, from_file))
-        elif root is not None:
-            reader.report("E105", f"{path.name} holds no tests", root.place, "add the line: tests:")
+        found.extend(_read_root(root, reader, ruleset, taken, from_file))
     return tuple(found)
+
+
+def read_trials(
+    path: Path, text: str, settings: Settings, ruleset: RuleSet, problems: list[Problem]
+) -> tuple[Trial, ...]:
+    """The tests in `text`, as if it were the file at `path`. As `load_trials` otherwise; without .eml files."""
+    reader = _reader(settings, ruleset, problems, frozenset())
+    root = read_yaml(path, text, problems)
+    return tuple(_read_root(root, reader, ruleset, {}, lambda _: "it cannot be read here"))
+
+
+def _reader(settings: Settings, ruleset: RuleSet | None, problems: list[Problem], templates: frozenset[str]) -> Reader:
+    names = templates | (frozenset(ruleset.templates) if ruleset else frozenset())
+    return Reader(settings=settings, problems=problems, templates=names)
+
+
+def _read_root(
+    root: Node | None, reader: Reader, ruleset: RuleSet | None, taken: dict[str, Scalar], from_file: ReadMail
+) -> Iterator[Trial]:
+    known = tuple(rule.name for rule in ruleset.rules) if ruleset else None
+    if isinstance(root, MapNode):
+        yield from _read_file(root, reader, known, taken, from_file)
+    elif root is not None:
+        reader.report("E105", f"{root.place.path.name} holds no tests", root.place, "add the line: tests:")
 
 
 def trial_files(directory: Path) -> list[Path]:

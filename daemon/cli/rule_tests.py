@@ -1,4 +1,4 @@
-"""rules test: what is expected of the rules, mail by mail."""
+"""rules test and record: what is expected of the rules, mail by mail."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def register(group: typer.Typer) -> None:
     """Add the commands of this module to `rules`."""
     group.command("test")(run)
+    group.command("record")(record)
 
 
 def run(
@@ -122,3 +123,48 @@ def _print(line: str, style: str) -> None:
     from rich.text import Text
 
     console().print(Text(harmless(line), style=style))
+
+
+# --- record
+
+
+def record(
+    context: typer.Context,
+    mail: Annotated[Path, typer.Argument(metavar="FILE.eml", help="A mail saved as a file.")],
+    name: Annotated[str, typer.Option(help="Name of the test; without it the name of the file.")] = "",
+    out: Annotated[
+        str, typer.Option(metavar="NAME", help="File below tests/ to write; without it named as the mail.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write a rule test of a real mail, with the addresses and names of outsiders replaced. It passes as it is."""
+    from daemon.office import load_office
+    from daemon.trials import record_mail
+
+    directory = invocation(context).directory
+    office = load_office(directory)
+    target = directory / "tests" / f"{_file_name(out or mail.stem)}.yaml"
+    made = record_mail(office, mail, target, " ".join((name or mail.stem).split()) or "a mail")
+    found = made.recorded
+    data = {"file": made.path, "name": made.name, "rules": found.rules, "kept": found.kept, "meant": found.meant}
+    emit(data, as_json=as_json, human=lambda: _show_record(data, found.text, directory))
+    if found.rules != found.meant:
+        remark(f"the mail itself meets other rules: {', '.join(found.meant) or 'none'}; mend the test by hand")
+
+
+def _file_name(text: str) -> str:
+    """A name for a file of tests: letters, digits and dashes."""
+    import re
+
+    return "-".join(re.findall(r"[^\W_]+", text.removesuffix(".yaml")))[:60] or "mail"
+
+
+def _show_record(data: dict[str, Any], text: str, directory: Path) -> None:
+    say(text)
+    say(
+        f"written: {_below(data['file'], directory)}; it passes as it is. Keep what matters in `expect`, drop the rest."
+    )
+    if data["kept"]:
+        say(f"A rule asks for {' and '.join(data['kept'])}, so these were not replaced.")
+    say("Read it through before you show it to others: names in the text that no header names are still there.")
+    say(f'next: quietcrm rules test "{data["name"]}"')

@@ -163,6 +163,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
 }
 """In this order on one office: later ones need what earlier ones made."""
 NOT_HERE = {
+    "rules record": "writes a file: tests of the rule tests",
     "run": "the daemon; it has no result",
     "reload": "needs a daemon: tests of the first hour",
     "demo": "has its own tests",

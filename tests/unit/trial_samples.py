@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +12,7 @@ from rule_samples import LISTS, SETTINGS, TEMPLATES
 from config.errors import Problem
 from connectors.model import Message
 from rules.load import load_ruleset
+from rules.ruleset import RuleSet
 from rules.trials import Verdict, load_trials, run_trials
 
 RULES = r"""rules:
@@ -83,10 +86,9 @@ STATE = HEAD.count("\n")
 """Lines before the first test."""
 
 
-def judge(
-    text: str, *, mails: dict[str, Message] | None = None, rules: str = RULES
-) -> tuple[list[Verdict], list[Problem]]:
-    """Run one file of tests. `mails`: name of a file below tests/ -> what is in it."""
+@contextmanager
+def office_folder(rules: str = RULES) -> Iterator[tuple[Path, RuleSet]]:
+    """A folder with the rules, lists and templates, and an empty one for tests."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "rules").mkdir()
@@ -96,12 +98,19 @@ def judge(
             for file, content in files.items():
                 (folder / part / f"{file}{suffix}").write_text(content, "utf-8")
         (folder / "tests").mkdir()
+        problems: list[Problem] = []
+        ruleset = load_ruleset(folder, SETTINGS, problems)
+        assert problems == []
+        yield folder, ruleset
+
+
+def judge(text: str, *, mails: dict[str, Message] | None = None) -> tuple[list[Verdict], list[Problem]]:
+    """Run one file of tests. `mails`: name of a file below tests/ -> what is in it."""
+    with office_folder() as (folder, ruleset):
         (folder / "tests" / "10.yaml").write_text(text, "utf-8")
         for file in mails or {}:
             (folder / "tests" / file).touch()
         problems: list[Problem] = []
-        ruleset = load_ruleset(folder, SETTINGS, problems)
-        assert problems == []
         trials = load_trials(
             folder, SETTINGS, ruleset, problems, lambda path: (mails or {}).get(path.name, "it is no mail")
         )
