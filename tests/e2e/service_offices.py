@@ -110,10 +110,13 @@ class Systemd:
     def await_message(self, key: str) -> dict[str, str]:
         """The next message with this key; those before it are in `heard` too."""
         while True:
-            lines = self._socket.recv(65536).decode().splitlines()
-            self.heard.append(dict(line.partition("=")[::2] for line in lines))
+            self.heard.append(dict(line.partition("=")[::2] for line in self.receive()))
             if key in self.heard[-1]:
                 return self.heard[-1]
+
+    def receive(self) -> list[str]:
+        """The lines of the next message. Raises TimeoutError."""
+        return self._socket.recv(65536).decode().splitlines()
 
     def close(self) -> None:
         self._socket.close()
