@@ -183,7 +183,7 @@ def _create_record(cause: Cause, action: Action, interaction_id: int) -> None:
     if owner:
         fields.setdefault(owner, _owner(cause))
     row = records.make(action.args["what"], fields, **known)
-    number = records.add(cause.session, row)
+    number = records.create(cause.session, row, cause.actor(action.rule))
     actions.describe(cause.session, (cause.event, action.rule, action.slot), f"{action.args['what']} {number}")
 
 
@@ -296,7 +296,10 @@ def _send(cause: Cause, action: Action, interaction_id: int) -> None:
     row = _mail_row(cause, action, interaction_id, recipient)
     row.way = Way.SEND
     row.customer_id, row.contact_id = person.customer_id, person.id
-    row.due_at = max(row.due_at, later(cause.now, cause.office.settings.send.hold, cause.office))
+    planned = row.due_at
+    row.due_at = max(planned, later(cause.now, cause.office.settings.send.hold, cause.office))
+    if row.late_after is not None and cause.now <= row.late_after <= row.due_at:  # our own wait makes nothing late
+        row.late_after += row.due_at - planned
     row.reactive = cause.decision.direction is Direction.IN
     row.token = "".join(secrets.choice(_SIGNS) for _ in range(_LENGTH))
     number = outbox.plan(cause.session, row)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from daemon.app import App, opened
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
 from daemon.last_look import Obstacle
+from daemon.looking_back import bring_about
 from daemon.office import state_directory
+from daemon.undoing import take_back
 from rules.office import office_of
 from store import changes, customers, importing, merging, outbox, privacy, suppressions, unmatched
 from store.customers import Actor, ContactRow
@@ -300,6 +303,19 @@ def burst(session: Session, rule: str = "") -> list[dict[str, Any]]:
     return outbox.listing(session, states=held, rule=rule, obstacle=breaker, limit=None)
 
 
+# --- rules looking back ----------------------------------------------------------------------------------------------
+
+
+def _undo_rule(app: App, args: Args) -> Any:
+    """Take back what a rule did since; without `confirm` it is only tried out."""
+    since, confirm = datetime.fromisoformat(args["since"]), args.get("confirm")
+    with app.store.writing() as session:
+        found = take_back(session, args["rule"], since, app.clock.now(), confirm)
+        if confirm is None:
+            session.rollback()
+    return found
+
+
 _REQUESTS: dict[str, Callable[[App, Args], Any]] = {
     "customer.import": _import,
     "customer.add": _add,
@@ -311,4 +327,6 @@ _REQUESTS: dict[str, Callable[[App, Args], Any]] = {
     "outbox.cancel": _cancel,
     "outbox.sent": _sent,
     "outbox.burst": _burst,
+    "rules.replay": bring_about,
+    "rules.undo": _undo_rule,
 }

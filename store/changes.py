@@ -32,7 +32,9 @@ def note(
     """Write down a change of `row` (table name, id); its number.
 
     what: "create" (undo deletes), "set" (undo writes `before` back), "rows" (`before` and `after` hold the rows of
-    other tables: {table: [row, ...]}; undo deletes `after` and puts `before` back), "merge".
+    other tables: {table: [row, ...]}; undo deletes `after` and puts `before` back), "merge", "logged" (a mail that
+    belonged to nobody came into the history: undo takes it out and puts `before`'s rows back; `after` names under
+    "due" the unmatched mails that became due by it).
     """
     values = {
         "at": at,
@@ -92,6 +94,8 @@ def undo(session: Session, number: int, now: datetime) -> Change:
         _delete(session, target, change.row_id)
     elif change.what == "set":
         _put_back(session, target, change)
+    elif change.what == "logged":
+        _unlog(session, change)
     else:
         _exchange(session, change)
     session.execute(update(_CHANGE).where(_CHANGE.c.id == number).values(undone_at=now))
@@ -107,6 +111,27 @@ def _delete(session: Session, target: Table, number: int) -> None:
             f"{target.name} {number} has mails or records of its own by now",
             hint="undo those first, or remove it with everything: quietcrm customer erase",
         ) from error
+
+
+_OF_A_MAIL = ("trace", "sighting", "participant", "interaction_customer")
+
+
+def _unlog(session: Session, change: Change) -> None:
+    """Take a mail out of the history again: it is one of those that belong to nobody."""
+    tables = SQLModel.metadata.tables
+    try:
+        with session.begin_nested():
+            for name in _OF_A_MAIL:
+                session.execute(delete(tables[name]).where(tables[name].c.interaction_id == change.row_id))
+            session.execute(delete(tables["interaction"]).where(tables["interaction"].c.id == change.row_id))
+    except IntegrityError as error:
+        raise Conflict(f"mail {change.row_id} has records of its own", hint="undo those first") from error
+    for name, rows in change.before.get("rows", {}).items():
+        if rows:
+            session.execute(insert(tables[name]), [typed(tables[name], row) for row in rows])
+    waiting = tables["unmatched"]
+    due = among(session, waiting.c.id, change.after.get("due", ()))
+    session.execute(update(waiting).where(due).values(due=False))
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +189,12 @@ def _exchange(session: Session, change: Change) -> None:
     for name, rows in change.after.get("rows", {}).items():
         added = SQLModel.metadata.tables[name]
         for row in rows:
+            if name == "address":  # the mails of that address became the contact's with it
+                people = SQLModel.metadata.tables["participant"]
+                theirs = (people.c.contact_id == change.row_id, people.c.key == row["key"])
+                session.execute(update(people).where(*theirs).values(contact_id=None))
             session.execute(delete(added).where(*(added.c[key.name] == row[key.name] for key in added.primary_key)))
     for name, rows in change.before.get("rows", {}).items():
         lost = SQLModel.metadata.tables[name]
-        session.execute(insert(lost), [typed(lost, row) for row in rows])
+        if rows:
+            session.execute(insert(lost), [typed(lost, row) for row in rows])

@@ -10,6 +10,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 
+from store import changes
+from store.customers import Actor
 from store.errors import NotFound
 from store.statements import table, values_of
 from store.tables import Case, Lead, Note, Order, Task
@@ -24,6 +26,15 @@ def add(session: Session, row: Task | Lead | Case | Order | Note) -> int:
     """Insert a record; its id."""
     into = table(type(row))
     return int(session.execute(insert(into).values(values_of(row)).returning(into.c.id)).scalar_one())
+
+
+def create(session: Session, row: Task | Lead | Case | Order | Note, by: Actor) -> int:
+    """Insert a record as a numbered change, so that it can be taken back; its id."""
+    number = add(session, row)
+    changes.note(
+        session, at=by.now, actor=by.name, what="create", row=(str(row.__tablename__), number), before={}, after={}
+    )
+    return number
 
 
 def make(what: str, fields: dict[str, Any], **known: Any) -> Task | Lead | Case | Order | Note:

@@ -121,6 +121,31 @@ def copies_of(session: Session, identities: Collection[str]) -> list[UnmatchedRo
     return _rows(session, select(_UNMATCHED).where(among(session, _UNMATCHED.c.identity, identities)))
 
 
+def since(session: Session, moment: datetime) -> list[UnmatchedRow]:
+    """Every remembered copy that arrived since, oldest first."""
+    return _rows(session, select(_UNMATCHED).where(_UNMATCHED.c.at >= moment))
+
+
+def rows_of(session: Session, identities: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Table -> the very rows that remember the copies of these mails, so that they can be put back."""
+    kept = select(_UNMATCHED).where(among(session, _UNMATCHED.c.identity, identities))
+    ids = (
+        session.execute(select(_UNMATCHED.c.id).where(among(session, _UNMATCHED.c.identity, identities)))
+        .scalars()
+        .all()
+    )
+    keys = select(_KEY).where(among(session, _KEY.c.unmatched_id, ids))
+    return {
+        "unmatched": [dict(row) for row in session.execute(kept).mappings()],
+        "unmatched_key": [dict(row) for row in session.execute(keys).mappings()],
+    }
+
+
+def waiting(session: Session) -> set[int]:
+    """The numbers of the copies that are to be read again."""
+    return set(session.execute(select(_UNMATCHED.c.id).where(_UNMATCHED.c.due.is_(True))).scalars())
+
+
 def count(session: Session) -> int:
     """How many different mails are remembered."""
     return int(session.execute(select(func.count(_UNMATCHED.c.identity.distinct()))).scalar_one())

@@ -1,4 +1,4 @@
-"""rules list|explain."""
+"""rules list|explain; replay, undo and lint have modules of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli import rule_tests
+from daemon.cli import looking_back, rule_tests
 from daemon.cli.options import AsJson, invocation
 from daemon.cli.screen import emit, local, say, table
 
@@ -17,6 +17,7 @@ group = typer.Typer(help="The rules: what there is, and why something happened."
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     rule_tests.register(group)
+    looking_back.register(group)
     app.add_typer(group, name="rules")
 
 
