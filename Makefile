@@ -45,6 +45,7 @@ format: $(DEVELOPMENT) ## let ruff mend the style of every file
 docs: $(DEVELOPMENT) ## write docs/reference anew from the commands and settings
 	@$(BIN)/python -m daemon.cli.reference docs/reference
 	@$(BIN)/python -m config.reference docs/reference
+	@$(BIN)/python -m rules.reference docs/reference
 
 bench: $(DEVELOPMENT) servers ## the figures of docs/speed.md, measured here (BENCH_ARGS=--quick only shows that it runs)
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)

@@ -1,0 +1,150 @@
+"""Makes docs/reference/rules.md: every part of a rule, every `when`, condition and action, with an example.
+
+Run `python -m rules.reference docs/reference` after a change; a test fails while the page is stale or lacks a name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PAGE = "rules.md"
+MADE_FROM = "<!-- Made by `python -m rules.reference docs/reference`. Change rules/reference.py instead. -->"
+
+PARTS: dict[str, tuple[str, str]] = {
+    "name": ("needed, unique; letters, digits and -", "name: price-request"),
+    "about": ("what it is for; shown in lists and traces", "about: A customer asks for a price."),
+    "mode": ("`on`, `watch` (only notes what it would do), `off`", "mode: watch"),
+    "when": ("when it is asked; a list means any of them", "when: [mail arrives, mail sent]"),
+    "if": ("what must hold; without it, always", "if: {known: yes}"),
+    "extract": ("values taken out of the mail, see below", r"extract: {number: {regex: 'order (\d+)'}}"),
+    "then": ("what it does", "then: {tag: asked-for-price}"),
+    "once": (
+        "`per mail` (so it is without it), `thread`, `contact`, `customer` or `deal`, and `every` so much time",
+        "once: per customer every 30 days",
+    ),
+    "stop": ("`yes`: no rule behind it is asked for this mail", "stop: yes"),
+    "was": ("the name it had before; what it did then is not done again", "was: old-name"),
+}
+WHENS: dict[str, tuple[str, str]] = {
+    "mail arrives": ("a mail from outside came", "when: mail arrives"),
+    "mail sent": ("one of us wrote to somebody outside", "when: mail sent"),
+    "delivery failed": (
+        "a report came that an address failed for good; seen whatever `is` says",
+        "when: delivery failed",
+    ),
+    "contact unsubscribed": ("a contact asked for no more mail", "when: contact unsubscribed"),
+}
+CONDITIONS: dict[str, tuple[str, str]] = {
+    "from": ("the sender: address, `*glob@x`, `@domain`, `@*.domain`, `$list`", 'from: "@acme.example"'),
+    "to": ("one of the recipients", "to: sales@vendas.example"),
+    "cc": ("one of those who got a copy", "cc: ana@vendas.example"),
+    "anyone": ("From, Sender, Reply-To, To, Cc or Bcc", "anyone: $never_log"),
+    "subject": ("words; or `{has, has_all, is, starts, ends, regex, not}`", "subject: {starts: [New order]}"),
+    "body": ("the newly written text, without quotes and signature", "body: [price*, quotation]"),
+    "text": ("subject or body", "text: {has: $complaint}"),
+    "header": ("a header line: words, tests as for `subject`, or yes and no", "header: {X-Shop: acme}"),
+    "language": ("the language of the mail, else of the contact or customer", "language: pt"),
+    "jsonld": ("schema.org data in the HTML: a type, a value that is there, or yes and no", "jsonld: Order"),
+    "attachment": ("globs over names; `{name, type, larger, smaller}`; yes and no", 'attachment: "*.pdf"'),
+    "direction": ("`in` or `out`", "direction: in"),
+    "is": (
+        "reply, forward, automated, newsletter, bounce, out_of_office, first_contact, internal, invite, from_rep, "
+        "to_many",
+        "is: [first_contact, not reply]",
+    ),
+    "token": ("the sign of a reminder in the subject, `[CRM-4F2K]`", "token: yes"),
+    "plus": ("the tag of crm+tag@ in one of our addresses", "plus: 4f2k"),
+    "folder": ("the folder the mail lies in: its whole name, or the last part", "folder: Private"),
+    "mailbox": ("the account of quietcrm.yaml", "mailbox: ana"),
+    "size": ("`larger` and `smaller`", "size: {larger: 5 MB}"),
+    "known": ("the mail is about exactly one customer", "known: yes"),
+    "customer": ("the name; * and ? may be used, as in all below", 'customer: "Padaria*"'),
+    "stage": ("the customer's stage", "stage: [lead, proposal]"),
+    "segment": ("the customer's segment", "segment: gold"),
+    "tag": ("one of the customer's tags", "tag: vip"),
+    "owner": ("the customer's owner", "owner: ana"),
+    "country": ("the country of the contact, else of the customer", "country: BR"),
+    "field": ("fields of the customer, or `contact.name` of the contact", "field: {contract: gold}"),
+    "last_in": ("how long ago they last wrote", "last_in: {older: 30 days}"),
+    "last_out": ("how long ago we last wrote", "last_out: {newer: 7 days}"),
+    "last_contact": ("the later of the two", "last_contact: {older: 3 months}"),
+    "open": ("`lead`, `case` or `order` is open", "open: case"),
+    "time": ("`business_hours`, `outside_hours` or a range, by the office's clock", "time: 18:00-23:00"),
+    "day": ("the weekday of the arrival", "day: [sat, sun]"),
+    "date": ("the day of the arrival", "date: 2026-12-20..2027-01-06"),
+    "holiday": ("the day is a holiday of `hours`", "holiday: yes"),
+    "all": ("every one of these holds", "all: [{known: yes}, {tag: vip}]"),
+    "any": ("at least one holds", "any: [{tag: vip}, {segment: gold}]"),
+    "none": ("none of these holds", "none: [{open: case}]"),
+}
+VALUES: dict[str, tuple[str, str]] = {
+    "jsonld": ("tried first: type and name of schema.org data in the HTML", "jsonld: Order.orderNumber"),
+    "regex": ("tried second: the first group, in subject and new text", r"regex: 'order #?(\d+)'"),
+    "attachment_name": (
+        "tried last: a glob gives the name, `{regex: ...}` its first group",
+        'attachment_name: "*.pdf"',
+    ),
+    "as": (
+        "`money` (as written), `date` (2026-12-24), `number` (1250.5), `address`; what is none goes on to the next way",
+        "as: money",
+    ),
+    "required": ("`yes`: without it the rule does not match", "required: yes"),
+}
+ACTIONS: dict[str, tuple[str, str]] = {
+    "log": ("`yes`, `headers` (no text) or `no`", "log: headers"),
+    "ignore": ("keep nothing, for this reason; asked before all other rules", "ignore: private"),
+    "file_under": ("a customer by name or address", 'file_under: "{{ buyer }}"'),
+    "create": (
+        "customer, contact, lead, case, order, task or note. The total of an order is read as money",
+        'create: {order: {number: "{{ number }}", total: "{{ total }}"}}',
+    ),
+    "set": ("fields of the customer, or `contact.name` of the contact", "set: {contract: gold}"),
+    "tag": ("add tags", "tag: complaint"),
+    "untag": ("take tags away", "untag: complaint"),
+    "segment": ("the customer's segment", "segment: gold"),
+    "stage": ("the customer's stage, forward only unless `back: yes`", "stage: {to: lead, back: yes}"),
+    "owner": ("a person, or one of several in turn", "owner: {round_robin: [ana, bruno]}"),
+    "remind": (
+        "a mail to a person: `who`, `in` or `at`, `unless`, `text`, `late_after`",
+        'remind: {who: owner, in: 2 business days, unless: replied, text: "Call {{ customer.name }}"}',
+    ),
+    "draft": (
+        "a mail in Drafts: `template`, `reply`, `to`, `in` or `at`, `unless`, `late_after`",
+        "draft: {template: quote, reply: yes}",
+    ),
+    "send": ("the same, leaving by itself; the template must be in `send: auto_templates`", "send: received"),
+}
+SECTIONS = (
+    ("Parts of a rule", PARTS),
+    ("when", WHENS),
+    ("if", CONDITIONS),
+    ("extract", VALUES),
+    ("then", ACTIONS),
+)
+
+
+def rules_page() -> str:
+    """The Markdown page."""
+    parts = ["# Rules: rules/*.yaml", "", MADE_FROM, ""]
+    parts += [
+        "[Write a rule](../how-to/write-a-rule.md) explains them. `quietcrm rules explain` shows, for one mail, what"
+    ]
+    parts += ["each condition and each value saw."]
+    for title, table in SECTIONS:
+        parts += ["", f"## {title}", "", *_table(table)]
+    return "\n".join(parts) + "\n"
+
+
+def _table(table: Mapping[str, tuple[str, str]]) -> list[str]:
+    rows = [f"| `{name}` | {_cell(about)} | `{_cell(example)}` |" for name, (about, example) in table.items()]
+    return ["| name | what it is | example |", "|---|---|---|", *rows]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1], PAGE).write_text(rules_page(), "utf-8")
