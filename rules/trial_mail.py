@@ -16,6 +16,7 @@ from config.nodes import ListNode, MapNode, Node, Place, Scalar
 from config.values import MAIL, ascii_domain
 from connectors.model import Address, Attachment, Bounce, FolderRole, Kind, Message
 from rules.decision import Direction
+from rules.events import FAILED, UNSUBSCRIBED, events_of
 from rules.facts import Directory, Thread
 from rules.ladder import direction_of, match
 from rules.mail_conditions import FLAGS
@@ -52,7 +53,7 @@ _REMEDY = {
     "to_many": "write more than ten addresses in `to`",
     "first_contact": "name the customer under `given`: a stranger's first mail is a first contact",
 }
-_WHEN = {"mail arrives": Direction.IN, "mail sent": Direction.OUT}
+_WHEN = {"mail arrives": Direction.IN, "mail sent": Direction.OUT, FAILED: Direction.IN, UNSUBSCRIBED: Direction.IN}
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class TestedMail:
 
     message: Message
     directory: Directory
+    unsubscribed: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class _Draft:
     direction_at: Place | None = None
     kind: Kind | None = None
     thread: str = ""
+    when: str = ""
 
 
 def read_mail(
@@ -172,7 +175,7 @@ def _direction(key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
     if key.text == "when":
         words = Scalar(" ".join(scalar.text.lower().split()), scalar.place)
         found = reader.choice(words, _WHEN, "`when`")
-        draft.direction = _WHEN[found] if found else None
+        draft.direction, draft.when = (_WHEN[found], found) if found else (None, "")
         return
     word = reader.choice(scalar, (one.value for one in Direction), "`direction`")
     draft.direction = Direction(word) if word else None
@@ -314,7 +317,7 @@ def _finish(draft: _Draft, world: World, mapping: MapNode, reader: Reader, name:
         sent_at=draft.at,
         received_at=draft.at,
     )
-    return TestedMail(message, directory)
+    return TestedMail(message, directory, draft.when == UNSUBSCRIBED)
 
 
 def _role(folder: str) -> FolderRole:
@@ -336,6 +339,10 @@ def _facts_hold(tested: TestedMail, draft: _Draft, reader: Reader) -> bool:
         sound = False
         said = f'the mail is {"not " if wanted else ""}"{word}" by everything else that is said of it'
         reader.report("E421", said, place, _REMEDY.get(word, f'take "{word}" away'))
+    if draft.when == FAILED and draft.direction_at and FAILED not in events_of(view, unsubscribed=False):
+        sound = False
+        help = "add: bounced: and the address that failed"
+        reader.report("E421", "the mail tells of no failed delivery", draft.direction_at, help)
     if draft.direction and draft.direction_at and view.direction is not draft.direction:
         way = "came from outside" if view.direction is Direction.IN else "was sent by one of us"
         sound = False

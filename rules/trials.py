@@ -36,13 +36,14 @@ _MOST_CHECKS = 3
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Trial:
-    """One rule test, ready to be run. `place` is its name in its file."""
+    """One rule test, ready to be run. `place` is its name in its file, `unsubscribed`: the mail asks for no more."""
 
     name: str
     place: Place
     message: Message
     directory: Directory
     expectations: tuple[Expectation, ...]
+    unsubscribed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +182,7 @@ def _read_trial(
         message=tested.message,
         directory=tested.directory,
         expectations=expectations,
+        unsubscribed=tested.unsubscribed,
     )
 
 
@@ -244,14 +246,16 @@ def run_trials(trials: Sequence[Trial], ruleset: RuleSet, settings: Settings) ->
     return [_run(trial, rules, settings) for trial in trials]
 
 
-def decide(message: Message, directory: Directory, ruleset: RuleSet, settings: Settings) -> Decision:
+def decide(
+    message: Message, directory: Directory, ruleset: RuleSet, settings: Settings, *, unsubscribed: bool = False
+) -> Decision:
     """What the rules, all of them switched on, make of a mail that comes now."""
     moment = Moment(now=message.received_at, baseline=EVER, loaded={rule.name: EVER for rule in ruleset.rules})
-    return evaluate(ruleset, message, directory, settings, moment, explain=True)
+    return evaluate(ruleset, message, directory, settings, moment, explain=True, unsubscribed=unsubscribed)
 
 
 def _run(trial: Trial, ruleset: RuleSet, settings: Settings) -> Verdict:
-    decision = decide(trial.message, trial.directory, ruleset, settings)
+    decision = decide(trial.message, trial.directory, ruleset, settings, unsubscribed=trial.unsubscribed)
     came = came_of(decision, trial.message, trial.directory, settings)
     failures = tuple(
         Failure(expectation=one, came=clip(one.came(came), 400)) for one in trial.expectations if not one.met(came)

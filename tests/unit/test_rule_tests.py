@@ -48,7 +48,9 @@ PASS = [
         "{draft: {template: thanks, in: 3 business days, unless: replied}, set: {last_quote: q}}",
     ),
     ("{from: ana@vendas.example, to: maria@padariasol.example, subject: x, is: [from_rep]}", "nothing"),
-    ("{bounced: maria@padariasol.example, subject: Undelivered}", "{rules: [bounced], tag: check-address}"),
+    ("{bounced: maria@padariasol.example, subject: Undelivered}", "{rules: [bounced, dead], tag: check-address}"),
+    ("{when: delivery failed, bounced: maria@padariasol.example}", "{rules: [bounced, dead], tag: [dead]}"),
+    (BROKEN_OVEN.replace("{", "{when: contact unsubscribed, "), "{rules: [complaint, farewell], tag: farewell}"),
     ("{from: x@nova.example, subject: hello}", "{rules: [], log: no}"),
     ("{from: ana@vendas.example, to: bruno@partner.example, subject: x, is: internal}", "nothing"),
 ]  # fmt: skip
@@ -197,6 +199,7 @@ BROKEN: list[tuple[str, str, int, int, int, str]] = [
     (mail("{direction: out}"), "E102", 2, 11, 16, "add: to:"),
     (mail("{A, when: mail snt}"), "E104", 2, 37, 8, 'did you mean "mail sent"?'),
     (mail("{A, time: outside}"), "E203", 2, 37, 7, "write outside_hours"),
+    (mail("{A, when: delivery failed}"), "E421", 2, 37, 15, "add: bounced:"),
     (mail("{A, mailbox: anna}"), "E206", 2, 40, 4, 'did you mean "ana"?'),
     (mail("{A, thread: Padaria Sul}"), "E206", 2, 39, 11, 'did you mean "Padaria Sol"?'),
     (mail("gone.eml"), "E423", 2, 11, 8, "put the mail at"),

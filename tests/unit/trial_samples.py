@@ -54,6 +54,13 @@ RULES = r"""rules:
     when: mail arrives
     if: {known: yes, is: bounce}
     then: {tag: check-address}
+  - name: dead
+    when: delivery failed
+    if: {known: yes}
+    then: {tag: dead}
+  - name: farewell
+    when: contact unsubscribed
+    then: {tag: farewell}
   - name: silent
     when: mail arrives
     if: {last_contact: {older: 30 days}}
