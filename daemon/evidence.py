@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from connectors.model import Message
 from daemon.blocks import why_blocked
-from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, Request, Unread
+from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, Request, Unread, Verdict, ended
 from daemon.lookout import Lookout
 from daemon.office import Office
 from daemon.settling import settled_by
@@ -147,7 +147,7 @@ class Witness:
             answered=settled_by(mail, _last_words(card, contact)),
             junk=self._answer_in_junk(session, mail, card, watched),
             unwanted=why_blocked(session, self.key, mail.recipient),
-            bounced=(contact.bounce_reason or "undeliverable") if contact and contact.bounced_at else "",
+            bounced=_came_back(contact),
             theirs=theirs,
             away_until=contact.away_until if contact else None,
             colleague=_colleague(dossier, mail),
@@ -157,6 +157,20 @@ class Witness:
             reactive=dossier.reactive,
             today=dossier.today(session, midnight),
             burst=dossier.burst(session, mail.created_at),
+        )
+
+    def ended(self, session: Session, mail: OutboxMail, now: datetime) -> Verdict | None:
+        """What came in since the last look and ends the mail: an answer, a wish to get none, a report."""
+        card = customers.cards(session, [mail.customer_id]).get(mail.customer_id) if mail.customer_id else None
+        contact = next((one for one in card.contacts if one.id == mail.contact_id), None) if card else None
+        return ended(
+            Evidence(
+                now=now,
+                hours=self.office.hours,
+                answered=settled_by(mail, _last_words(card, contact)),
+                unwanted=why_blocked(session, self.key, mail.recipient),
+                bounced=_came_back(contact),
+            )
         )
 
     def _unread(
@@ -220,6 +234,10 @@ def _is_theirs(message: Message, people: Collection[str], domains: Collection[st
         return False
     domain = message.sender.domain
     return message.sender.key in people or any(domain == one or domain.endswith(f".{one}") for one in domains)
+
+
+def _came_back(contact: ContactRow | None) -> str:
+    return (contact.bounce_reason or "undeliverable") if contact and contact.bounced_at else ""
 
 
 def _last_words(card: CustomerCard | None, contact: ContactRow | None) -> LastWords:

@@ -134,6 +134,11 @@ def look(mail: Request, seen: Evidence) -> Verdict:
     return next((one for one in found if one.step is Step.CANCEL or one.obstacle not in mail.released), GO)
 
 
+def ended(seen: Evidence) -> Verdict | None:
+    """What ends a mail for good, None if nothing does: asked once more right before it goes on the wire."""
+    return next(_ends(seen), None)
+
+
 def _obstacles(mail: Request, seen: Evidence) -> Iterator[Verdict]:
     yield from _ends(seen)
     if not seen.theirs:

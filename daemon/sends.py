@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 AT_ONCE = 20
 """Claims in one transaction. They are looked at together, so few enough to be sent while that look is fresh."""
+NEWS_AFTER = 1.0
+"""Seconds after the last look from which on it is asked whether an answer came in since."""
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=2)
 LOOK_AGAIN = timedelta(hours=1)
@@ -52,11 +54,12 @@ class _NotNow(QuietcrmError):
 
 @dataclass(slots=True, kw_only=True)
 class _Claimed:
-    """A mail that may go, and until when (monotonic seconds) the look at it counts."""
+    """A mail that may go; when it was looked at, and until when that look counts (monotonic seconds)."""
 
     row: OutboxMail
     mail: OutgoingMail
     envelope_from: str
+    looked_at: float
     fresh_until: float
     attempt: int | None = None
 
@@ -213,7 +216,8 @@ class Sends:
             return None
         dossier.note(row)
         until = self.witness.lookout.oldest(self.witness.accounts_for(dossier, row)) + FRESH
-        return _Claimed(row=row, mail=mail, envelope_from=envelope_from, fresh_until=until)
+        looked_at = self.clock.monotonic()
+        return _Claimed(row=row, mail=mail, envelope_from=envelope_from, looked_at=looked_at, fresh_until=until)
 
     def _apply(self, session: Session, row: OutboxMail, verdict: Verdict) -> None:
         assert row.id is not None
@@ -287,8 +291,17 @@ class Sends:
         """The last moment at which nothing can have arrived. Raises what keeps the mail back."""
         if self.stop or self._is_clock_doubtful() or self.clock.monotonic() > one.fresh_until:
             raise _NotNow("the last look is too old", hint="it is looked at again")
+        now = self.clock.now()
         with self.store.writing() as session:
-            one.attempt = sending.begin_attempt(session, one.number, self.fence, sender, self.clock.now())
+            # Mails before this one took their time, and what came in meanwhile is known by now.
+            is_old = self.clock.monotonic() - one.looked_at > NEWS_AFTER
+            news = self.witness.ended(session, one.row, now) if is_old else None
+            if news is not None and news.obstacle is not None:
+                why = {"obstacle": news.obstacle.value, "reason": news.reason}
+                outbox.move(session, one.number, (OutboxState.CLAIMED,), OutboxState.CANCELLED, settled_at=now, **why)
+                log.info("send.cancelled", rule=one.row.rule, obstacle=news.obstacle.value)
+            else:
+                one.attempt = sending.begin_attempt(session, one.number, self.fence, sender, now)
         if one.attempt is None:
             raise _NotNow("the mail is not ours any more", hint="nothing to do")
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from maildir_offices import SETTINGS, MaildirOffice
+from offices import work
 from sending_offices import SendingOffice, plan, read, row, send, tries
 from servers.dovecot import DovecotServer
 from servers.smtp_sink import Answer, SmtpSink
 
+from connectors.errors import AuthRejected, Misconfigured
 from connectors.model import Batch, Cursor, Unreadable
-from connectors.smtp.mailer import SmtpMailer
+from connectors.smtp.mailer import SmtpMailer, SmtpSettings
 from daemon.app import App
 from daemon.office import load_office
 from daemon.poll import Look
@@ -27,9 +30,16 @@ MARIA = "maria@padariasol.example"
 JOAO = "joao@oficinario.example"
 
 
+BOTH = pytest.mark.parametrize("office", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def office(tmp_path: Path, dovecot: DovecotServer, smtp_sink: SmtpSink) -> SendingOffice:
+def office(
+    tmp_path: Path, dovecot: DovecotServer, smtp_sink: SmtpSink, request: pytest.FixtureRequest
+) -> SendingOffice:
     made = SendingOffice(tmp_path, dovecot)
+    if getattr(request, "param", "sqlite") == "postgresql":
+        made.store = request.getfixturevalue("postgres").new_database()
     made.use(smtp_sink, "limits: {actions_per_hour: 10000, sends_per_day: 10000}")
     made.write()
     return made
@@ -58,6 +68,7 @@ def break_login(app: App, account: str) -> None:
 # --- what a release lifts ------------------------------------------------------------------------------------------
 
 
+@BOTH
 @pytest.mark.parametrize("looked_before", [True, False])
 def test_a_release_in_spite_of_a_dead_mailbox_still_reads_the_others_and_lets_it_go(
     office: SendingOffice, app: App, smtp_sink: SmtpSink, looked_before: bool
@@ -93,9 +104,26 @@ def test_what_a_person_releases_is_not_too_late(app: App, smtp_sink: SmtpSink) -
     assert (row(app, number).state, row(app, number).way) == (OutboxState.SENT, "send")
 
 
+@pytest.mark.parametrize(("hold", "days"), [("1 business day", 2), ("3 business days", 4)])
+def test_a_long_wait_for_a_veto_does_not_make_it_late(tmp_path: Path, hold: str, days: int) -> None:
+    settings = SETTINGS + f"send: {{{{auto_templates: [proposta], hold: {hold}}}}}\n"
+    rules = "rules:\n  - {name: recibo, when: mail arrives, if: {known: yes}, then: {send: proposta}}\n"
+    office = MaildirOffice(tmp_path / "office", settings=settings, rules=rules)
+    office.directory.mkdir()
+    office.write()
+    with office.running() as app:
+        office.deliver(office.letter())
+        work(app)
+        with app.store.session() as session:
+            (found,) = outbox.in_states(session, (OutboxState.PLANNED,))
+        assert found.late_after is not None
+        assert found.due_at < found.late_after <= app.clock.now() + timedelta(days=days)
+
+
 # --- one broken thing stops nothing else -----------------------------------------------------------------------------
 
 
+@BOTH
 def test_mail_that_waits_for_a_mailbox_does_not_hold_up_what_is_behind_it(
     office: SendingOffice, app: App, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +154,7 @@ def test_hundreds_that_need_a_dead_mailbox_do_not_hold_up_the_others(
     assert row(app, other).state == OutboxState.SENT
 
 
+@BOTH
 def test_copies_for_a_dead_mailbox_do_not_hold_up_those_for_another(
     office: SendingOffice, app: App, smtp_sink: SmtpSink
 ) -> None:
@@ -174,6 +203,7 @@ def renew(office: SendingOffice, app: App) -> None:
     app.assemble(load_office(office.directory))
 
 
+@BOTH
 def test_a_sender_that_is_corrected_sends_under_the_new_address(
     office: SendingOffice, app: App, smtp_sink: SmtpSink
 ) -> None:
@@ -214,9 +244,28 @@ def test_a_mail_that_was_put_off_once_does_not_leave_weeks_late(
     assert not smtp_sink.mails
 
 
+def test_a_password_with_letters_of_the_office_lets_in(tmp_path: Path) -> None:
+    users = {"ana": "coração-пароль"}
+    with SmtpSink(users=users) as sink:
+        settings = {"account": "ana", "host": sink.host, "port": sink.port, "security": "none", "login": "ana"}
+        mailer = SmtpMailer(SmtpSettings(**settings, password=users["ana"]))  # type: ignore[arg-type]
+        assert "no encryption" in mailer.check()[0]
+        mailer.close()
+        wrong = SmtpMailer(SmtpSettings(**settings, password="coraçao"))  # type: ignore[arg-type]
+        with pytest.raises(AuthRejected):
+            wrong.check()
+
+
+def test_a_host_that_cannot_be_one_is_told_as_such() -> None:
+    mailer = SmtpMailer(SmtpSettings(account="ana", host="mail..example", port=25, security="tls"))
+    with pytest.raises(Misconfigured, match=r"mail\.\.example"):
+        mailer.check()
+
+
 # --- answers that are easy to miss -----------------------------------------------------------------------------------
 
 
+@BOTH
 def test_an_answer_nobody_could_read_holds_it(
     office: SendingOffice, app: App, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +323,7 @@ def test_an_answer_in_junk_counts_by_its_thread_and_by_a_domain_below(
     assert row(app, number).obstacle == "junk"
 
 
+@BOTH
 def test_a_colleagues_mail_without_message_id_is_seen(office: SendingOffice, app: App, smtp_sink: SmtpSink) -> None:
     number = plan(app, event_at=office.clock.now())
     office.move_clock(timedelta(minutes=2))
@@ -285,9 +335,39 @@ def test_a_colleagues_mail_without_message_id_is_seen(office: SendingOffice, app
     assert row(app, number).obstacle == "colleague"
 
 
+@BOTH
+@pytest.mark.parametrize(
+    ("text", "obstacle"), [("Aceito!", "answered"), ("sair", "unwanted")], ids=["answer", "opt-out"]
+)
+def test_what_comes_in_between_the_last_look_and_the_wire_still_stops_it(
+    office: SendingOffice, app: App, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch, text: str, obstacle: str
+) -> None:
+    number = plan(app, unless="customer_wrote" if obstacle == "answered" else "")
+    other = plan(app, JOAO)
+    read(app)
+    real = SmtpMailer._ask_leave
+    written: list[str] = []
+
+    def slow(self: SmtpMailer, *args: Any) -> Any:
+        """The server takes its time; meanwhile the mailboxes are read."""
+        if not written:
+            office.move_clock(timedelta(seconds=10))
+            written.append(office.deliver("ana", office.mail(MARIA, "ana@vendas.example", "Re: Proposta", text)))
+            read(app)
+        return real(self, *args)
+
+    monkeypatch.setattr(SmtpMailer, "_ask_leave", slow)
+    assert send(app) == 1
+    assert (row(app, number).state, row(app, number).obstacle) == (OutboxState.CANCELLED, obstacle)
+    assert row(app, other).state == OutboxState.SENT
+    assert [one.recipients for one in smtp_sink.mails] == [(JOAO,)]
+    assert tries(app, number) == []
+
+
 # --- an erasure while mail is on its way ----------------------------------------------------------------------------
 
 
+@BOTH
 @pytest.mark.parametrize("stage", ["rcpt", "data", "dot"])
 @pytest.mark.parametrize("code", [250, 450, 550])
 def test_an_erasure_while_a_mail_is_on_its_way_holds_up_none_of_the_others(
