@@ -24,14 +24,15 @@ from rules.facts import Directory, Moment
 from rules.moments import parse_delay
 from rules.office import office_of
 from rules.reader import Reader, entries
-from rules.ruleset import RuleSet
+from rules.ruleset import Rule, RuleSet
 from rules.trial_clock import EVER, parse_moment, parse_now
 from rules.trial_mail import ReadMail, read_mail
 from rules.trial_world import World, read_given
 
 FILE_KEYS = ("about", "now", "given", "tests")
 TRIAL_KEYS = ("name", "about", "mail", "at", "after", "expect")
-_MOST_CHECKS = 3
+_ABOUT_ALL = ("nothing", "not", "ignore", "log")
+"""Lines of `expect` that each rule which fired has to do with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -278,17 +279,17 @@ def came_of(decision: Decision, message: Message, directory: Directory, settings
 def _traces(failures: Sequence[Failure], decision: Decision, ruleset: RuleSet) -> tuple[RuleTrace, ...]:
     """The rules that a failed test is about: named but silent, acting but not named, or able to do what is missing."""
     fired = {trace.rule for trace in decision.traces if trace.result == "fired"}
-    about: set[str] = set()
-    for failure in failures:
-        one = failure.expectation
-        about |= fired.symmetric_difference(one.rules) if one.key == "rules" else set()
-        about |= fired if one.key in ("nothing", "not", "ignore", "log") else set()
-        about |= {rule.name for rule in ruleset.rules if one.verb and _can(rule.name, one.verb, ruleset)}
+    named = next((one.expectation for one in failures if one.expectation.key == "rules"), None)
+    if named:  # what is missing beside it is missing because of it
+        about = fired.symmetric_difference(named.rules)
+    else:
+        verbs = {one.expectation.verb for one in failures} - {""}
+        about = {rule.name for rule in ruleset.rules for verb in verbs if _can(rule, verb)}
+        about |= fired if any(one.expectation.key in _ABOUT_ALL for one in failures) else set()
     return tuple(trace for trace in decision.traces if trace.rule in about)
 
 
-def _can(name: str, verb: str, ruleset: RuleSet) -> bool:
-    rule = next(rule for rule in ruleset.rules if rule.name == name)
+def _can(rule: Rule, verb: str) -> bool:
     if verb in ("ignore", "extract"):
         return bool(rule.ignore if verb == "ignore" else rule.extract)
     return any(effect.verb == verb for effect in rule.effects)
