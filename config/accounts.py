@@ -44,6 +44,13 @@ class Reading(Section):
         examples=["{not: [Private]}"],
     )
 
+    authserv: str | None = Field(
+        None,
+        description="the name under which the server of this mailbox notes what it found out about senders (the first "
+        "word of its Authentication-Results); the condition `auth` believes nobody else",
+        examples=["mx.vendas.example"],
+    )
+
     def since_date(self, today: date) -> date:
         """The first day to read, given today's date."""
         return today - self.since.delta() if isinstance(self.since, Length) else self.since

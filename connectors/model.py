@@ -102,6 +102,8 @@ class Message:
     degraded            why parts are missing or guessed; empty for a sound mail. "header only" = the text was not read
     markup              schema.org data of the HTML part as (dotted path, value): ("Order.orderNumber", "88123"); at
                         most 200, 500 characters each
+    verdicts            (name of a server, its DMARC result or ""), the topmost Authentication-Results first; at most 5.
+                        Only the name of our own server proves anything
     """
 
     account: str
@@ -132,6 +134,7 @@ class Message:
     flags: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     markup: tuple[tuple[str, str], ...] = ()
+    verdicts: tuple[tuple[str, str], ...] = ()
 
     def people(self) -> Iterator[Address]:
         """Everyone named in the header: From, Sender, Reply-To, To, Cc, Bcc; the same address may come twice."""

@@ -19,7 +19,6 @@ LATER: dict[str, str] = {
     "length": MEETING,
     "place": MEETING,
     "category": 'test `folder` instead, or write "mode: off" in this rule',
-    "auth": 'test `from` instead, or write "mode: off" in this rule',
     "in_sequence": 'test `open` or `last_out` instead, or write "mode: off" in this rule',
 }
 

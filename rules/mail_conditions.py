@@ -170,6 +170,29 @@ def _seen_data(view: View) -> str:
     return clip(", ".join(dict.fromkeys(path for path, _ in view.message.markup))) or "no data"
 
 
+# --- who vouches for the sender
+
+AUTH = ("pass", "fail")
+
+
+def _auth(name: str, node: Node, reader: Reader) -> Condition | None:
+    """What the mailbox's own server says of the sender by DMARC; other servers' words are anybody's."""
+    scalar = reader.scalar(node, "`auth`")
+    word = reader.choice(scalar, AUTH, "`auth`") if scalar else None
+    if scalar and not any(account.authserv for account in reader.settings.accounts.values()):
+        help = "add to the account in quietcrm.yaml: authserv: mx.example.com (first word of Authentication-Results)"
+        reader.report("E419", "`auth` needs to know whose word counts", scalar.place, help)
+        return None
+    return _plain(name, node, lambda view: _verdict(view) == word, lambda view: _verdict(view) or "no verdict")
+
+
+def _verdict(view: View) -> str:
+    """The DMARC result of the server that the account names, "" if it gave none."""
+    account = view.office.settings.accounts.get(view.message.account)
+    trusted = (account.authserv or "").lower() if account else ""
+    return next((result for server, result in view.message.verdicts if server == trusted), "") if trusted else ""
+
+
 # --- attachments and size
 
 
@@ -419,6 +442,7 @@ MAIL: dict[str, Build] = {
     "header": _header,
     "language": _language,
     "jsonld": _jsonld,
+    "auth": _auth,
     "attachment": _attachment,
     "direction": _direction,
     "is": _is,

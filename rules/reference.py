@@ -47,6 +47,10 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "header": ("a header line: words, tests as for `subject`, or yes and no", "header: {X-Shop: acme}"),
     "language": ("the language of the mail, else of the contact or customer", "language: pt"),
     "jsonld": ("schema.org data in the HTML: a type, a value that is there, or yes and no", "jsonld: Order"),
+    "auth": (
+        "`pass` or `fail` by DMARC, as the server named by `authserv` of the account says; not its silence",
+        "auth: pass",
+    ),
     "attachment": ("globs over names; `{name, type, larger, smaller}`; yes and no", 'attachment: "*.pdf"'),
     "direction": ("`in` or `out`", "direction: in"),
     "is": (

@@ -85,6 +85,7 @@ class Reading(NamedTuple):
     away_until: str | None
     degraded: Sequence[str]
     markup: Sequence[tuple[str, str]] = ()
+    verdicts: Sequence[tuple[str, str]] = ()
 
 
 EMPTY = Reading("", (), "", None, None, None, (), (), (), (), "", "", "", "", (), (), Kind.HUMAN.value, None, None, ())
@@ -124,6 +125,7 @@ def build_message(raw: RawMail, reading: Reading) -> Message:
         flags=raw.flags,
         degraded=tuple(reading.degraded),
         markup=tuple([(path, value) for path, value in reading.markup]),
+        verdicts=tuple([(server, result) for server, result in reading.verdicts]),
     )
 
 

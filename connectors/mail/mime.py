@@ -18,6 +18,7 @@ from connectors.mail.parameters import parse_parameters
 from connectors.mail.quotes import ReplyParts
 from connectors.mail.structure import Part, decode_body, read_tree
 from connectors.mail.texts import Texts, choose_texts, join_texts, read_part, split_texts
+from connectors.mail.verdicts import read_verdicts
 from connectors.model import Address, Bounce, Kind, Message, RawMail
 
 __all__ = ["Reading", "build_message", "parse_mail", "read_mail", "read_safely"]
@@ -75,6 +76,7 @@ def read_mail(raw: RawMail) -> Reading:
         away_until=_read_return(raw, subject, body) if kind is Kind.OUT_OF_OFFICE else None,
         degraded=tuple(dict.fromkeys((*raw.notes, *headers.notes, *notes)))[:20],
         markup=read_markup(parts),
+        verdicts=read_verdicts(headers.all(b"authentication-results")),
     )
 
 

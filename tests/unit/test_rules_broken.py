@@ -139,7 +139,7 @@ ADVICE: list[tuple[str, str, int, int, str, str]] = [
     (condition("attendee: x"), "E401", 4, 10, "`attendee` is not in this release", "mode: off"),
     (condition("in_sequence: any"), "E401", 4, 10, "`in_sequence` is not in this release", "mode: off"),
     (condition("category: x"), "E401", 4, 10, "`category` is not in this release", "`folder`"),
-    (condition("auth: pass"), "E401", 4, 10, "`auth` is not in this release", "`from`"),
+    (condition("auth: pass"), "E419", 4, 16, "whose word counts", "authserv"),
     (condition("jsonld: [Order, 88]"), "E417", 4, 26, "no type of schema.org data", "Order.orderNumber"),
     (condition("any: known"), "E105", 4, 15, "`any` needs a list", "known: yes"),
     (HEAD + "    if: [known]\n" + THEN, "E105", 4, 9, "`if` needs a mapping", "known: yes"),

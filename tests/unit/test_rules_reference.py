@@ -16,7 +16,8 @@ from rules.mail_conditions import FLAGS
 from rules.schema import KEYS, WHEN
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / reference.PAGE
-SETTINGS = office(send={"auto_templates": ["quote", "received"]})
+ACCOUNTS = {"ana": {"type": "maildir", "rep": "ana", "path": "mail/ana", "authserv": "mx.vendas.example"}}
+SETTINGS = office(send={"auto_templates": ["quote", "received"]}, accounts=ACCOUNTS)
 LISTS = {"never_log": "@x.example\n", "complaint": "broken\n"}
 
 
