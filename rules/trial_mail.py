@@ -110,7 +110,10 @@ def read_mail(
 
 def _file(node: Scalar, reader: Reader, from_file: ReadMail) -> Message | None:
     path = node.place.path.parent / node.text.strip()
-    found = from_file(path) if path.is_file() else "there is no such file"
+    try:
+        found = from_file(path) if path.is_file() else "there is no such file"
+    except OSError as error:  # a name that is too long, for one
+        found = error.strerror or "it cannot be read"
     if isinstance(found, Message):
         return found
     help = f"put the mail at {path.parent.name}/{path.name} beside this file, or write it out: mail: {{from: ...}}"
