@@ -12,6 +12,8 @@ from daemon.office import Office
 from rules.decision import Action, Decision, Direction
 from rules.facts import ContactFacts, CustomerFacts, Directory
 from rules.office import office_of
+from rules.once import once_key
+from rules.ruleset import Rule
 
 _PEOPLE = ("lead", "customer")
 _OPENED = ("lead", "case", "order")
@@ -27,6 +29,21 @@ class Foresight:
     makers: dict[int, str] = field(default_factory=dict)
     addresses: dict[str, int] = field(default_factory=dict)
     domains: dict[str, int] = field(default_factory=dict)
+    turns: dict[tuple[str, str], datetime] = field(default_factory=dict)
+
+    def take_turns(
+        self, rules: Iterable[Rule], decision: Decision, message: Message, facts: CustomerFacts | None
+    ) -> None:
+        """The rules with `once:` that acted on a mail had their turn, as later mails of the look back see it."""
+        acted = {one.rule for one in decision.traces if one.result == "fired"}
+        contact = decision.match.contact
+        for rule in rules:
+            if rule.once is not None and rule.name in acted:
+                who = (contact.id if contact else None, facts.id if facts else None, facts.deal if facts else "")
+                key = once_key(rule.once.scope, message, *who)
+                self.turns[rule.name, key] = max(
+                    message.received_at, self.turns.get((rule.name, key), message.received_at)
+                )
 
     def learn(self, customer: int | None, actions: Iterable[Action]) -> None:
         """Effects that a mail would have on its customer."""
@@ -40,6 +57,7 @@ class Foresight:
 
     def seen(self, directory: Directory) -> Directory:
         """The directory with what earlier mails would have done to its customers."""
+        directory = replace(directory, once=self.turns) if self.turns else directory
         if not (self.opened.keys() | self.tagged.keys()) & directory.customers.keys():
             return directory
         known = {
@@ -93,7 +111,7 @@ class Foresight:
             if (number := self.domains.get(domain)) is not None
         }
         if not contacts and not domains:
-            return directory
+            return self.seen(directory)
         more = replace(
             directory,
             contacts={**directory.contacts, **contacts},

@@ -15,6 +15,7 @@ from daemon import effects
 from daemon.effects import Cause
 from daemon.office import Office
 from daemon.replayed import Planned
+from daemon.turns import take_turns
 from rules.decision import Action, Direction, Outcome
 from store import changes, customers, filing, interactions, marking, unmatched
 from store.hashing import HashKey
@@ -65,7 +66,7 @@ class Hindsight:
             rung = cause.customers[fresh[0]]
             filing.file_anew(self.session, mail.id, [], fresh, rung, by)
             self._touch(cause, fresh, by)
-        effects.perform(cause, mail.id)
+        self._perform(cause, planned, mail.id)
 
     # --- a mail that belonged to nobody
 
@@ -102,7 +103,7 @@ class Hindsight:
         self._adopt(hashed, number)
         if message.message_id:
             unmatched.make_due(self.session, [self.key.message(message.message_id)])
-        effects.perform(cause, number)
+        self._perform(cause, planned, number)
         self._touch(cause, list(cause.customers), cause.actor(rule))
         after = {"due": sorted(unmatched.waiting(self.session) - due)}
         by = cause.actor(rule)
@@ -134,7 +135,7 @@ class Hindsight:
             office=self.office,
             key=self.key,
             message=message,
-            decision=replace(decision, actions=planned.wanted),
+            decision=replace(decision, actions=planned.wanted, traces=()),
             event=event,
             account=message.account,
             now=self.now,
@@ -142,6 +143,13 @@ class Hindsight:
             contacts=contacts,
             contact_id=contacts.get(end.key) if end is not None else None,
         )
+
+    def _perform(self, cause: Cause, planned: Planned, number: int) -> None:
+        """Whose turn it was (`once:`) the look back worked out by the mails' own times; here it is only noted."""
+        effects.perform(cause, number)
+        acted = {one.rule for one in planned.wanted}
+        rules = [one for one in self.office.rules.rules if one.name in acted]
+        take_turns(self.session, rules, cause.message, cause.contact_id, cause.main)
 
     def _touch(self, cause: Cause, numbers: list[int], by: customers.Actor) -> None:
         """The customers heard from us, or we from them; the rep who wrote becomes the owner where there is none."""

@@ -22,8 +22,8 @@ from daemon.replayed import Difference, Planned, Today, target, told
 from rules.decision import Action, Answer, Decision, Match, Outcome
 from rules.engine import evaluate
 from rules.facts import Directory, Moment
-from rules.ladder import match
-from store import customers, past, unmatched
+from rules.ladder import match, primary
+from store import actions, customers, past, unmatched
 from store.engine import Store
 from store.hashing import HashKey
 from store.past import PastMail
@@ -95,6 +95,8 @@ class Replay:
         with self.store.session() as session:
             ids = past.mails_since(session, since)
             strangers = unmatched.since(session, since)
+            if any(rule.once for rule in self.office.rules.rules):
+                self._foresight.turns = actions.turns_before(session, since)
         return self._judge(ids, strangers, since, tell)
 
     def only(self, ids: Sequence[int], identities: Sequence[str]) -> Review:
@@ -210,6 +212,9 @@ class Replay:
         for trace in decision.traces:
             if trace.result == "watched" and self.rule in (None, trace.rule):
                 self.review.watched[trace.rule] = self.review.watched.get(trace.rule, 0) + 1
+        main = primary(decision.match)
+        facts = directory.customers.get(main) if main is not None else None
+        self._foresight.take_turns(self.office.rules.rules, decision, message, facts)
         return decision
 
     # --- beside what happened
@@ -319,7 +324,6 @@ class Replay:
         decision = self._decide(message, self._foresight.among(directory, message), None)
         if decision.outcome not in _LOGGED:
             return
-        actions = decision.actions
         maker = self._foresight.maker_of(decision)
         if self.rule is not None and self.rule not in (decision.logged_by, maker):
             return
@@ -331,12 +335,12 @@ class Replay:
             subject=message.subject,
             direction=decision.direction.value,
             past=old,
-            adds=tuple(told(one) for one in actions),
+            adds=tuple(told(one) for one in decision.actions),
             history="enters",
             why=decision.reason,
         )
         self._foresight.meet(decision, message, self.office)
-        planned = Planned(difference, message, decision, tuple(actions), None, None, maker or decision.logged_by)
+        planned = Planned(difference, message, decision, decision.actions, None, None, maker or decision.logged_by)
         self.review.planned.append(planned)
 
     # --- asking the mailbox again

@@ -63,6 +63,14 @@ def turns(session: Session, keys: Collection[str]) -> dict[tuple[str, str], date
     return {(row[0], row[1].removeprefix(_TURN)): row[2] for row in session.execute(found)}
 
 
+def turns_before(session: Session, moment: datetime) -> dict[tuple[str, str], datetime]:
+    """(rule, key) -> arrival of the mail it acted on last, where that was before a moment."""
+    rows = select(_DONE.c.rule, _DONE.c.event, _DONE.c.done_at).where(
+        _DONE.c.slot == "once", _DONE.c.event.startswith(_TURN), _DONE.c.done_at < moment
+    )
+    return {(row[0], row[1].removeprefix(_TURN)): row[2] for row in session.execute(rows)}
+
+
 def take_turn(session: Session, rule: str, key: str, at: datetime) -> None:
     """Note that a rule acted for `key` on a mail that arrived at `at`; the latest such mail counts."""
     row = {"event": _turn(key), "rule": rule, "slot": "once", "done_at": at, "detail": ""}

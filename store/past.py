@@ -242,8 +242,11 @@ def _before(
         found = _rewound(now[number], later)
         if found is not None:
             seen = {way: _last(letters.get(number, ()), mail, way) for way in ("in", "out")}
-            opened = frozenset(one["what"] for one in records.get(number, ()) if _was_open(one, mail))
-            yield number, replace(found, open=opened, last_in_at=seen["in"], last_out_at=seen["out"])
+            opened = [one for one in records.get(number, ()) if _was_open(one, mail)]
+            kinds = frozenset(one["what"] for one in opened)
+            deal = max(((one["what"] == "lead", one["id"]) for one in opened if one["what"] != "case"), default=None)
+            shown = f"{'lead' if deal[0] else 'order'} {deal[1]}" if deal else ""
+            yield number, replace(found, open=kinds, deal=shown, last_in_at=seen["in"], last_out_at=seen["out"])
 
 
 def _rewound(row: CustomerRow, steps: Iterator[_Step]) -> CustomerRow | None:
@@ -270,7 +273,7 @@ def _records(session: Session, numbers: Collection[int]) -> dict[int, list[Row]]
     for what, model in (("lead", Lead), ("case", Case), ("order", Order)):
         columns = table(model).c
         closed = columns.closed_at if "closed_at" in columns else literal(None).label("closed_at")
-        wanted = (columns.customer_id, columns.interaction_id, columns.created_at, columns.state, closed)
+        wanted = (columns.id, columns.customer_id, columns.interaction_id, columns.created_at, columns.state, closed)
         parts.append(select(literal(what).label("what"), *wanted).where(among(session, columns.customer_id, numbers)))
     found: dict[int, list[Row]] = defaultdict(list)
     for row in _rows(session, union_all(*parts)):

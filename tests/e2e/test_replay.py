@@ -47,6 +47,11 @@ rules:
       set: {mood: angry}
       draft: {template: proposta, reply: yes}
       remind: {who: owner, in: 1 business day, text: "{{ mail.subject }}"}
+  - name: greet
+    when: mail arrives
+    if: {known: yes}
+    once: per customer
+    then: {create: {task: {title: "Ligar"}}}
 """
 
 
@@ -155,7 +160,7 @@ def test_mail_of_nobody_is_read_again_and_its_thread_comes_along(office: Maildir
     found = look(office, past)
     assert told(found) == {
         "Sacolas": {"add": {"stranger create:lead", "stranger tag:novo"}, "drop": set()},
-        "Re: Sacolas": {"add": set(), "drop": set()},
+        "Re: Sacolas": {"add": {"greet create:task"}, "drop": set()},
     }
     assert [one.history for one in found.differences] == ["enters", "enters"]
 
@@ -196,7 +201,7 @@ def test_applied_and_undone_leaves_every_row_as_it_was(office: MaildirOffice, pa
     assert (after["reminder"], after["outbox"]) == (before["reminder"], before["outbox"])
     again = look(office, app)
     assert (again.to_apply, {one.history for one in again.differences}) == (0, {""})
-    for rule in ("stranger", "complaint"):
+    for rule in ("greet", "stranger", "complaint"):
         tried = answer(app, "rules.undo", {"rule": rule, "since": started.isoformat()})
         done = {"rule": rule, "since": started.isoformat(), "confirm": len(tried["undone"])}
         assert answer(app, "rules.undo", done)["refused"] == []
