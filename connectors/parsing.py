@@ -62,7 +62,7 @@ class ParserLimits:
     chunk_bytes: int = 8_000_000
     mail: int = 64_000_000
     lifetime: int = 20_000
-    growth: int = 160_000_000
+    growth: int = 96_000_000
     idle: float = 60.0
     attempts: int = 3
 
