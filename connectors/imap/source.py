@@ -172,6 +172,8 @@ class ImapSource:
         backfill = not harvest.reached
         if backfill:
             harvest = self._read_past(position, limit)
+        if not harvest.reached:
+            self._mind_the_inbox(position)
         position.remember(harvest.marks)
         return Batch(
             items=tuple(harvest.items),
@@ -183,6 +185,14 @@ class ImapSource:
             folders=names,
             progress=position.progress(),
         )
+
+    def _mind_the_inbox(self, position: Position) -> None:
+        """When all else is read: an Inbox that cannot be opened for once was not read. Nobody may take that for a look
+        into it. Raises Unavailable."""
+        inbox = next((folder.key for folder in self._folders if folder.purpose is Purpose.INBOX), "")
+        if inbox in position.places and inbox not in self._standings:
+            hint = "quietcrm tries again by itself; if it lasts, look at the mail server"
+            raise Unavailable(self.account, "the Inbox cannot be opened", hint=hint)
 
     def _has_more(self, position: Position) -> bool:
         return any(

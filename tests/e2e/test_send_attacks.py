@@ -16,6 +16,9 @@ from servers.dovecot import DovecotServer
 from servers.smtp_sink import Answer, SmtpSink
 
 from connectors.errors import AuthRejected, Misconfigured
+from connectors.folders import Folder
+from connectors.imap.cursor import Place
+from connectors.imap.source import ImapSource
 from connectors.model import Batch, Cursor, Unreadable
 from connectors.smtp.mailer import SmtpMailer, SmtpSettings
 from daemon.app import App
@@ -321,6 +324,38 @@ def test_an_answer_in_junk_counts_by_its_thread_and_by_a_domain_below(
     office.move_clock(timedelta(minutes=2))
     assert send(app) == 0
     assert row(app, number).obstacle == "junk"
+
+
+def test_an_inbox_that_refuses_to_be_opened_was_not_looked_into(
+    office: SendingOffice, app: App, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.deliver("ana", office.mail(MARIA, "ana@vendas.example", "Oi", "Bom dia"))
+    read(app)
+    office.move_clock(timedelta(minutes=2))
+    number = plan(app, event_at=office.clock.now())
+    office.move_clock(timedelta(minutes=1))
+    office.deliver("ana", office.mail(MARIA, "ana@vendas.example", "Re: Proposta", "Aceito!"))
+    real = ImapSource._open
+
+    def locked(self: ImapSource, folder: Folder, place: Place) -> bool:
+        """As where EXAMINE of the Inbox is answered with NO [INUSE]."""
+        if folder.name == "INBOX":
+            self._standings.pop(folder.key, None)
+            return False
+        return real(self, folder, place)
+
+    monkeypatch.setattr(ImapSource, "_open", locked)
+    app.pollers["ana"].source.close()  # the Inbox has to be opened anew
+    office.move_clock(timedelta(minutes=1))
+    assert send(app) == 0
+    waiting = row(app, number)
+    assert (waiting.state, waiting.obstacle) in {("planned", "unread"), ("held", "unreachable")}
+    monkeypatch.undo()
+    office.move_clock(timedelta(minutes=20))
+    read(app)
+    assert send(app) == 0
+    assert row(app, number).state == OutboxState.CANCELLED
+    assert not smtp_sink.mails
 
 
 @BOTH
