@@ -56,6 +56,7 @@ class HeldClock:
 STEP = timedelta(minutes=5)
 """A step of the clock by more than this is not the drift of a machine."""
 SETTLE = 600.0
+BELIEVED = 86_400.0
 
 
 @dataclass(slots=True)
@@ -64,15 +65,22 @@ class ClockWatch:
 
     _last: tuple[datetime, float] | None = None
     _wait_until: float = 0.0
+    _low_since: float | None = None
 
     def trouble(self, now: datetime, monotonic: float, highest: datetime) -> str:
         """What is wrong with the clock, "" if nothing is. `highest` = the latest time that was ever seen here.
 
-        After a jump forward everything waits ten minutes: the step may be taken back, and much be due at once.
+        After a jump forward everything waits ten minutes: the step may be taken back, and much be due at once. A time
+        that is lower than what was seen is believed after a steady day: then the higher one was the wrong one.
         """
+        stepped = abs(self._drift(now, monotonic)) > STEP
         ahead = self._drift(now, monotonic) > STEP
         self._last = (now, monotonic)
-        if now < highest - STEP:
+        if now >= highest - STEP:
+            self._low_since = None
+        elif self._low_since is None or stepped:
+            self._low_since = monotonic
+        if self._low_since is not None and monotonic - self._low_since < BELIEVED:
             return f"the clock shows {now:%Y-%m-%d %H:%M} UTC, but it was {highest:%Y-%m-%d %H:%M} already"
         if ahead:
             self._wait_until = monotonic + SETTLE

@@ -72,10 +72,12 @@ def highest_time(session: Session, now: datetime) -> datetime:
 
 
 def note_time(session: Session, now: datetime) -> None:
-    """Keep the highest time that was seen, to the minute."""
+    """Keep a time that can be trusted, to the minute. It is the highest one, but for a clock that was wrong before and
+    is believed now: then it is lower by far."""
     if insert_new(session, _META, [{"key": _CLOCK, "value": now.isoformat()}], key=("key",)):
         return
-    if now - highest_time(session, now) >= timedelta(minutes=1):
+    gap = now - highest_time(session, now)
+    if gap >= timedelta(minutes=1) or gap < -timedelta(minutes=5):
         session.execute(update(_META).where(_META.c.key == _CLOCK).values(value=now.isoformat()))
 
 
