@@ -101,6 +101,14 @@ CODES: dict[str, str] = {
     "W302": "secret file not found",
     "W303": "password inside the store address",
     "W401": "rule that ignores every mail",
+    "W402": "rule that is never asked",
+    "W403": "action that an earlier rule always has",
+    "W404": "word list that nothing uses",
+    "W405": "template that nothing uses",
+    "W406": "conditions that contradict each other",
+    "W407": "pattern that holds for every text",
+    "W408": "slow pattern",
+    "W409": "rule that has not acted for long",
     "W501": "attachments are not added to drafts yet",
 }
 
@@ -137,5 +145,13 @@ ABOUT: dict[str, str] = {
     "W301": "Only the user quietcrm runs as should be able to read it.",
     "W302": "Everything else can be checked without it; to run, it must be there.",
     "W401": "`ignore` without `if` holds for every mail of a person: nothing would be kept, and nobody would notice.",
+    "W402": "A rule before it ignores or stops every mail that fulfils its conditions.",
+    "W403": "The first rule that claims it gets it, and an earlier one always claims it.",
+    "W404": "Often a list was renamed and the rule was not.",
+    "W405": "Often a template was renamed and the rule was not.",
+    "W406": "No mail can fulfil all of them, so the rule never acts.",
+    "W407": "It finds nothing and is content with that, so it tests nothing.",
+    "W408": "Patterns are safe here whatever the text, but this one costs time for nothing.",
+    "W409": "Customers may write otherwise than the rule expects, or never had the occasion.",
     "W303": "It works, but whoever sees the settings sees the password.",
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli import looking_back, rule_tests
+from daemon.cli import lint, looking_back, rule_tests
 from daemon.cli.options import AsJson, invocation
 from daemon.cli.screen import emit, local, say, table
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     rule_tests.register(group)
     looking_back.register(group)
+    lint.register(group)
     app.add_typer(group, name="rules")
 
 

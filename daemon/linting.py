@@ -1,0 +1,56 @@
+"""rules lint: what the files show, and what the counts of the store show."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from config.errors import Problem
+from daemon.clock import SystemClock
+from daemon.glance import existing_store
+from daemon.office import Office, load_office
+from rules.lint import lint
+from rules.ruleset import Rule
+from store import actions
+from store.tables import RuleLoaded
+
+
+def findings(directory: Path, days: int) -> list[Problem]:
+    """Everything worth a look in the rules, by file and line. Raises ConfigError, StoreError."""
+    office = load_office(directory)
+    found = [*lint(directory, office.rules), *_idle(office, SystemClock().now(), days)]
+    return sorted(found, key=lambda one: (str(one.path), one.line, one.column))
+
+
+def _idle(office: Office, now: datetime, days: int) -> list[Problem]:
+    """Rules that were loaded long enough and did not act for so many days. () where there is no store yet."""
+    store = existing_store(office)
+    if store is None:
+        return []
+    try:
+        with store.session() as session:
+            hits = actions.hits(session)
+    finally:
+        store.close()
+    since = now - timedelta(days=days)
+    rules = (rule for rule in office.rules.rules if rule.mode != "off" and rule.name in hits)
+    return [_told(office, rule, hits[rule.name], days) for rule in rules if _is_idle(hits[rule.name], since)]
+
+
+def _is_idle(row: RuleLoaded, since: datetime) -> bool:
+    return row.first_at < since and (row.last_hit_at is None or row.last_hit_at < since)
+
+
+def _told(office: Office, rule: Rule, row: RuleLoaded, days: int) -> Problem:
+    last = row.last_hit_at.astimezone(office.settings.zone) if row.last_hit_at else None
+    ago = f"last on {last:%Y-%m-%d}" if last else "never"
+    file, _, line = rule.place.rpartition(":")
+    return Problem(
+        code="W409",
+        message=f'"{rule.name}" did not act for {days} days ({ago}, {row.hits} times in all)',
+        path=office.directory / file,
+        line=int(line),
+        column=1,
+        help=f"see why: quietcrm rules explain MAIL --rule {rule.name}; or take it away",
+        warning=True,
+    )
