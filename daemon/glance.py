@@ -16,8 +16,10 @@ from connectors.model import Cursor, Message, Progress, Unreadable
 from connectors.protocols import Source
 from daemon.directory import directory_for
 from daemon.office import Office, state_directory
+from daemon.wishes import is_wish
 from rules.decision import Decision, Outcome
 from rules.engine import evaluate
+from rules.events import UNSUBSCRIBED
 from rules.facts import Directory, Moment
 from store import customers, interactions, schema
 from store.engine import Store, open_store, parse_url
@@ -47,7 +49,7 @@ class Knowledge:
         if self._store is None:
             return Directory()
         with self._store.session() as session:
-            return directory_for(session, self._key, self._office.settings, messages)
+            return directory_for(session, self._key, self._office.settings, messages, self._office.rules)
 
     def logged(self, messages: Sequence[Message]) -> set[str]:
         """Identity keys of those mails that are in the history already."""
@@ -73,7 +75,15 @@ class Knowledge:
 
     def _evaluate(self, message: Message, directory: Directory, now: datetime, *, explain: bool) -> Decision:
         moment = Moment(now=now, baseline=message.received_at - timedelta(days=1))
-        return evaluate(self._office.rules, message, directory, self._office.settings, moment, explain=explain)
+        rules, settings = self._office.rules, self._office.settings
+        wish = self._is_wish(message, directory)
+        return evaluate(rules, message, directory, settings, moment, explain=explain, unsubscribed=wish)
+
+    def _is_wish(self, message: Message, directory: Directory) -> bool:
+        if self._store is None or UNSUBSCRIBED not in self._office.rules.events:
+            return False
+        with self._store.session() as session:
+            return is_wish(session, self._office.rules, self._office.settings, directory, message)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 from maildir_offices import MaildirOffice, logged
 from offices import work
 
+from connectors.model import Message
+from connectors.parsing import ParserPool
 from daemon.app import App
 from daemon.blocks import why_blocked
+from daemon.glance import Knowledge
+from daemon.reading import one_mail
 from store import customers
 
 RULES = """\
@@ -91,6 +96,21 @@ def test_a_contact_who_wants_no_mail(office: MaildirOffice, app: App, text: str,
     work(app)
     assert tags(app) == wanted
     assert len(logged(app)) == 1
+
+
+def test_a_rehearsal_tells_the_same(office: MaildirOffice, app: App) -> None:
+    path = office.directory / "wish.eml"
+    path.write_bytes(office.letter(text="Sair, por favor."))
+    parser = ParserPool()
+    try:
+        message = one_mail(path, parser)
+    finally:
+        parser.close()
+    assert isinstance(message, Message)
+    message = replace(message, received_at=office.clock.now())
+    known = Knowledge(app.office, app.store, app.key)
+    decision = known.explain(message, known.directory([message]), office.clock.now())
+    assert [trace.rule for trace in decision.traces if trace.result == "fired"] == ["farewell"]
 
 
 def test_a_stranger_is_no_contact(office: MaildirOffice, app: App) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rule_samples import DIRECTORY, NOW, QUOTE, SETTINGS, decide, fired, mail, moment, rules_of, sound_rules
 
 from config.errors import Problem
 from connectors.model import Attachment, Kind
+from rules.amounts import read_money
 from rules.decision import Decision
 from rules.engine import evaluate
 from rules.explain import as_dict, explain
@@ -33,6 +36,7 @@ rules:
       tag: "pedido-{{ pedido }}"
       remind: {text: "Pedido {{ pedido }} de {{ total }}"}
 """
+EVERYTHING = sound_rules(SHOP)
 TEXT = "Cliente: Maria@SOL.example\nTotal: R$ 1.250,00\nEntrega: 24/12/2026\n"
 
 
@@ -204,3 +208,22 @@ def test_a_dormant_rule_is_read_too() -> None:
     assert problems == []
     assert not ruleset.reads_markup
     assert sound_rules(SHOP).reads_markup
+
+
+@given(
+    st.text(max_size=200) | st.text("R$ 0123456789.,/-:@ab\n", max_size=80),
+    st.lists(
+        st.tuples(st.sampled_from(["Order.orderNumber", "Order.price", "Order.priceCurrency"]), st.text(max_size=30))
+    ),
+)
+def test_whatever_a_mail_says_a_value_is_what_it_is_said_to_be(text: str, pairs: list[tuple[str, str]]) -> None:
+    view = notice(f"Total: {text}\nCliente: {text}\nEntrega: {text}", markup=tuple(pairs))
+    for trace in decide(EVERYTHING, view, explain=True).traces:
+        for one in trace.extracted:
+            assert bool(one.value) is not bool(one.missed)
+            assert len(one.value) <= 500
+            assert "\n" not in one.value
+            if one.value and one.kind == "money":
+                assert read_money(one.value, "pt")
+            if one.value and one.kind == "date":
+                assert date.fromisoformat(one.value)
