@@ -97,16 +97,15 @@ class Sends:
 
     def sweep(self) -> None:
         """Look at the clock; plan held mail again whose time has come; hold what nobody can send."""
-        now = self.clock.now()
+        now, settings = self.clock.now(), self.office.settings
         with self.store.session() as session:
-            planned = sending.soon(session, now)
+            planned = sending.due_of_others(session, now, [rep for rep in settings.team if settings.sender_for(rep)])
             left = [row for row in outbox.in_states(session, _MOVING) if row.id not in self._busy]
         with self.store.writing() as session:
             self._look_at_clock(session, now)
             sending.look_again(session, now)
             for row in planned:
-                if self.office.settings.sender_for(row.rep) is None:
-                    self._apply(session, row, _without_sender(row, now))
+                self._apply(session, row, _without_sender(row, now))
             for row in left:
                 self._let_go(session, row)
 

@@ -88,23 +88,24 @@ def due(session: Session, now: datetime, reps: Collection[str], limit: int) -> l
     """Sends of these people whose time has come, the longest ready first."""
     columns = _OUTBOX.c
     ready = or_(columns.retry_at.is_(None), columns.retry_at <= now)
-    statement = select(_OUTBOX).where(
+    first = select(columns.id).where(
         columns.state == OutboxState.PLANNED, columns.way == Way.SEND, columns.due_at <= now, ready
     )
-    statement = statement.where(columns.rep.in_(list(reps)))
     # What was looked at in vain goes to the end: however much of it there is, the others have their turn.
-    return _rows(session, statement.order_by(func.coalesce(columns.retry_at, columns.due_at), columns.id).limit(limit))
+    order = (func.coalesce(columns.retry_at, columns.due_at), columns.id)
+    first = first.where(columns.rep.in_(list(reps))).order_by(*order).limit(limit)
+    numbers = list(session.execute(first).scalars())  # without the texts, of which a long queue holds many
+    return _rows(session, select(_OUTBOX).where(columns.id.in_(numbers)).order_by(*order))
 
 
-def soon(session: Session, until: datetime) -> list[OutboxMail]:
-    """Sends that come due until then: the mailboxes of their customers are to be looked into."""
+def due_of_others(session: Session, now: datetime, reps: Collection[str]) -> list[OutboxMail]:
+    """Sends whose time has come of everybody but these people."""
     columns = _OUTBOX.c
-    waiting = (OutboxState.PLANNED, OutboxState.CLAIMED)
     statement = select(_OUTBOX).where(
-        columns.state.in_([one.value for one in waiting]), columns.way == Way.SEND, columns.due_at <= until
+        columns.state == OutboxState.PLANNED, columns.way == Way.SEND, columns.due_at <= now
     )
-    statement = statement.where(or_(columns.retry_at.is_(None), columns.retry_at <= until))
-    return _rows(session, statement)
+    statement = statement.where(or_(columns.retry_at.is_(None), columns.retry_at <= now))
+    return _rows(session, statement.where(columns.rep.not_in(list(reps))))
 
 
 def look_again(session: Session, now: datetime) -> int:

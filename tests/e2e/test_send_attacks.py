@@ -14,6 +14,7 @@ from offices import work
 from sending_offices import SendingOffice, plan, read, row, send, tries
 from servers.dovecot import DovecotServer
 from servers.smtp_sink import Answer, SmtpSink
+from test_marks import bounce, sent
 
 from connectors.errors import AuthRejected, Misconfigured
 from connectors.folders import Folder
@@ -397,6 +398,20 @@ def test_what_comes_in_between_the_last_look_and_the_wire_still_stops_it(
     assert row(app, other).state == OutboxState.SENT
     assert [one.recipients for one in smtp_sink.mails] == [(JOAO,)]
     assert tries(app, number) == []
+
+
+@pytest.mark.parametrize(("original", "state"), [("", OutboxState.UNCERTAIN), ("s1@vendas.example", OutboxState.SENT)])
+def test_a_report_that_does_not_name_a_doubtful_mail_proves_nothing_of_it(
+    tmp_path: Path, original: str, state: OutboxState
+) -> None:
+    office = MaildirOffice(tmp_path / "office")
+    office.directory.mkdir()
+    office.write()
+    with office.running() as app:
+        number = sent(app, state=OutboxState.UNCERTAIN)
+        office.deliver(bounce(original=original, status="4.2.2"))
+        work(app)
+        assert row(app, number).state == state
 
 
 # --- an erasure while mail is on its way ----------------------------------------------------------------------------
