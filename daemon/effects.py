@@ -183,7 +183,7 @@ def _create_record(cause: Cause, action: Action, interaction_id: int) -> None:
     if owner:
         fields.setdefault(owner, _owner(cause))
     row = records.make(action.args["what"], fields, **known)
-    number = records.add(cause.session, row)
+    number = records.create(cause.session, row, cause.actor(action.rule))
     actions.describe(cause.session, (cause.event, action.rule, action.slot), f"{action.args['what']} {number}")
 
 
