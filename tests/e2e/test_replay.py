@@ -55,9 +55,14 @@ rules:
 """
 
 
+BOTH = pytest.mark.parametrize("office", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def office(tmp_path: Path) -> MaildirOffice:
+def office(tmp_path: Path, request: pytest.FixtureRequest) -> MaildirOffice:
     made = MaildirOffice(tmp_path / "office", rules=RULES)
+    if getattr(request, "param", "sqlite") == "postgresql":
+        made.store = request.getfixturevalue("postgres").new_database()
     made.write()
     return made
 
@@ -129,6 +134,7 @@ def told(found: Review) -> dict[str, dict[str, set[str]]]:
     }
 
 
+@BOTH
 def test_unchanged_rules_would_do_what_was_done(office: MaildirOffice, past: App) -> None:
     found = look(office, past)
     assert (found.looked, told(found), found.untold) == (7, {}, [])
@@ -182,6 +188,7 @@ def test_a_header_that_is_not_stored_is_read_in_the_mailbox(office: MaildirOffic
     assert {subject: len(one["drop"]) for subject, one in told(found).items()} == {"Forno": 5}
 
 
+@BOTH
 def test_applied_and_undone_leaves_every_row_as_it_was(office: MaildirOffice, past: App) -> None:
     rewrite(office, "price: [orçamento]", "price: [orçamento, cotação]")
     rewrite(office, "[defeito]", "[defeito, avaria]")
@@ -208,6 +215,7 @@ def test_applied_and_undone_leaves_every_row_as_it_was(office: MaildirOffice, pa
     assert rows(app.store) == before
 
 
+@BOTH
 def test_another_customer_named_by_a_rule_files_the_mail_anew(office: MaildirOffice, past: App) -> None:
     before = rows(past.store)
     sort = "  - {name: sort, when: mail arrives, if: {subject: pneus}, then: {file_under: Padaria Sol}}\n"
