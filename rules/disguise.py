@@ -126,6 +126,7 @@ def disguised(message: Message, disguise: Disguise) -> Message:
         folder=disguise.text(message.folder),
         attachments=tuple(replace(one, name=disguise.text(one.name)) for one in message.attachments),
         headers=tuple((name, disguise.text(value)) for name, value in message.headers),
+        markup=tuple((path, disguise.text(value)) for path, value in message.markup),
     )
 
 

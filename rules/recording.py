@@ -19,6 +19,7 @@ from rules.decision import Decision, Direction, Outcome
 from rules.disguise import CARES, Care, Disguise, contacts_of, disguised
 from rules.facts import ContactFacts, CustomerFacts, Directory
 from rules.ladder import direction_of
+from rules.mail_conditions import AUTH
 from rules.office import office_of
 from rules.ruleset import RuleSet
 from rules.subjects import is_forward_subject, is_reply_subject
@@ -52,6 +53,8 @@ def record(
     meant = _said(decide(message, directory, rules, settings))
     asked = " ".join(f"{one.name} {one.wanted}" for rule in rules.rules for one in rule.conditions).lower()
     message = _clean(message, asked)
+    if not any(rule.reads_markup for rule in rules.rules):
+        message = replace(message, markup=())
     for care in CARES:
         writer = _Writer(message, directory, settings, Disguise(office_of(settings), care), name)
         verdict = _judge(writer.text("nothing"), path, ruleset, settings)
@@ -176,6 +179,11 @@ def _mail(message: Message, settings: Settings) -> dict[str, Any]:
         parts["is"] = "reply"
     parts["attachment"] = [_attachment(one) for one in message.attachments]
     parts["header"] = dict(reversed(message.headers))
+    parts["jsonld"] = dict(message.markup)
+    box = settings.accounts.get(message.account)
+    trusted = ((box.authserv if box else None) or "").lower()
+    verdict = dict(reversed(message.verdicts)).get(trusted, "") if trusted else ""
+    parts["auth"] = verdict if verdict in AUTH else ""
     if message.folder != ("Sent" if out else "INBOX"):
         parts["folder"] = message.folder
     if message.account in settings.accounts and message.account != next(iter(settings.accounts)):
@@ -283,6 +291,9 @@ def _clean(message: Message, asked: str) -> Message:
         text=_lines(message.text),
         folder=_line(message.folder),
         headers=tuple(headers.items()),
+        markup=tuple(
+            {_line(path): _line(value) for path, value in message.markup if _line(path) and _line(value)}.items()
+        ),
         attachments=tuple(
             replace(one, name=_line(one.name), content_type=_line(one.content_type) or "application/octet-stream")
             for one in message.attachments

@@ -19,7 +19,7 @@ from rules.decision import Direction
 from rules.events import FAILED, UNSUBSCRIBED, events_of
 from rules.facts import Directory, Thread
 from rules.ladder import direction_of, match
-from rules.mail_conditions import FLAGS
+from rules.mail_conditions import AUTH, FLAGS
 from rules.moments import parse_size
 from rules.office import office_of
 from rules.reader import Reader, entries
@@ -33,7 +33,7 @@ ReadMail = Callable[[Path], Message | str]
 
 KEYS = (
     *("from", "to", "cc", "bcc", "reply_to", "subject", "body", "is", "kind", "direction", "when", "time", "folder"),
-    *("mailbox", "attachment", "header", "size", "thread", "bounced"),
+    *("mailbox", "attachment", "header", "size", "thread", "bounced", "jsonld", "auth"),
 )
 PARENT = "earlier@quietcrm.invalid"
 """Message-ID of the mail that a reply in a test answers."""
@@ -79,6 +79,7 @@ class _Draft:
     kind: Kind | None = None
     thread: str = ""
     when: str = ""
+    auth: str = ""
 
 
 def read_mail(
@@ -255,6 +256,21 @@ def _bounced(_key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
         draft.parts.setdefault("sender", Address(f"mailer-daemon@{people[0].rpartition('@')[2]}"))
 
 
+def _jsonld(_key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
+    """schema.org data, by dotted path; a bare type ("Order") says that it is there."""
+    if not isinstance(node, MapNode):
+        draft.parts["markup"] = tuple((scalar.text.strip(), "yes") for scalar in reader.scalars(node, "`jsonld`"))
+        return
+    pairs = [(path.text.strip(), reader.scalar(value, f"`{path.text}`")) for path, value in node.entries]
+    draft.parts["markup"] = tuple((path, scalar.text) for path, scalar in pairs if scalar)
+
+
+def _auth(_key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
+    scalar = reader.scalar(node, "`auth`")
+    if scalar:
+        draft.auth = reader.choice(scalar, AUTH, "`auth`") or ""
+
+
 Part = Callable[[Scalar, Node, _Draft, Reader], None]
 _PARTS: Mapping[str, Part] = {
     "from": _sender,
@@ -270,6 +286,8 @@ _PARTS: Mapping[str, Part] = {
     "size": _size,
     "thread": _thread,
     "bounced": _bounced,
+    "jsonld": _jsonld,
+    "auth": _auth,
 }
 
 
@@ -281,6 +299,8 @@ def _complete(mapping: MapNode, draft: _Draft, reader: Reader) -> None:
     parts, settings = draft.parts, reader.settings
     account = parts.setdefault("account", next(iter(settings.accounts), ""))
     box = settings.accounts.get(account)
+    if draft.auth:
+        parts["verdicts"] = ((_trusted(mapping, box.authserv if box else None, reader), draft.auth),)
     ours = Address(settings.team[(box.rep if box else "") or settings.admin].mail)
     if draft.direction is Direction.OUT:
         parts.setdefault("sender", ours)
@@ -293,6 +313,15 @@ def _complete(mapping: MapNode, draft: _Draft, reader: Reader) -> None:
     elif not any(parts.get(key) for key in ("to", "cc", "bcc")):
         reader.report("E102", "the mail does not say to whom it goes", mapping.place, "add: to: maria@acme.example")
     parts.setdefault("folder", "Sent" if out else "INBOX")
+
+
+def _trusted(mapping: MapNode, server: str | None, reader: Reader) -> str:
+    """The server of the mailbox whose word on the sender counts."""
+    key = mapping.key("auth")
+    if not server and key:
+        help = "add `authserv` to the account in quietcrm.yaml, or name another `mailbox`"
+        reader.report("E419", "`auth` needs to know whose word counts", key.place, help)
+    return (server or "").lower()
 
 
 def _finish(draft: _Draft, world: World, mapping: MapNode, reader: Reader, name: str) -> TestedMail | None:

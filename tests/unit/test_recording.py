@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rule_samples import DIRECTORY, MARIA, SETTINGS, SOL, mail
-from trial_samples import office_folder
+from rule_samples import DIRECTORY, MARIA, SOL, mail
+from trial_samples import SETTINGS, office_folder
 
 from connectors.model import Address, Attachment, Bounce, Kind, Message
 from rules.facts import Directory, Thread
@@ -108,6 +108,22 @@ def test_a_thread_and_a_bounce_are_kept(office: tuple[Path, RuleSet]) -> None:
 
 
 START = datetime(1971, 1, 2, tzinfo=UTC)
+
+
+def test_what_machines_say_of_a_mail_is_kept(office: tuple[Path, RuleSet]) -> None:
+    sender, data = (
+        Address("no-reply@shop.example"),
+        (("Order.price", "1250.00"), ("Order.customer", "maria@sol.example")),
+    )
+    headers = (("x-shop", "main"),)
+    recorded = made(mail(sender=sender, kind=Kind.NOTICE, subject="8", markup=data, headers=headers), office)
+    assert "Order.price: '1250.00'" in recorded.text
+    assert "maria" not in recorded.text
+    verdicts = (("mx.vendas.example", "pass"), ("mx.vendas.example", "fail"))
+    assert "auth: pass" in made(mail(subject="sure", verdicts=verdicts), office).text
+    assert "auth" not in made(mail(subject="sure", verdicts=(("else.example", "pass"),)), office).text
+
+
 PLACES = ("maria@sol.example", "joao@nova.example", "ana@vendas.example", "x@lua.example", "no-reply@shop.example")
 WORDS = ["price", "orçamento", "defeito", "Maria", "Silva", "maria@sol.example", "yes", "~", "[CRM-4F2K]", "Re: "]
 SIGNS = [
@@ -146,6 +162,7 @@ messages = st.builds(
     folder=st.sampled_from(["INBOX", "Sent", "Private", "CRM/Private"]) | texts,
     attachments=st.lists(st.builds(Attachment, name=texts, content_type=texts, size=st.integers(-1, 10**9))).map(tuple),
     headers=st.lists(st.tuples(st.sampled_from(["x-shop", "subject", "x-other"]), texts), max_size=3).map(tuple),
+    markup=st.lists(st.tuples(st.sampled_from(["Order.orderNumber", "Order.price"]) | texts, texts)).map(tuple),
     in_reply_to=st.sampled_from(["", "p@x"]),
     bounce=st.none() | st.builds(lambda one: Bounce(recipients=(one,), hard=None, reason="other"), texts),
     received_at=st.integers(-1000, 80_000).map(lambda day: START + timedelta(days=day, minutes=day)),

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rule_samples import LISTS, SETTINGS, TEMPLATES
+from rule_samples import LISTS, TEMPLATES
+from rule_samples import office as office_of
 
 from config.errors import Problem
 from connectors.model import Message
@@ -15,6 +16,8 @@ from rules.load import load_ruleset
 from rules.ruleset import RuleSet
 from rules.trials import Verdict, load_trials, run_trials
 
+BOX = {"type": "maildir", "rep": "ana", "path": "mail/ana"}
+SETTINGS = office_of(accounts={"ana": {**BOX, "authserv": "MX.vendas.example"}, "other": {**BOX, "path": "mail/other"}})
 RULES = r"""rules:
   - name: never
     when: [mail arrives, mail sent]
@@ -54,6 +57,10 @@ RULES = r"""rules:
     when: mail arrives
     if: {known: yes, is: bounce}
     then: {tag: check-address}
+  - name: sure
+    when: mail arrives
+    if: {auth: pass, subject: sure}
+    then: {tag: sure, log: yes}
   - name: dead
     when: delivery failed
     if: {known: yes}
@@ -68,7 +75,7 @@ RULES = r"""rules:
   - name: order
     when: mail arrives
     if: {is: automated, from: "@shop.example", header: {X-Shop: main}}
-    extract: {total: {regex: 'total:?\s*R\$\s*([\d.]+,\d{2})', as: money}}
+    extract: {total: {jsonld: Order.price, regex: 'total:?\s*R\$\s*([\d.]+,\d{2})', as: money}}
     then: {create: {order: {number: "{{ mail.subject }}"}}, file_under: "Padaria Sol", log: headers}
   - name: off
     mode: off
