@@ -13,12 +13,13 @@ from offices import START, work
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
-from daemon import looking_back
+from daemon import looking_back, undoing
 from daemon.app import App, hash_key
+from daemon.control import ControlServer, RemoteError
 from daemon.errors import Refused
-from daemon.office import load_office
+from daemon.office import load_office, state_directory
 from daemon.replaying import Replay, Review
-from daemon.requests import answer
+from daemon.requests import answer, perform
 from store import customers
 from store.customers import Actor
 from store.engine import Store
@@ -240,6 +241,25 @@ def test_another_customer_named_by_a_rule_files_the_mail_anew(office: MaildirOff
 def apply(app: App, found: Review) -> None:
     args = {**looking_back.chosen(found), "rule": None, "rules": app.office.rules.hash, "confirm": found.to_apply}
     answer(app, "rules.replay", args)
+
+
+def test_through_the_socket_of_a_running_daemon(office: MaildirOffice, past: App) -> None:
+    server = ControlServer(state_directory(office.directory), lambda command, args: answer(past, command, args))
+    server.start()
+    try:
+        before = rows(past.store)
+        tried = undoing.look(office.directory, "complaint", SINCE)
+        assert {one["did"] for one in tried["undone"]} == {"added tag reclamacao", "mood: - -> angry", "made case 1"}
+        assert rows(past.store) == before
+        rewrite(office, "[defeito]", "[defeito, avaria]")
+        args = {**looking_back.chosen(look(office, past)), "rule": None, "rules": "of other files", "confirm": 3}
+        with pytest.raises(RemoteError, match="runs other rules"):
+            perform(office.directory, "rules.replay", args)
+        past.assemble(load_office(office.directory))
+        done = perform(office.directory, "rules.replay", {**args, "rules": past.office.rules.hash})
+        assert done == {"mails": 1, "changes": 3}
+    finally:
+        server.stop()
 
 
 def test_a_rename_is_no_difference_and_a_rule_that_is_gone_is(office: MaildirOffice, past: App) -> None:
