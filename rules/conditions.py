@@ -5,11 +5,12 @@ from __future__ import annotations
 from config.nodes import ListNode, MapNode, Node, Scalar
 from rules.condition import Condition, all_of, any_of, none_of
 from rules.customer_conditions import CUSTOMER
+from rules.machine_conditions import MACHINE
 from rules.mail_conditions import MAIL, Build
 from rules.reader import Reader
 from rules.time_conditions import TIME
 
-CONDITIONS: dict[str, Build] = {**MAIL, **CUSTOMER, **TIME}
+CONDITIONS: dict[str, Build] = {**MAIL, **MACHINE, **CUSTOMER, **TIME}
 GROUPS = {"all": all_of, "any": any_of, "none": none_of}
 MEETING = 'meetings come later; write "mode: off" in this rule until then'
 LATER: dict[str, str] = {

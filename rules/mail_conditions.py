@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 
 from config.nodes import MapNode, Node, Scalar
@@ -78,7 +77,7 @@ def _header(name: str, node: Node, reader: Reader) -> Condition | None:
         return None
     members = [_one_header(key, value, reader) for key, value in mapping.entries]
     tests = [one for one in members if one]
-    return _plain(
+    return plain(
         name,
         node,
         lambda view: all(one.holds(view) for one in tests),
@@ -93,9 +92,7 @@ def _one_header(key: Scalar, value: Node, reader: Reader) -> Condition | None:
     name = key.text.lower()
     if isinstance(value, Scalar) and value.text.lower() in ("yes", "no"):
         some = value.text.lower() == "yes"
-        return _plain(
-            key.text, value, lambda view: bool(_values(view, name)) is some, partial(_shown_header, name=name)
-        )
+        return plain(key.text, value, lambda view: bool(_values(view, name)) is some, partial(_shown_header, name=name))
     source = TextSource(
         lambda view: tuple(folded(one) for one in _values(view, name)),
         lambda view: tuple(Searchable(one) for one in _values(view, name)),
@@ -115,7 +112,7 @@ def _shown_header(view: View, name: str) -> str:
 
 
 def _language(name: str, node: Node, reader: Reader) -> Condition | None:
-    wanted, unwanted = _split(reader.items(node, "`language`"), lambda item: _code(item, reader))
+    wanted, unwanted = split(reader.items(node, "`language`"), lambda item: _code(item, reader))
     return listed(
         name,
         wanted,
@@ -134,65 +131,6 @@ def _code(item: Item, reader: Reader) -> str | None:
     return None
 
 
-# --- data in the HTML
-
-_DATA = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9_:-]*)*")
-
-
-def _jsonld(name: str, node: Node, reader: Reader) -> Condition | None:
-    """A type ("Order"), or a value that must be there ("Order.orderNumber"); yes and no ask for any at all."""
-    if isinstance(node, Scalar) and node.text.lower() in ("yes", "no"):
-        some = node.text.lower() == "yes"
-        return replace(
-            _plain(name, node, lambda view: bool(view.message.markup) is some, _seen_data), reads_markup=True
-        )
-    wanted, unwanted = _split(reader.items(node, "`jsonld`"), lambda item: _data_path(item, reader))
-    condition = listed(
-        name,
-        wanted,
-        unwanted,
-        lambda view, path: any(f"{one}.".lower().startswith(path) for one, _ in view.message.markup),
-        _seen_data,
-        written=written(node),
-    )
-    return replace(condition, reads_markup=True)
-
-
-def _data_path(item: Item, reader: Reader) -> str | None:
-    if _DATA.fullmatch(item.text):
-        return f"{item.text.lower()}."
-    message = f'"{item.text}" is no type of schema.org data'
-    reader.report("E417", message, item.place, "write for example Order, or Order.orderNumber")
-    return None
-
-
-def _seen_data(view: View) -> str:
-    return clip(", ".join(dict.fromkeys(path for path, _ in view.message.markup))) or "no data"
-
-
-# --- who vouches for the sender
-
-AUTH = ("pass", "fail")
-
-
-def _auth(name: str, node: Node, reader: Reader) -> Condition | None:
-    """What the mailbox's own server says of the sender by DMARC; other servers' words are anybody's."""
-    scalar = reader.scalar(node, "`auth`")
-    word = reader.choice(scalar, AUTH, "`auth`") if scalar else None
-    if scalar and not any(account.authserv for account in reader.settings.accounts.values()):
-        help = "add to the account in quietcrm.yaml: authserv: mx.example.com (first word of Authentication-Results)"
-        reader.report("E419", "`auth` needs to know whose word counts", scalar.place, help)
-        return None
-    return _plain(name, node, lambda view: _verdict(view) == word, lambda view: _verdict(view) or "no verdict")
-
-
-def _verdict(view: View) -> str:
-    """The DMARC result of the server that the account names, "" if it gave none."""
-    account = view.office.settings.accounts.get(view.message.account)
-    trusted = (account.authserv or "").lower() if account else ""
-    return next((result for server, result in view.message.verdicts if server == trusted), "") if trusted else ""
-
-
 # --- attachments and size
 
 
@@ -201,7 +139,7 @@ def _attachment(name: str, node: Node, reader: Reader) -> Condition | None:
         return _attachment_tests(name, node, reader)
     if isinstance(node, Scalar) and node.text.lower() in ("yes", "no"):
         some = node.text.lower() == "yes"
-        return _plain(name, node, lambda view: bool(view.message.attachments) is some, _seen_attachments)
+        return plain(name, node, lambda view: bool(view.message.attachments) is some, _seen_attachments)
     wanted, unwanted = _globs(reader.items(node, "`attachment`"))
     return listed(
         name,
@@ -222,7 +160,7 @@ def _attachment_tests(name: str, node: MapNode, reader: Reader) -> Condition | N
             tests.append(_type_test(value, reader))
         else:
             tests.extend(_size_test(key.text, value, reader, lambda one: one.size))
-    return _plain(
+    return plain(
         name,
         node,
         lambda view: any(all(test(one) for test in tests) for one in view.message.attachments),
@@ -255,7 +193,7 @@ TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def _type_test(node: Node, reader: Reader) -> Callable[[Attachment], bool]:
-    wanted, unwanted = _split(reader.items(node, "`type`"), lambda item: reader.item_choice(item, TYPES, "`type`"))
+    wanted, unwanted = split(reader.items(node, "`type`"), lambda item: reader.item_choice(item, TYPES, "`type`"))
 
     return lambda one: (not wanted or _is_of(one, wanted)) and not _is_of(one, unwanted)
 
@@ -286,7 +224,7 @@ def _size(name: str, node: Node, reader: Reader) -> Condition | None:
         if limit is not None:
             limits[key.text] = limit
     low, high = limits.get("larger", -1), limits.get("smaller")
-    return _plain(
+    return plain(
         name,
         node,
         lambda view: view.message.size > low and view.message.size >= 0 and (high is None or view.message.size < high),
@@ -344,7 +282,7 @@ NAMED_KINDS: dict[str, frozenset[str]] = {
 
 
 def _is(name: str, node: Node, reader: Reader) -> Condition | None:
-    wanted, unwanted = _split(reader.items(node, "`is`"), lambda item: reader.item_choice(item, FLAGS, "`is`"))
+    wanted, unwanted = split(reader.items(node, "`is`"), lambda item: reader.item_choice(item, FLAGS, "`is`"))
     kinds = frozenset().union(*(NAMED_KINDS.get(word, frozenset()) for word in wanted))
     return listed(
         name,
@@ -360,7 +298,7 @@ def _is(name: str, node: Node, reader: Reader) -> Condition | None:
 def _direction(name: str, node: Node, reader: Reader) -> Condition | None:
     scalar = reader.scalar(node, "`direction`")
     word = reader.choice(scalar, (one.value for one in Direction), "`direction`") if scalar else None
-    return _plain(name, node, lambda view: view.direction == word, lambda view: view.direction.value)
+    return plain(name, node, lambda view: view.direction == word, lambda view: view.direction.value)
 
 
 # --- where it lies, what it carries
@@ -375,7 +313,7 @@ def _named_values(values: Callable[[View], Iterable[str]]) -> Build:
 
         if isinstance(node, Scalar) and node.text.lower() in ("yes", "no"):
             some = node.text.lower() == "yes"
-            return _plain(name, node, lambda view: any(values(view)) is some, seen)
+            return plain(name, node, lambda view: any(values(view)) is some, seen)
         wanted, unwanted = _globs(reader.items(node, f"`{name}`"))
         return listed(
             name,
@@ -398,7 +336,7 @@ def _folder_names(view: View) -> tuple[str, ...]:
 
 def _mailbox(name: str, node: Node, reader: Reader) -> Condition | None:
     accounts = reader.settings.accounts
-    wanted, unwanted = _split(
+    wanted, unwanted = split(
         reader.items(node, "`mailbox`"), lambda item: reader.defined(Scalar(item.text, item.place), accounts, "mailbox")
     )
     return listed(
@@ -411,7 +349,8 @@ def _mailbox(name: str, node: Node, reader: Reader) -> Condition | None:
     )
 
 
-def _plain(name: str, node: Node, holds: Callable[[View], bool], seen: Callable[[View], str]) -> Condition:
+def plain(name: str, node: Node, holds: Callable[[View], bool], seen: Callable[[View], str]) -> Condition:
+    """A condition of one answer."""
     return Condition(name=name, wanted=written(node), holds=holds, seen=seen)
 
 
@@ -420,7 +359,7 @@ def _globs(items: Iterable[Item]) -> tuple[GlobSet, GlobSet]:
     return glob_set(one.text for one in entries if one.wanted), glob_set(one.text for one in entries if not one.wanted)
 
 
-def _split(items: Iterable[Item], read: Callable[[Item], str | None]) -> tuple[list[str], list[str]]:
+def split(items: Iterable[Item], read: Callable[[Item], str | None]) -> tuple[list[str], list[str]]:
     """Plain and `not` entries, each read; what cannot be read is left out (and is a problem by then)."""
     wanted: list[str] = []
     unwanted: list[str] = []
@@ -441,8 +380,6 @@ MAIL: dict[str, Build] = {
     "text": _text(_TEXT),
     "header": _header,
     "language": _language,
-    "jsonld": _jsonld,
-    "auth": _auth,
     "attachment": _attachment,
     "direction": _direction,
     "is": _is,

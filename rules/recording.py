@@ -19,7 +19,7 @@ from rules.decision import Decision, Direction, Outcome
 from rules.disguise import CARES, Care, Disguise, contacts_of, disguised
 from rules.facts import ContactFacts, CustomerFacts, Directory
 from rules.ladder import direction_of
-from rules.mail_conditions import AUTH
+from rules.machine_conditions import AUTH
 from rules.office import office_of
 from rules.ruleset import RuleSet
 from rules.subjects import is_forward_subject, is_reply_subject

@@ -19,7 +19,8 @@ from rules.decision import Direction
 from rules.events import FAILED, UNSUBSCRIBED, events_of
 from rules.facts import Directory, Thread
 from rules.ladder import direction_of, match
-from rules.mail_conditions import AUTH, FLAGS
+from rules.machine_conditions import AUTH
+from rules.mail_conditions import FLAGS
 from rules.moments import parse_size
 from rules.office import office_of
 from rules.reader import Reader, entries
