@@ -156,6 +156,8 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
     "rules list": (),
     "rules explain": ("1",),
     "rules test": (),
+    "rules replay": ("--since", "30d"),
+    "rules undo": ("price", "--since", "30d"),
     "db upgrade": (),
     "db backup": ("{office}/backup.tar.gz",),
     "db restore": ("{office}/backup.tar.gz", "--force"),
@@ -163,6 +165,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
 }
 """In this order on one office: later ones need what earlier ones made."""
 NOT_HERE = {
+    "rules lint": "finds something here, which is no success: tests of its own",
     "rules record": "writes a file: tests of the rule tests",
     "run": "the daemon; it has no result",
     "reload": "needs a daemon: tests of the first hour",
