@@ -171,7 +171,10 @@ def standing(
     ties = _makers(acted, [step for step in steps if not step.undoing])
     records = _records(session, numbers)
     letters = _letters(session, numbers)
-    return {mail.id: dict(_before(mail, now, steps, ties, records, letters)) for mail in mails}
+    by_customer: dict[int, list[_Step]] = defaultdict(list)
+    for step in steps:
+        by_customer[step.change["row_id"]].append(step)
+    return {mail.id: dict(_before(mail, now, by_customer, ties, records, letters)) for mail in mails}
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,7 @@ def _fits(slot: str, change: Mapping[str, Any]) -> bool:
 def _before(
     mail: PastMail,
     now: Mapping[int, CustomerRow],
-    steps: Sequence[_Step],
+    steps: Mapping[int, Sequence[_Step]],
     ties: Mapping[int, int],
     records: Mapping[int, Sequence[Row]],
     letters: Mapping[int, Sequence[Row]],
@@ -235,9 +238,8 @@ def _before(
             continue
         later = (
             step
-            for step in steps
-            if step.change["row_id"] == number
-            and (step.at > at or (not step.undoing and step.at == at and ties.get(step.change["id"], 0) >= mail.id))
+            for step in steps.get(number, ())
+            if step.at > at or (not step.undoing and step.at == at and ties.get(step.change["id"], 0) >= mail.id)
         )
         found = _rewound(now[number], later)
         if found is not None:
