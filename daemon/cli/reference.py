@@ -22,7 +22,8 @@ MADE_FROM = "<!-- Made by `python -m daemon.cli.reference docs/reference`. Chang
 HIDDEN = ("help", "install_completion", "show_completion")
 EXIT_CODES = {
     Exit.FINE: "fine",
-    Exit.PROBLEMS: "found problems (`check`, `doctor`, `rules test`, `rules lint`, `db check`), or failed for another reason",
+    Exit.PROBLEMS: "found problems (`check`, `doctor`, `rules test`, `rules lint`, `db check`), "
+    "or failed for another reason",
     Exit.USAGE: "wrong usage",
     Exit.CONFIG: "the configuration is invalid, nothing was run",
     Exit.NOT_FOUND: "not found",

@@ -18,7 +18,7 @@ from daemon.demo import facts
 from daemon.demo.sample import SampleMail, deliver, make_mailbox, own_mails, sample_mails, write_office
 from daemon.errors import Refused
 from daemon.requests import answer
-from store import importing
+from store import importing, sending
 
 INSTALLED = datetime(2026, 11, 10, 10, tzinfo=UTC)
 """Tuesday 07:00 in São Paulo: what came before is history."""
@@ -27,6 +27,7 @@ ENDS = datetime(2026, 11, 18, 11, tzinfo=UTC)
 """Wednesday a week later, 08:00: the hour of the daily notice."""
 
 HOUR = timedelta(hours=1)
+MOMENT = timedelta(seconds=3)
 DAYTIME = range(8, 19)
 MARK = "quietcrm.yaml"
 Progress = Callable[[str], None]
@@ -67,16 +68,16 @@ def _first_run(directory: Path, mails: list[SampleMail], progress: Progress) -> 
             clock.move(HOUR)
             if clock.now().astimezone(app.office.settings.zone).hour in DAYTIME:
                 progress(f"{clock.now().astimezone(app.office.settings.zone):%A %H:%M}")
-                _an_hour(app, directory, mails, week)
+                _an_hour(app, clock, directory, mails, week)
     return {"past": past, "week": week}
 
 
-def _an_hour(app: App, directory: Path, mails: list[SampleMail], week: dict[str, Counts]) -> None:
+def _an_hour(app: App, clock: HeldClock, directory: Path, mails: list[SampleMail], week: dict[str, Counts]) -> None:
     """What the daemon's ticks do, once: read, lay out and take away, send, write notices."""
     if _deliver(directory, mails, app.clock.now()):
         _read(app, week)
     app.desks.tidy()
-    if _send(app):
+    if _send(app, clock):
         _read(app, week)  # the copies in Sent
     app.notices.deliver_due()
 
@@ -86,14 +87,21 @@ def _read(app: App, week: dict[str, Counts]) -> None:
         week[name].add(counts)
 
 
-def _send(app: App) -> int:
-    """Let leave what is due: the first round has the mailboxes looked into, the second one sends. How many left."""
-    left = 0
-    for _ in range(2):
-        app.sends.sweep()
-        left += sum(app.sends.send_due(name) for name in app.office.settings.senders)
+def _send(app: App, clock: HeldClock) -> int:
+    """Let leave what is due; how many left. The first tick has the mailboxes looked into, the second one sends."""
+    left = _tick(app)
+    with app.store.session() as session:
+        waits = sending.due(session, clock.now() + MOMENT, list(app.office.settings.team), 1)
+    if waits:
+        clock.move(MOMENT)
+        left += _tick(app)
     app.copies.tidy()
     return left
+
+
+def _tick(app: App) -> int:
+    app.sends.sweep()
+    return sum(app.sends.send_due(name) for name in app.office.settings.senders)
 
 
 def _last_look(directory: Path, mails: list[SampleMail]) -> dict[str, Counts]:

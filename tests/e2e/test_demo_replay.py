@@ -71,7 +71,7 @@ def rows(store: Store) -> dict[str, list[dict[str, Any]]]:
 
 def test_the_rules_as_they_were_would_do_what_they_did(office: Path) -> None:
     found = replay(office, "--since", WEEK)
-    assert (found["looked"], found["mails"], found["untold"]) == (29, [], [])
+    assert (found["looked"], found["mails"], found["untold"]) == (30, [], [])
 
 
 def test_one_word_less_in_a_rule(office: Path) -> None:
