@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.postfix import PostfixServer, why_not
 from servers.postgres import PostgresServer
@@ -26,6 +27,13 @@ def dovecot() -> Iterator[DovecotServer]:
     """One Dovecot for this test process; take `imap_user` for a mailbox on it."""
     with DovecotServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    """Whoever sets up logging in a test writes to that test's stderr, which is closed when the next one begins."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
