@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BENCH_ARGS ?= --page
-PYTEST_ARGS ?= -n 3
+PYTEST_ARGS ?= -n 3 --dist worksteal
 UV := .venv-uv/bin/uv
 BIN := .venv/bin
 RUNTIME := .venv/.synced-runtime
