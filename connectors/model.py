@@ -99,6 +99,7 @@ class Message:
     away_until          the return date an out-of-office states
     size                bytes of the whole mail on the server, -1 if unknown
     flags               as the server has them (IMAP: "\\Seen", "\\Flagged", keywords)
+    categories          names that the rep's mail program shows on it (Outlook's categories, IMAP keywords without $)
     degraded            why parts are missing or guessed; empty for a sound mail. "header only" = the text was not read
     markup              schema.org data of the HTML part as (dotted path, value): ("Order.orderNumber", "88123"); at
                         most 200, 500 characters each
@@ -132,6 +133,7 @@ class Message:
     away_until: date | None = None
     size: int = -1
     flags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     markup: tuple[tuple[str, str], ...] = ()
     verdicts: tuple[tuple[str, str], ...] = ()
@@ -231,6 +233,45 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """A copy of a mail as it is marked now. The same one may come again unchanged; `message_id` "" where not told."""
+
+    folder: str
+    ref: str
+    message_id: str = ""
+    flags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What a rule does to a mail in a rep's mailbox. Nothing else of it changes, least of all whether it was read.
+
+    add, remove   categories by name, "CRM: lead"
+    flag          follow up by this day; `unflag` takes the flag away
+    move          into this folder, "CRM/Pedidos", made if it is not there; "" = where it is
+    """
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    flag: date | None = None
+    unflag: bool = False
+    move: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """What came of it. `folder` and `ref` say where the mail lies now; both "" = it is no longer in the mailbox.
+
+    missing   what this server cannot do, each in words: "keeps no categories"
+    """
+
+    folder: str = ""
+    ref: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """One answer of a source. Store items and cursor in the same transaction, or neither.
 
@@ -238,6 +279,7 @@ class Batch:
     backfill    these items come from the back-fill range (newest first), not from the live range
     folders     every folder watched now, as display names; lets the pipeline notice new ones
     removed     (folder, ref) of copies that are gone, where the protocol tells; never a reason to delete history
+    changed     copies that were read before and are marked otherwise now, where the protocol tells
     """
 
     items: tuple[Item, ...] = ()
@@ -247,7 +289,17 @@ class Batch:
     backfill: bool = False
     folders: tuple[str, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
+    changed: tuple[Remark, ...] = ()
     progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """A file that goes with a mail we write."""
+
+    name: str
+    content_type: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +321,7 @@ class OutgoingMail:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    files: tuple[Enclosure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

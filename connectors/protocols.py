@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from connectors.model import Batch, Cursor, Message, OutgoingMail, Placed, RawMail, Unreadable
+from connectors.model import Batch, Cursor, Marked, Marks, Message, OutgoingMail, Placed, RawMail, Unreadable
 
 MOST_JUNK = 500
 """How many mails a look into Junk reads at most."""
@@ -170,4 +170,26 @@ class Mailer(Protocol):
 
     def close(self) -> None:
         """Let go of the connection. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Marker(Protocol):
+    """A desk that can mark and move a rep's mail, where a rule says so."""
+
+    def mark(self, folder: str, ref: str, message_id: str, marks: Marks) -> Marked:
+        """Mark the mail at (folder, ref). If that is not the mail of this Message-ID any more, it is looked up by it in
+        the mailbox. Doing it twice changes nothing more; the rep's unread mark stays. Raises ConnectorError."""
+        ...
+
+
+@runtime_checkable
+class Tokens(Protocol):
+    """Access tokens of one account, renewed as needed. Safe to use from several threads."""
+
+    def bearer(self, *, refused: str = "") -> str:
+        """A token that is good now. `refused`: the server would not take this one, so another is got, once.
+
+        Raises AuthRejected if a person has to sign in again, Unavailable if the provider cannot be reached.
+        """
         ...
