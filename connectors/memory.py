@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal
 
+from connectors.categories import fold_category, tidy_category
 from connectors.errors import Misconfigured, OutcomeUnknown, SendRejected, Unavailable
-from connectors.folders import Folder, Purpose, folder_of, give_purposes
-from connectors.model import OutgoingMail, Placed
+from connectors.folders import Folder, Purpose, choose_folders, folder_of, give_purposes
+from connectors.model import Marked, Marks, OutgoingMail, Placed
 from connectors.outgoing import content_hash, message_id_of, render
 from connectors.protocols import Parser
 from connectors.shelf import Content, Entry, ShelfSource
@@ -30,6 +31,8 @@ class StoredMail:
     at: datetime
     flags: list[str] = field(default_factory=list)
     broken: bool = False
+    categories: list[str] = field(default_factory=list)
+    due: date | None = None
 
 
 class MemoryMailbox:
@@ -65,7 +68,9 @@ class MemoryMailbox:
             if mail.ref == entry.ref:
                 if mail.broken:
                     raise ValueError("broken on purpose")
-                return Content(whole=mail.raw, size=len(mail.raw), flags=tuple(mail.flags))
+                return Content(
+                    whole=mail.raw, size=len(mail.raw), flags=tuple(mail.flags), categories=tuple(mail.categories)
+                )
         return None
 
 
@@ -87,7 +92,7 @@ class MemorySource(ShelfSource):
 
 
 class MemoryDesk:
-    """A `Desk` on a memory mailbox."""
+    """A `Desk` and `Marker` on a memory mailbox, which keeps the day of a flag as Exchange does."""
 
     def __init__(self, mailbox: MemoryMailbox) -> None:
         self._mailbox = mailbox
@@ -123,8 +128,38 @@ class MemoryDesk:
             self._mailbox.remove(copy.folder, copy.ref)
         return True
 
+    def mark(self, folder: str, ref: str, message_id: str, marks: Marks) -> Marked:
+        """Mark and move a mail."""
+        found = self._lying(folder, ref, message_id)
+        if found is None:
+            return Marked()
+        place, mail = found
+        gone = {fold_category(name) for name in marks.remove}
+        mail.categories = [name for name in mail.categories if fold_category(name) not in gone]
+        had = {fold_category(name) for name in mail.categories}
+        mail.categories += [tidy_category(name) for name in marks.add if fold_category(name) not in had]
+        if marks.unflag or marks.flag:
+            mail.flags = [flag for flag in mail.flags if flag != "\\Flagged"] + ["\\Flagged"] * (marks.flag is not None)
+            mail.due = marks.flag
+        if not marks.move or marks.move == place:
+            return Marked(folder=place, ref=mail.ref)
+        self._mailbox.remove(place, mail.ref)
+        moved = self._mailbox.add(mail.raw, folder=marks.move, at=mail.at, flags=mail.flags)
+        moved.categories, moved.due = mail.categories, mail.due
+        return Marked(folder=marks.move, ref=moved.ref)
+
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _lying(self, folder: str, ref: str, message_id: str) -> tuple[str, StoredMail] | None:
+        for mail in self._mailbox.mails.get(folder, []):
+            if mail.ref == ref and (not message_id or message_id_of(mail.raw) == message_id):
+                return folder, mail
+        for place in choose_folders(self._mailbox.folders()) if message_id else []:
+            for mail in self._mailbox.mails[place.key]:
+                if message_id_of(mail.raw) == message_id:
+                    return place.key, mail
+        return None
 
     def _sent(self) -> list[str]:
         return [folder.key for folder in self._mailbox.folders() if folder.purpose is Purpose.SENT]

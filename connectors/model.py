@@ -212,6 +212,7 @@ class RawMail:
     received_at: datetime
     size: int = -1
     flags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     whole: bytes = b""
     header: bytes = b""
     parts: tuple[RawPart, ...] = ()

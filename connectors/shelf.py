@@ -49,6 +49,7 @@ class Content:
     header: bytes = b""
     size: int
     flags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 class Shelf(Protocol):
@@ -253,6 +254,7 @@ class ShelfSource:
             received_at=received_at,
             size=content.size,
             flags=content.flags,
+            categories=content.categories,
             whole=content.whole,
             header=content.header,
             notes=("header only",) if content.header else (),

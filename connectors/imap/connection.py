@@ -31,7 +31,7 @@ from connectors.imap.wire import (
     tokens,
 )
 
-__all__ = ["Connection", "Standing", "connect"]
+__all__ = ["Connection", "Standing", "connect", "mailbox_name"]
 
 _CONDSTORE = frozenset({"CONDSTORE", "QRESYNC"})
 _STATUS = "UIDNEXT UIDVALIDITY MESSAGES"
@@ -176,6 +176,8 @@ class Connection:
         self.capabilities = capabilities
         self.open_key = ""
         self.exists = 0
+        self.permanent: frozenset[str] | None = None
+        """PERMANENTFLAGS of the folder opened last, in lower case; None where the server did not say."""
         self._settings = settings
 
     def close(self) -> None:
@@ -221,8 +223,8 @@ class Connection:
         items = self._status_items()
         reopened = self.open_key if self.open_key in keys else ""
         others = [key for key in keys if key != reopened]
-        commands = [b"EXAMINE " + _mailbox(reopened)] if reopened else []
-        commands += [b"STATUS %s (%s)" % (_mailbox(key), items) for key in others]
+        commands = [b"EXAMINE " + mailbox_name(reopened)] if reopened else []
+        commands += [b"STATUS %s (%s)" % (mailbox_name(key), items) for key in others]
         answers = self.wire.run(*commands) if commands else []
         found = {}
         if reopened:
@@ -248,7 +250,7 @@ class Connection:
 
     def append(self, key: str, raw: bytes, flags: Sequence[str], at: datetime | None = None) -> None:
         """Lay a mail into a folder (RFC 3501 6.3.11), `at` as its INTERNALDATE, by default now. Raises Refused."""
-        command = b"APPEND %s (%s)" % (_mailbox(key), " ".join(flags).encode("ascii"))
+        command = b"APPEND %s (%s)" % (mailbox_name(key), " ".join(flags).encode("ascii"))
         command += b' "%s"' % internal_date(at) if at else b""
         self.wire.upload(command, raw, at_once="LITERAL+" in self.capabilities)
 
@@ -262,17 +264,20 @@ class Connection:
 
     def _opened(self, verb: bytes, key: str) -> Standing:
         self.open_key = ""
-        standing = self._examined(self.wire.say(verb + _mailbox(key)))
+        standing = self._examined(self.wire.say(verb + mailbox_name(key)))
         self.open_key = key
         return standing
 
     def _examined(self, answer: Answer) -> Standing:
         values = {b"EXISTS": 0}
+        self.permanent = None
         for line in (tokens(pieces) for pieces in answer.untagged):
             if len(line) >= 2 and line[1] == b"EXISTS":
                 values[b"EXISTS"] = int(line[0])
             elif len(line) >= 3 and line[0] == b"OK" and isinstance(line[1], bytes):
                 values[line[1].strip(b"[]").upper()] = _number(line[2])
+                if line[1].upper() == b"[PERMANENTFLAGS" and isinstance(line[2], list):
+                    self.permanent = frozenset(flag.decode("latin-1").lower() for flag in line[2] if flag)
         self.exists = values[b"EXISTS"]
         modseq = values.get(b"HIGHESTMODSEQ", 0) if self.capabilities & _CONDSTORE else 0
         return Standing(values.get(b"UIDNEXT", 0), values.get(b"UIDVALIDITY", 0), self.exists, modseq)
@@ -303,7 +308,7 @@ class Connection:
         commands = [b"UID FETCH %s (UID INTERNALDATE RFC822.SIZE)" % compact(uids)] if uids else []
         if self.open_key != key:
             self.open_key = ""
-            commands.insert(0, b"EXAMINE " + _mailbox(key))
+            commands.insert(0, b"EXAMINE " + mailbox_name(key))
         answers = [answer.ok() for answer in self.wire.run(*commands)] if commands else []
         self.open_key = key
         if len(answers) == 2:
@@ -317,7 +322,8 @@ class Connection:
         return found
 
 
-def _mailbox(key: str) -> bytes:
+def mailbox_name(key: str) -> bytes:
+    """A folder's key as a quoted string."""
     return b'"%s"' % key.replace("\\", "\\\\").replace('"', '\\"').encode("latin-1")
 
 

@@ -14,10 +14,11 @@ from connectors.errors import Misconfigured, Unavailable
 from connectors.folders import Folder, Purpose
 from connectors.imap.connection import Connection
 from connectors.imap.link import Link
+from connectors.imap.marking import Marking
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Garbled, Refused, compact, quote, tokens
-from connectors.model import OutgoingMail, Placed
+from connectors.model import Marked, Marks, OutgoingMail, Placed
 from connectors.outgoing import content_hash, message_id_of, render
 
 __all__ = ["ImapDesk"]
@@ -35,7 +36,8 @@ _MOST_COPIES = 50
 
 
 class ImapDesk:
-    """A `Desk` on an IMAP mailbox. One thread at a time; `close` it after use, it connects again when asked."""
+    """A `Desk` and `Marker` on an IMAP mailbox. One thread at a time; `close` it after use, it connects again when
+    asked."""
 
     def __init__(self, settings: ImapSettings) -> None:
         self._settings = settings
@@ -78,6 +80,14 @@ class ImapDesk:
             if copies:
                 self._remove(folder, copies[0][0].ref.partition(":")[0], [uid for _, uid in copies])
             return True
+
+    def mark(self, folder: str, ref: str, message_id: str, marks: Marks) -> Marked:
+        """Keywords, \\Flagged, and MOVE or what stands for it, see `connectors.imap.marking`."""
+        with self._working():
+            self._folders = []  # a folder may have been made or renamed since the last look
+            return Marking(self._link.connection(), self._settings.account, self._listed()).mark(
+                folder, ref, message_id, marks
+            )
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
+from connectors.categories import categories_in
 from connectors.model import Address, Attachment, Bounce, Kind, Message, RawMail, RawPart
 
 __all__ = ["EMPTY", "FlatBounce", "Person", "Reading", "build_message", "pack_mail", "unpack_mail"]
@@ -123,6 +124,7 @@ def build_message(raw: RawMail, reading: Reading) -> Message:
         away_until=date.fromisoformat(reading.away_until) if reading.away_until else None,
         size=raw.size if raw.size >= 0 or not raw.whole else len(raw.whole),
         flags=raw.flags,
+        categories=raw.categories or categories_in(raw.flags),
         degraded=tuple(reading.degraded),
         markup=tuple([(path, value) for path, value in reading.markup]),
         verdicts=tuple([(server, result) for server, result in reading.verdicts]),

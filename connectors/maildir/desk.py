@@ -13,7 +13,8 @@ from connectors.errors import Misconfigured, Unavailable
 from connectors.folders import Purpose
 from connectors.maildir.files import require_folder
 from connectors.maildir.maildir import MaildirShelf, unique_name
-from connectors.model import OutgoingMail, Placed
+from connectors.maildir.marking import MaildirMarking
+from connectors.model import Marked, Marks, OutgoingMail, Placed
 from connectors.outgoing import content_hash, message_id_of, render
 
 __all__ = ["MaildirDesk"]
@@ -23,7 +24,8 @@ _HEAD = 64 << 10
 
 
 class MaildirDesk:
-    """A `Desk` on a Maildir. Drafts lie in the folder that is named like one, else in `.Drafts`, which is made."""
+    """A `Desk` and `Marker` on a Maildir. Drafts lie in the folder that is named like one, else in
+    `.Drafts`, which is made."""
 
     def __init__(self, account: str, path: Path) -> None:
         self._account = account
@@ -68,6 +70,11 @@ class MaildirDesk:
         for _, path in copies:
             path.unlink(missing_ok=True)
         return True
+
+    def mark(self, folder: str, ref: str, message_id: str, marks: Marks) -> Marked:
+        """By renaming the file, see `connectors.maildir.marking`."""
+        require_folder(self._account, self._root)
+        return MaildirMarking(self._account, self._root).mark(folder, ref, message_id, marks)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
 from connectors.maildir.files import Listings, load_file, require_folder
+from connectors.maildir.keywords import read_keywords
 from connectors.shelf import Content, Entry
 
 __all__ = ["FLAGS", "MaildirShelf", "unique_name"]
@@ -70,13 +71,13 @@ class MaildirShelf:
     def load(self, folder: Folder, entry: Entry) -> Content | None:
         """One mail; None if it has gone."""
         path = self._paths.get(folder.key, {}).get(entry.ref)
-        content = load_file(path, _flags(path.name)) if path else None
+        content = load_file(path, _flags(path)) if path else None
         if content is not None:
             return content
         # Renamed since it was listed: a flag was set, or it went from new to cur, maybe while we look.
         for _ in range(_LOOKS):
             path = self._find(folder, entry.ref)
-            content = load_file(path, _flags(path.name)) if path else None
+            content = load_file(path, _flags(path)) if path else None
             if content is not None:
                 return content
         return None
@@ -95,9 +96,11 @@ def unique_name(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _flags(name: str) -> tuple[str, ...]:
-    letters = name.partition(":2,")[2]
-    return tuple(FLAGS[letter] for letter in letters if letter in FLAGS)
+def _flags(path: Path) -> tuple[str, ...]:
+    """Flags and, where a Dovecot keeps them, keywords."""
+    letters = path.name.partition(":2,")[2]
+    words = read_keywords(path.parent.parent) if any(letter.islower() for letter in letters) else {}
+    return tuple(known for letter in letters if (known := FLAGS.get(letter) or words.get(letter)))
 
 
 def _is_maildir(path: Path) -> bool:
