@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from config.sign_in import SignIn
 from config.values import Duration, Length, Location, Mail, Name, Names, SecretSetting, Since, Words, fault
+from config.values import Section as Section
+from config.values import is_loopback as is_loopback
 
 Security = Literal["tls", "starttls", "none"]
 IMAP_PORTS: dict[str, int] = {"tls": 993, "starttls": 143, "none": 143}
 SMTP_PORTS: dict[str, int] = {"tls": 465, "starttls": 587, "none": 25}
-
-
-class Section(BaseModel):
-    """A part of quietcrm.yaml: unknown keys refused, frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Folders(Section):
@@ -72,20 +68,21 @@ class Login(Section):
     )
 
 
-def is_loopback(host: str) -> bool:
-    """True if `host` can only be this machine."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def _with_port(data: Any, ports: dict[str, int]) -> Any:
     if isinstance(data, dict) and not data.get("port"):
         return {**data, "port": ports.get(str(data.get("security", "tls")), ports["tls"])}
     return data
+
+
+SIGN_IN = "sign in at a provider instead of by a password: `microsoft`, `google`, or settings of its own"
+
+
+def check_login(password: object, sign_in: SignIn | None) -> None:
+    """Exactly one way to log in. Raises E304 for none, E305 for two."""
+    if password is None and sign_in is None:
+        raise fault("E304", "there is a login but neither password nor sign_in", "add: password: {env: MAIL_PASSWORD}")
+    if password is not None and sign_in is not None:
+        raise fault("E305", "there are two ways to log in: password and sign_in", "keep one of them")
 
 
 class ImapAccount(Reading, Login):
@@ -94,10 +91,12 @@ class ImapAccount(Reading, Login):
     type: Literal["imap"] = Field(description="mailbox on an IMAP server", examples=["imap"])
     port: int = Field(993, ge=1, le=65535, description="default 993 with `tls`, else 143", examples=["993"])
     login: str = Field(description="user name at the server", examples=["ana@vendas.example"], min_length=1)
-    password: SecretSetting = Field(
+    password: SecretSetting | None = Field(
+        None,
         description="where the password lies: `{env: X}`, `{file: path}`, `{credential: name}`, `{keyring: service}`",
         examples=["{env: ANA_PASSWORD}"],
     )
+    sign_in: SignIn | None = Field(None, description=SIGN_IN, examples=["microsoft"])
     idle: bool = Field(True, description="let the server tell of new mail at once (IMAP IDLE)", examples=["yes"])
     every: Duration = Field(
         Length(60, "second"), description="look for new mail at least this often", examples=["60 seconds"]
@@ -107,6 +106,11 @@ class ImapAccount(Reading, Login):
     @classmethod
     def _default_port(cls, data: Any) -> Any:
         return _with_port(data, IMAP_PORTS)
+
+    @model_validator(mode="after")
+    def _logs_in_one_way(self) -> ImapAccount:
+        check_login(self.password, self.sign_in)
+        return self
 
 
 class FileAccount(Reading):
@@ -165,6 +169,11 @@ class SmtpSender(Login):
     password: SecretSetting | None = Field(
         None, description="where the password lies, as for accounts", examples=["{env: ANA_PASSWORD}"]
     )
+    sign_in: SignIn | None = Field(
+        None,
+        description="sign in at a provider, as for accounts; an account with the same login has signed in for both",
+        examples=["microsoft"],
+    )
     sent_copy: Literal["auto", "append", "server"] = Field(
         "auto",
         description="who keeps the copy in Sent: look first (`auto`), quietcrm (`append`) or the `server`",
@@ -181,8 +190,10 @@ class SmtpSender(Login):
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> SmtpSender:
-        if self.login and self.password is None:
-            raise fault("E304", "there is a login but no password", "add: password: {env: MAIL_PASSWORD}")
+        if self.login:
+            check_login(self.password, self.sign_in)
+        elif self.sign_in:
+            raise fault("E304", "there is a sign_in but no login", "add: login: ana@vendas.example")
         return self
 
 

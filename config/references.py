@@ -132,8 +132,11 @@ def _secret_files(root: MapNode, directory: Path) -> Iterator[Problem]:
 
 
 def _file_secrets(root: MapNode) -> Iterator[Scalar]:
-    holders = [entry for section in ("accounts", "senders") for _, entry in _entries(root.get(section))]
-    secrets = [holder.get("password") for holder in holders if isinstance(holder, MapNode)]
+    sections = ("accounts", "senders", "providers")
+    entries = [entry for section in sections for _, entry in _entries(root.get(section)) if isinstance(entry, MapNode)]
+    signing = [one for entry in entries if isinstance(one := entry.get("sign_in"), MapNode)]
+    names = ("password", "client_secret", "key")
+    secrets = [holder.get(name) for holder in (*entries, *signing) for name in names]
     for secret in (*secrets, root.get("store_password")):
         if isinstance(secret, MapNode):
             yield from _scalars(secret.get("file"))

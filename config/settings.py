@@ -39,6 +39,7 @@ from config.office import (
     Stages,
 )
 from config.secrets import resolve
+from config.sign_in import Provider, with_providers
 from config.state import locate
 from config.values import Length, Name, Patterns, SecretSetting, address_matches, did_you_mean, fault, mail_key
 
@@ -119,6 +120,11 @@ class Settings(Section):
     senders: dict[Name, Sender] = Field(
         {}, description="the ways out, by name", examples=["{ana: {type: smtp, host: smtp.vendas.example}}"]
     )
+    providers: dict[Name, Provider] = Field(
+        {},
+        description="where mailboxes sign in instead of by password, and how quietcrm is registered there, by name",
+        examples=["{microsoft: {client_id: 11111111-2222-3333-4444-555555555555, tenant: vendas.example}}"],
+    )
     poll: Polling = Field(Polling(), description="defaults for every account", examples=["{every: 60 seconds}"])
     match: tuple[Rung, ...] = Field(
         LADDER,
@@ -151,7 +157,7 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_defaults(cls, data: Any) -> Any:
-        return _with_poll(_with_admin(data)) if isinstance(data, dict) else data
+        return _with_poll(with_providers(_with_admin(data))) if isinstance(data, dict) else data
 
     @cached_property
     def zone(self) -> ZoneInfo:

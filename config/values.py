@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from config.secrets import SecretRef, parse_ref
@@ -37,6 +38,22 @@ MAIL = re.compile(r"[^@\s,;<>\"“”„*]+@[^@\s,;<>\"“”„*.]+(\.[^@\s,;<>
 DOMAIN = re.compile(r"@(\*\.)?[^@\s,;<>\"“”„*.]+(\.[^@\s,;<>\"“”„*.]+)*")
 NAME = re.compile(r"[^\W_][\w.+-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
+
+
+class Section(BaseModel):
+    """A part of quietcrm.yaml: unknown keys refused, frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def is_loopback(host: str) -> bool:
+    """True if `host` can only be this machine."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def fault(code: str, message: str, help: str = "") -> PydanticCustomError:

@@ -20,6 +20,7 @@ from config.accounts import (
     SmtpSender,
 )
 from config.secrets import SecretRef, resolve
+from config.state import state_directory
 from connectors.imap.desk import ImapDesk
 from connectors.imap.settings import ImapSettings
 from connectors.imap.source import ImapSource
@@ -28,7 +29,7 @@ from connectors.maildir.eml import EmlShelf
 from connectors.maildir.maildir import MaildirShelf
 from connectors.maildir.mbox import MboxShelf
 from connectors.memory import MemoryDesk, MemoryMailbox, MemoryMailer, MemorySource
-from connectors.protocols import Desk, Mailer, Parser, Source
+from connectors.protocols import Desk, Mailer, Parser, Source, Tokens
 from connectors.shelf import Shelf, ShelfSource
 from connectors.smtp.mailer import SmtpMailer, SmtpSettings
 
@@ -54,6 +55,15 @@ class Surroundings:
     def secret(self, ref: SecretRef | None) -> str:
         """The secret a setting points to, "" for none. Raises SecretUnavailable."""
         return resolve(ref, base=self.base).reveal() if ref else ""
+
+    def tokens(self, name: str, account: Account | Sender) -> Tokens:
+        """Access tokens for an account or sender that has `sign_in`, for what its protocol needs at its provider.
+
+        Asks nobody yet. Whoever has signed in for one account has for all with the same provider and login.
+        """
+        from connectors.oauth.opening import tokens_for  # only where somebody signs in
+
+        return tokens_for(name, account, state=state_directory(self.base), secret=self.secret)
 
     def mailbox(self, name: str) -> MemoryMailbox:
         """The memory mailbox of an account, the same one each time."""

@@ -193,3 +193,12 @@ class Tokens(Protocol):
         Raises AuthRejected if a person has to sign in again, Unavailable if the provider cannot be reached.
         """
         ...
+
+
+@runtime_checkable
+class Expiring(Protocol):
+    """Tokens that know when they end: for connections that outlive a token."""
+
+    def lasts(self, token: str) -> bool:
+        """Whether this is still the token to use. Asks nobody: quick and safe on any thread."""
+        ...
