@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.nodes import Place
+
 
 class QuietcrmError(Exception):
     """An error with a remedy: `hint` says what to do next, in one sentence."""
@@ -20,7 +22,7 @@ class Problem:
     """One fault in a configuration file. `line` and `column` count from 1; 0 means the file as a whole.
 
     `code` is stable ("E101"), `span` the number of characters the caret line underlines, `help` the remedy.
-    `warning` problems are shown but do not make the configuration invalid.
+    `warning` problems are shown but do not make the configuration invalid. `also` is a second place that it is about.
     """
 
     code: str
@@ -31,6 +33,7 @@ class Problem:
     span: int = 1
     help: str = ""
     warning: bool = False
+    also: Place | None = None
 
 
 class ConfigError(QuietcrmError):

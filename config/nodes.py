@@ -8,12 +8,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands: `line` and `column` count from 1 (characters), `span` is how many to underline."""
+    """Where something stands: `line` and `column` count from 1 (characters), `span` is how many to underline.
+
+    other   of a rule that a blueprint makes: where it is used, or for what the use gave, where it is put in
+    """
 
     path: Path
     line: int
     column: int
     span: int = 1
+    other: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

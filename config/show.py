@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from config.errors import Problem
@@ -19,17 +21,23 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=lambda one: (str(one.path), one.line, one.column, one.code))
 
 
-def render_problem(problem: Problem, *, source: str | None, base: Path | None = None) -> str:
+def render_problem(
+    problem: Problem, *, source: str | None, base: Path | None = None, also_source: str | None = None
+) -> str:
     """The problem as text: headline, place, the source line with a caret line, remedy.
 
-    `source` is the text of the file, None if it cannot be shown; paths below `base` are shown relative to it.
-    The caret line counts terminal cells. Passwords in the source line are starred.
+    `source` is the text of the file, None if it cannot be shown, `also_source` that of the second place. Paths below
+    `base` are shown relative to it. The caret line counts terminal cells. Passwords in the source line are starred.
     """
     word = "warning" if problem.warning else "error"
-    parts = [f"{word}[{problem.code}]: {visible(problem.message)}", f"  --> {visible(_where(problem, base))}"]
-    line = _source_line(problem, source)
-    if line is not None:
-        parts.extend(_underlined(problem, line))
+    where = _where(problem.path, problem.line, problem.column, base)
+    parts = [f"{word}[{problem.code}]: {visible(problem.message)}", f"  --> {visible(where)}"]
+    parts.extend(_underlined(problem, source))
+    if problem.also is not None:
+        place = problem.also
+        parts.append(f"  ::: {visible(_where(place.path, place.line, place.column, base))}")
+        there = replace(problem, line=place.line, column=place.column, span=place.span)
+        parts.extend(_underlined(there, also_source))
     if problem.help:
         parts.append(f"  = help: {visible(problem.help)}")
     return "\n".join(parts)
@@ -37,12 +45,11 @@ def render_problem(problem: Problem, *, source: str | None, base: Path | None = 
 
 def render_problems(problems: Iterable[Problem], *, base: Path | None = None) -> str:
     """All problems in order, a blank line between them; source lines are read from the files."""
-    sources: dict[Path, str | None] = {}
+    source = cache(lambda path: read_text(path, []))
     parts = []
     for problem in in_order(problems):
-        if problem.path not in sources:
-            sources[problem.path] = read_text(problem.path, [])
-        parts.append(render_problem(problem, source=sources[problem.path], base=base))
+        also = source(problem.also.path) if problem.also else None
+        parts.append(render_problem(problem, source=source(problem.path), base=base, also_source=also))
     return "\n\n".join(parts)
 
 
@@ -57,7 +64,13 @@ def problem_json(problem: Problem) -> dict[str, object]:
         "column": problem.column or None,
         "span": problem.span,
         "help": problem.help,
+        "also": _also(problem),
     }
+
+
+def _also(problem: Problem) -> dict[str, object] | None:
+    place = problem.also
+    return {"file": str(place.path), "line": place.line, "column": place.column} if place else None
 
 
 def cells(text: str) -> int:
@@ -71,11 +84,10 @@ def _cell(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _where(problem: Problem, base: Path | None) -> str:
-    path = problem.path
+def _where(path: Path, line: int, column: int, base: Path | None) -> str:
     if base is not None and path.is_relative_to(base):
         path = path.relative_to(base)
-    return f"{path}:{problem.line}:{problem.column}" if problem.line else str(path)
+    return f"{path}:{line}:{column}" if line else str(path)
 
 
 def _source_line(problem: Problem, source: str | None) -> str | None:
@@ -85,7 +97,10 @@ def _source_line(problem: Problem, source: str | None) -> str | None:
     return lines[problem.line - 1] if problem.line <= len(lines) else None
 
 
-def _underlined(problem: Problem, line: str) -> list[str]:
+def _underlined(problem: Problem, source: str | None) -> list[str]:
+    line = _source_line(problem, source)
+    if line is None:
+        return []
     number = str(problem.line)
     start = max(problem.column - 1, 0)
     line = without_secrets(line)

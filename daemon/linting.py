@@ -18,7 +18,7 @@ from store.tables import RuleLoaded
 def findings(directory: Path, days: int) -> list[Problem]:
     """Everything worth a look in the rules, by file and line. Raises ConfigError, StoreError."""
     office = load_office(directory)
-    found = [*lint(directory, office.rules), *_idle(office, SystemClock().now(), days)]
+    found = [*lint(directory, office.rules, office.settings), *_idle(office, SystemClock().now(), days)]
     return sorted(found, key=lambda one: (str(one.path), one.line, one.column))
 
 

@@ -212,7 +212,7 @@ class _Run:
         self.traces.append(
             RuleTrace(
                 rule=rule.name,
-                place=rule.place,
+                place=rule.origin,
                 result=result,
                 checks=checks,
                 done=done,

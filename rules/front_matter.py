@@ -45,6 +45,7 @@ def problem_at(place: Place, code: str, message: str, help: str, *, warning: boo
         span=place.span,
         help=help,
         warning=warning,
+        also=place.other,
     )
 
 

@@ -12,7 +12,11 @@ from pathlib import Path
 from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Place, Scalar, plain
 from config.reading import read_yaml
+from config.settings import Settings
+from rules.blueprints import read_blueprints
 from rules.patterns import PatternError, Searchable, compile_pattern
+from rules.reader import Reader
+from rules.rule_files import read_roots, read_rule_files
 from rules.ruleset import Rule, RuleSet
 
 MANY_REPEATS = 100
@@ -63,18 +67,21 @@ class _Lint:
                 span=place.span,
                 help=help,
                 warning=True,
+                also=place.other,
             )
         )
 
 
-def lint(directory: Path, ruleset: RuleSet) -> list[Problem]:
+def lint(directory: Path, ruleset: RuleSet, settings: Settings) -> list[Problem]:
     """Everything found, by file and line. The files have to be free of faults."""
-    roots = [root for path in _files(directory, "rules") if isinstance(root := read_yaml(path, None, []), MapNode)]
+    reader = Reader(settings=settings, problems=[], templates=frozenset(ruleset.templates))
+    roots = read_rule_files(directory, reader)
     written = list(_written(roots, ruleset))
     work = _Lint(written, ruleset.lists)
     _unreachable(work)
     _shadowed(work)
     _unused(work, directory, roots, ruleset)
+    _unused_blueprints(work, directory, ruleset, reader)
     for one in written:
         _contradictions(work, one)
         for node in one.conditions.values():
@@ -215,6 +222,18 @@ def _unused(work: _Lint, directory: Path, roots: list[MapNode], ruleset: RuleSet
             work.warn(
                 "W405", f'no rule uses the template "{name}"', Place(path, 1, 1), "use it in a rule, or delete it"
             )
+
+
+def _unused_blueprints(work: _Lint, directory: Path, ruleset: RuleSet, reader: Reader) -> None:
+    used = {rule.blueprint for rule in ruleset.rules}
+    for blueprint in read_blueprints(read_roots(directory / "blueprints", [], "rule:"), reader).values():
+        place = Place(blueprint.rule.place.path, 1, 1)
+        if blueprint.name not in used:
+            help = f"use it: - {{name: my-rule, use: {blueprint.name}}}; or delete the file"
+            work.warn("W410", f'no rule uses the blueprint "{blueprint.name}"', place, help)
+        for one in blueprint.unused():
+            help = f"write {{{{ input.{one.name.text} }}}} where it belongs, or take it away"
+            work.warn("W411", f'the input "{one.name.text}" is put in nowhere', one.name.place, help)
 
 
 def _scalars_of(path: Path) -> Iterator[Scalar]:

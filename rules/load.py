@@ -1,4 +1,4 @@
-"""Loads rules/*.yaml, lists and templates into a RuleSet; every fault is named with its place."""
+"""Loads rules, blueprints, lists and templates into a RuleSet; every fault is named with its place."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from config.reading import read_yaml
 from config.settings import Settings
 from rules.extract import extracted_names
 from rules.reader import Reader, entries
+from rules.rule_files import read_rule_files
 from rules.ruleset import Rule, RuleSet, index_rules
 from rules.schema import read_rule
 from rules.templates import Template, TemplateNames, load_templates
@@ -25,12 +26,14 @@ FILE_KEYS = ("words", "rules")
 
 
 def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -> RuleSet:
-    """Read the rules, lists and templates below `directory`. Never raises for what is in them.
+    """Read the rules, blueprints, lists and templates below `directory`. Never raises for what is in them.
 
     Faults are appended to `problems`, all of them; what is sound is in the answer.
     """
     faults: list[Problem] = []
-    files = list(_read_files(directory / "rules", faults))
+    # A template whose file has a fault is named once, there; not again by every rule that uses it.
+    named = frozenset(path.stem for path in (directory / "templates").glob("*.md"))
+    files = read_rule_files(directory, Reader(settings=settings, problems=faults, templates=named))
     extracted = frozenset(_extracted(files))
     names = TemplateNames(language=settings.company.language, extracted=extracted)
     templates = load_templates(directory / "templates", problems, names=names)
@@ -38,8 +41,7 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         settings=settings,
         problems=problems,
         lists=read_lists(directory, problems),
-        # A template whose file has a fault is named once, there; not again by every rule that uses it.
-        templates=frozenset(templates) | {path.stem for path in (directory / "templates").glob("*.md")},
+        templates=frozenset(templates) | named,
         template_needs={name: _needed(template, extracted) for name, template in templates.items()},
     )
     _check_auto_templates(directory, reader)
@@ -47,7 +49,7 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
     problems += faults
     reader.lists = merge_words(reader, [words for root in files if (words := root.get("words"))])
     rules = tuple(_read_rules(files, reader))
-    problems[before:] = sorted(problems[before:], key=lambda one: (str(one.path), one.line, one.column))
+    problems[before:] = sorted(_once_each(problems[before:]), key=lambda one: (str(one.path), one.line, one.column))
     return RuleSet(
         rules=rules,
         templates=MappingProxyType(templates),
@@ -55,6 +57,11 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         hash=content_hash(directory),
         index=index_rules(rules),
     )
+
+
+def _once_each(problems: list[Problem]) -> list[Problem]:
+    """A fault in a blueprint is told for the first of the rules that use it."""
+    return list({(one.code, one.path, one.line, one.column, one.message): one for one in reversed(problems)}.values())
 
 
 def _check_auto_templates(directory: Path, reader: Reader) -> None:
@@ -71,9 +78,9 @@ def _check_auto_templates(directory: Path, reader: Reader) -> None:
 
 
 def content_hash(directory: Path) -> str:
-    """Twelve hex digits over rules, lists and templates."""
+    """Twelve hex digits over rules, blueprints, lists and templates."""
     digest = hashlib.sha256()
-    for pattern in ("rules/*.yaml", "lists/*.txt", "templates/*.md"):
+    for pattern in ("rules/*.yaml", "blueprints/*.yaml", "lists/*.txt", "templates/*.md"):
         for path in sorted(directory.glob(pattern)):
             try:
                 content = path.read_bytes()
@@ -81,22 +88,6 @@ def content_hash(directory: Path) -> str:
                 continue  # told as a problem by whoever reads it
             digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
-
-
-def _read_files(folder: Path, problems: list[Problem]) -> Iterator[MapNode]:
-    """The roots of the files in name order."""
-    for path in sorted(folder.glob("*.y*ml")):
-        if path.name.startswith(".") or not path.is_file():
-            continue
-        if path.suffix != ".yaml":
-            help = f'rename the file to "{path.stem}.yaml"'
-            problems.append(Problem(code="E101", message=f"{path.name} would not be read", path=path, help=help))
-            continue
-        root = read_yaml(path, None, problems)
-        if isinstance(root, MapNode):
-            yield root
-        elif root is not None:
-            problems.append(_no_rules(path, root))
 
 
 def _extracted(files: list[MapNode]) -> Iterator[str]:
@@ -112,17 +103,6 @@ def _needed(template: Template, extracted: frozenset[str]) -> frozenset[str]:
     """The extracted names that a template writes, in any language, without an `or` behind them."""
     used = {one for language, names in template.used.items() for one in names - template.optional[language]}
     return extracted & used
-
-
-def _no_rules(path: Path, root: Node) -> Problem:
-    return Problem(
-        code="E105",
-        message=f"{path.name} holds no rules",
-        path=path,
-        line=root.place.line,
-        column=root.place.column,
-        help="add the line: rules:",
-    )
 
 
 def _read_rules(files: list[MapNode], reader: Reader) -> Iterator[Rule]:

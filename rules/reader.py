@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from config.errors import Problem
@@ -61,6 +61,7 @@ class Reader:
             span=place.span,
             help=help,
             warning=warning,
+            also=place.other,
         )
         self.problems.append(problem)
 
@@ -166,7 +167,7 @@ class Reader:
         """The same for an entry of a list."""
         shift = 4 if not item.wanted and not item.listed else 0
         place = item.place
-        shifted = Place(place.path, place.line, place.column + shift, max(place.span - shift, 1))
+        shifted = replace(place, column=place.column + shift, span=max(place.span - shift, 1))
         return self.choice(Scalar(item.text, shifted), known, what)
 
     def defined(self, scalar: Scalar, known: Iterable[str], what: str) -> str | None:

@@ -25,6 +25,8 @@ PARTS: dict[str, tuple[str, str]] = {
         "once: per customer every 30 days",
     ),
     "stop": ("`yes`: no rule behind it is asked for this mail", "stop: yes"),
+    "use": ("a blueprint of blueprints/ that the rule fills in, see below", "use: answer-in-time"),
+    "with": ("the inputs of that blueprint", "with: {segment: gold}"),
     "was": ("the name it had before; what it did then is not done again", "was: old-name"),
 }
 WHENS: dict[str, tuple[str, str]] = {
@@ -96,6 +98,16 @@ VALUES: dict[str, tuple[str, str]] = {
     ),
     "required": ("`yes`: without it the rule does not match", "required: yes"),
 }
+INPUTS: dict[str, tuple[str, str]] = {
+    "as": (
+        "`text`, `words` (one or several), `number`, `yes_no`, `length`, `date`, `address`, `stage`, `person`, "
+        "`template`; without it, whatever the default is",
+        "as: length",
+    ),
+    "default": ("what a rule has that does not say it", "default: 21"),
+    "required": ("`yes`: every rule says it; so it is without a default", "required: yes"),
+    "about": ("what it is for", "about: days without a word"),
+}
 ACTIONS: dict[str, tuple[str, str]] = {
     "log": ("`yes`, `headers` (no text) or `no`", "log: headers"),
     "ignore": ("keep nothing, for this reason; asked before all other rules", "ignore: private"),
@@ -126,6 +138,7 @@ SECTIONS = (
     ("if", CONDITIONS),
     ("extract", VALUES),
     ("then", ACTIONS),
+    ("inputs of a blueprint: blueprints/NAME.yaml", INPUTS),
 )
 
 

@@ -30,6 +30,7 @@ class Rule:
     ignore       the reason of an `ignore` rule, "" for every other rule
     extract      values it takes out of a mail whose conditions hold
     once         how often it acts for the same thread, person, customer or deal; None = once for each mail
+    blueprint    the one that it fills in, "" if it is written out
     was          the name it had before, "" if none: what it did then is not done again
     fingerprint  changes when the rule does, apart from name, about and mode
     keys         index keys, see rules.index; None = asked for every mail
@@ -53,6 +54,7 @@ class Rule:
     once: Once | None = None
     stop: bool = False
     was: str = ""
+    blueprint: str = ""
     fingerprint: str = ""
     keys: frozenset[str] | None = None
     partial: bool = False
@@ -62,6 +64,11 @@ class Rule:
         """Its `when`, in words."""
         ways = sorted("mail arrives" if one is Direction.IN else "mail sent" for one in self.directions)
         return (*ways, *sorted(self.events))
+
+    @property
+    def origin(self) -> str:
+        """Where it is written, for people: "rules/20-orders.yaml:7, blueprint quiet"."""
+        return f"{self.place}, blueprint {self.blueprint}" if self.blueprint else self.place
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,12 +18,8 @@ from rules.once import read_once
 from rules.reader import Reader
 from rules.ruleset import MODES, Rule
 
-KEYS = ("name", "about", "mode", "when", "if", "extract", "then", "once", "stop", "was")
+KEYS = ("name", "about", "mode", "when", "if", "extract", "then", "once", "stop", "was", "use", "with")
 OFF = 'write "mode: off" in this rule until then'
-LATER_KEYS = {
-    "use": f"write the rule out, or {OFF}",
-    "with": f"write the rule out, or {OFF}",
-}
 WHEN = {"mail arrives": Direction.IN, "mail sent": Direction.OUT}
 LATER_WHEN = (
     "mail filed",
@@ -71,6 +67,7 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
         once=read_once(found, reader) if (found := node.get("once")) else None,
         stop=_stop(node, reader),
         was=_text(node, "was"),
+        blueprint=_text(node, "use"),
         extract=extract,
         reads_markup=any(one.reads_markup for one in conditions) or any(one.reads_markup for one in extract),
         fingerprint=_fingerprint(node),
@@ -93,8 +90,12 @@ def _text(node: MapNode, key: str) -> str:
     return value.text.strip() if isinstance(value, Scalar) else ""
 
 
+_NOT_SAID = ("name", "about", "mode", "was", "use")
+"""Parts that change nothing of what a rule does."""
+
+
 def _fingerprint(node: MapNode) -> str:
-    said = [(key.text, plain(value)) for key, value in node.entries if key.text not in ("name", "about", "mode", "was")]
+    said = [(key.text, plain(value)) for key, value in node.entries if key.text not in _NOT_SAID]
     return hashlib.sha256(repr(sorted(said, key=lambda one: one[0])).encode("utf-8", "replace")).hexdigest()[:16]
 
 
@@ -122,9 +123,7 @@ def _mode(node: MapNode, reader: Reader) -> str:
 
 def _check_keys(node: MapNode, reader: Reader) -> None:
     for key, value in node.entries:
-        if key.text in LATER_KEYS:
-            reader.later(f"`{key.text}`", key.place, LATER_KEYS[key.text])
-        elif key.text not in KEYS:
+        if key.text not in KEYS:
             reader.unknown("part of a rule", key, KEYS)
         elif key.text in ("about", "was"):
             reader.scalar(value, f"`{key.text}`")

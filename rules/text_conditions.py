@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from config.nodes import MapNode, Node, Place, Scalar
+from config.nodes import MapNode, Node, Scalar
 from rules.condition import SLOW, WORDS, Condition, clip
 from rules.patterns import Pattern, PatternError, Searchable, compile_pattern
 from rules.reader import Item, Reader, entries
@@ -184,6 +184,6 @@ def compiled(scalar: Scalar, reader: Reader) -> Pattern | None:
         place = scalar.place
         if place.span >= len(scalar.text) and "\n" not in scalar.text:
             shift = error.offset + (1 if scalar.quoted else 0)
-            place = Place(place.path, place.line, place.column + shift, max(place.span - shift, 1))
+            place = replace(place, column=place.column + shift, span=max(place.span - shift, 1))
         reader.report("E404", error.message, place, error.hint)
         return None

@@ -46,6 +46,7 @@ def _rule(rule: Any, row: Any) -> dict[str, Any]:
         "when": ", ".join(rule.whens),
         "about": rule.about,
         "place": rule.place,
+        "blueprint": rule.blueprint,
         "hits": row.hits if row else 0,
         "last_hit": row.last_hit_at if row else None,
         "loaded": row.first_at if row else None,

@@ -83,6 +83,7 @@ def test_json() -> None:
         "column": 7,
         "span": 6,
         "help": "h",
+        "also": None,
     }
 
 

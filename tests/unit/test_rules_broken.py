@@ -174,7 +174,6 @@ ADVICE: list[tuple[str, str, int, int, str, str]] = [
     (HEAD + THEN + "    extract: {}\n", "E106", 5, 14, "names nothing", "at least one"),
     (HEAD + THEN + "    extract: x\n", "E105", 5, 14, "`extract` needs a mapping", "regex"),
     (HEAD + THEN + "    extract: {a: x}\n", "E105", 5, 18, "`a` needs a mapping", "regex"),
-    (HEAD + THEN + "    use: quiet\n", "E401", 5, 5, "`use` is not in this release", "mode: off"),
     (HEAD.replace("mail arrives", "meeting missed") + THEN, "E401", 3, 11, "meeting missed", "mail arrives"),
     (HEAD.replace("mail arrives", "{clock: mon 08:00}") + THEN, "E401", 3, 11, "clock", "mail arrives"),
     (HEAD.replace("probe", "two words") + THEN, "E212", 2, 11, "name of a rule", "without spaces"),

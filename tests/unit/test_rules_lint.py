@@ -30,7 +30,7 @@ def findings(
     problems: list[Problem] = []
     ruleset = load_ruleset(folder, SETTINGS, problems)
     assert problems == []
-    return [(one.code, one.line) for one in lint(folder, ruleset)]
+    return [(one.code, one.line) for one in lint(folder, ruleset, SETTINGS)]
 
 
 SOUND = """\
@@ -130,4 +130,5 @@ def test_patterns(tmp_path: Path, pattern: str, code: str) -> None:
 
 def test_the_demonstration_has_nothing() -> None:
     demo = Path(__file__).parents[2] / "config" / "examples" / "demo"
-    assert lint(demo, load_office(demo).rules) == []
+    office = load_office(demo)
+    assert lint(demo, office.rules, office.settings) == []

@@ -222,6 +222,7 @@ EVERYTHING = rules_of(
 )
 
 
+@settings(deadline=None)
 @given(wild)
 def test_no_mail_raises(message: Message) -> None:
     ruleset, problems = EVERYTHING
