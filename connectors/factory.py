@@ -80,6 +80,7 @@ def imap_settings(name: str, account: ImapAccount, around: Surroundings) -> Imap
         ca=str(around.path(account.ca)) if account.ca else "",
         login=account.login,
         password=around.secret(account.password),
+        tokens=around.tokens(name, account) if account.sign_in else None,
         since=account.since_date(around.today),
         only=tuple(account.folders.only),
         skip=tuple(account.folders.not_),
@@ -128,6 +129,7 @@ def _smtp(name: str, sender: SmtpSender, around: Surroundings) -> Mailer:
             ca=str(around.path(sender.ca)) if sender.ca else "",
             login=sender.login or "",
             password=around.secret(sender.password),
+            tokens=around.tokens(name, sender) if sender.sign_in else None,
             final_timeout=sender.timeout.delta().total_seconds(),
         )
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["REFUSALS", "Refusal", "find_refusal"]
+__all__ = ["REFUSALS", "Refusal", "find_refusal", "login_command"]
 
 _CODE = re.compile(r"AADSTS\d{5,8}|\b[45]\.\d{1,3}\.\d{1,3}\b")
 
@@ -23,7 +23,6 @@ class Refusal:
 
     code    what identifies it: AADSTS number, OAuth error, enhanced SMTP status; "" = the words alone
     words   all of them stand in the answer (lower case)
-    settings    quietcrm.yaml or the registration has to change: signing in again alone would not help
     remedy  `{login}` stands for the command that signs in, `{consent}` for the page of the administrator's consent
     """
 
@@ -31,12 +30,16 @@ class Refusal:
     words: tuple[str, ...]
     cause: str
     remedy: str
-    settings: bool = False
+
+
+def login_command(account: str) -> str:
+    """The one command that mends a sign-in."""
+    return f"quietcrm auth login {account}"
 
 
 def find_refusal(text: str, *, code: str = "", provider: str = "") -> Refusal | None:
-    """The row for an answer, None if it is none of these. `code`: the OAuth error; `provider`: its name, which counts
-    as one of the words."""
+    """The row for an answer, None if it is none of these. `code`: the OAuth error, or "password" for a login by
+    password; `provider`: its name or the server's, which counts as one of the words."""
     signals = {code, *_CODE.findall(text)} - {""}
     folded = f"{provider} {text}".lower()
     fits = (row for row in REFUSALS if (not row.code or row.code in signals) and all(w in folded for w in row.words))
@@ -58,42 +61,36 @@ REFUSALS: tuple[Refusal, ...] = (
         (),
         "the application is disabled in this organisation",
         "an administrator enables it (Entra admin center, Enterprise applications, Properties); then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS7000222",
         (),
         "the client secret has expired",
         f"make a new one {_PORTAL}, Certificates & secrets, and store it where client_secret: points; then {{login}}",
-        settings=True,
     ),
     Refusal(
         "AADSTS7000215",
         (),
         "the client secret is wrong",
         "store the secret's value (not its id) where client_secret: points; then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS700027",
         (),
         "the certificate is not the one that is registered, or has expired",
         f"upload certificate: {_PORTAL}, Certificates & secrets, or correct certificate: and key: in quietcrm.yaml",
-        settings=True,
     ),
     Refusal(
         "AADSTS7000218",
         (),
         "the application is registered as one that keeps a secret, and quietcrm has none",
         f"{_PORTAL}, Authentication: allow public client flows; then {{login}}",
-        settings=True,
     ),
     Refusal(
         "AADSTS700016",
         (),
         "the application is not known in this organisation",
         "compare client_id: and tenant: with the registration; then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS50011",
@@ -101,35 +98,30 @@ REFUSALS: tuple[Refusal, ...] = (
         "the address to come back to is not registered",
         f"{_PORTAL}, Authentication: add the platform Mobile and desktop applications with http://localhost; "
         "then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS90002",
         (),
         "there is no such tenant",
         "correct tenant: in quietcrm.yaml (the organisation's domain or directory id); then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS50194",
         (),
         "the application belongs to one organisation, and the settings name none",
         "set tenant: in quietcrm.yaml; then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS500011",
         (),
         "this organisation does not know the service that is asked for",
         "compare tenant: and host: with the organisation that holds the mailbox; then {login}",
-        settings=True,
     ),
     Refusal(
         "AADSTS70011",
         (),
         "what is asked for is not known",
         "correct scopes: in quietcrm.yaml, or leave it out; then {login}",
-        settings=True,
     ),
     # --- Microsoft: the person
     Refusal("AADSTS50020", (), "who signed in belongs to another organisation", "sign in as its owner: {login}"),
@@ -181,27 +173,21 @@ REFUSALS: tuple[Refusal, ...] = (
         "the administrator of the Google Workspace does not allow this application",
         "an administrator trusts it (Admin console, Security, API controls, App access control); then {login}",
     ),
-    Refusal("org_internal", (), "the application is another Workspace's", "correct client_id:; then {login}", True),
+    Refusal("org_internal", (), "the application is another Workspace's", "correct client_id:; then {login}"),
     Refusal(
         "redirect_uri_mismatch",
         (),
         "the client is not registered as a desktop application",
         f"make an OAuth client of type Desktop app {_GOOGLE_CONSOLE}, Clients, and use its client_id; then {{login}}",
-        settings=True,
     ),
     Refusal(
-        "deleted_client",
-        (),
-        "the client was deleted at the provider",
-        "make a new one, set client_id:; then {login}",
-        True,
+        "deleted_client", (), "the client was deleted at the provider", "make a new one, set client_id:; then {login}"
     ),
     Refusal(
         "invalid_client",
         ("google",),
         "Google does not know this client, or its secret is another one",
         f"compare client_id: and client_secret: with {_GOOGLE_CONSOLE}, Clients; then {{login}}",
-        settings=True,
     ),
     Refusal(
         "invalid_grant",
@@ -210,23 +196,19 @@ REFUSALS: tuple[Refusal, ...] = (
         f"{_GOOGLE_CONSOLE}, Audience: publish the application or make it Internal; then {{login}}",
     ),
     # --- any provider
-    Refusal("invalid_client", (), "the provider does not know this client", "correct client_id:; then {login}", True),
+    Refusal("invalid_client", (), "the provider does not know this client", "correct client_id:; then {login}"),
     Refusal(
         "unauthorized_client",
         (),
         "this client may not sign in this way",
         "allow the flow in its registration, or set another flow: in quietcrm.yaml; then {login}",
-        settings=True,
     ),
-    Refusal(
-        "invalid_scope", (), "what is asked for is not known", "correct scopes: in the settings; then {login}", True
-    ),
+    Refusal("invalid_scope", (), "what is asked for is not known", "correct scopes: in the settings; then {login}"),
     Refusal(
         "unsupported_grant_type",
         (),
         "the provider does not offer this way to sign in",
         "set another flow: in quietcrm.yaml; then {login}",
-        settings=True,
     ),
     Refusal("consent_required", (), "nobody has allowed quietcrm what it needs", "allow it after: {login}"),
     Refusal("interaction_required", (), "the provider wants to see the person", _AGAIN),
@@ -241,7 +223,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "sending by SMTP is switched off in this organisation",
         "an administrator switches it on (Set-TransportConfig -SmtpClientAuthenticationDisabled $false), "
         "or read the mailbox by `type: graph` and send there",
-        settings=True,
     ),
     Refusal(
         "5.7.139",
@@ -249,14 +230,12 @@ REFUSALS: tuple[Refusal, ...] = (
         "sending by SMTP is switched off for this mailbox",
         "an administrator switches it on (Microsoft 365 admin center, Active users, Mail, Manage email apps, "
         "Authenticated SMTP)",
-        settings=True,
     ),
     Refusal(
         "5.7.139",
         ("basic authentication is disabled",),
         "Microsoft takes no passwords here any more",
         "set sign_in: microsoft instead of password: in quietcrm.yaml; then {login}",
-        settings=True,
     ),
     Refusal(
         "5.7.139",
@@ -269,27 +248,29 @@ REFUSALS: tuple[Refusal, ...] = (
         ("application-specific password required",),
         "Google wants an app password here",
         "make one at https://myaccount.google.com/apppasswords and store it, or set sign_in: google",
-        settings=True,
     ),
     Refusal(
         "5.7.8",
         ("username and password not accepted",),
         "Google takes the account's own password no more",
         "make an app password at https://myaccount.google.com/apppasswords and store it, or set sign_in: google",
-        settings=True,
+    ),
+    Refusal(
+        "password",
+        ("outlook.office",),
+        "Microsoft takes no passwords here any more",
+        "set sign_in: microsoft instead of password: in quietcrm.yaml; then {login}",
     ),
     Refusal(
         "",
         ("authenticated but not connected",),
         "the person is known, but may not open this mailbox by IMAP",
         "an administrator switches IMAP on for the mailbox and gives the person Full Access to it",
-        settings=True,
     ),
     Refusal(
         "",
         ("not enabled for imap",),
         "IMAP is switched off for this mailbox",
         "switch it on in the mailbox's settings, or ask the administrator",
-        settings=True,
     ),
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 from servers.dovecot import DovecotOptions, DovecotServer
+from servers.identity import IdentityServer
 from servers.postfix import PostfixServer, why_not
 from servers.postgres import PostgresServer
 from servers.smtp_sink import SmtpSink
@@ -66,6 +67,13 @@ def start_dovecot() -> Iterator[Callable[[DovecotOptions], DovecotServer]]:
     for server in started:
         server.stop()
         server.remove()
+
+
+@pytest.fixture
+def identity() -> Iterator[IdentityServer]:
+    """A provider at which people sign in, on loopback, of this test's own."""
+    with IdentityServer() as server:
+        yield server
 
 
 _serial = itertools.count(1)

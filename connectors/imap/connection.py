@@ -14,6 +14,7 @@ from pathlib import Path
 from imapclient import IMAPClient, SocketTimeout
 
 from config.accounts import is_loopback
+from connectors import sasl
 from connectors.errors import AuthRejected, Misconfigured, Unavailable
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
 from connectors.imap.settings import ImapSettings
@@ -30,6 +31,8 @@ from connectors.imap.wire import (
     quote,
     tokens,
 )
+from connectors.protocols import Expiring
+from connectors.refusals import find_refusal, login_command
 
 __all__ = ["Connection", "Standing", "connect", "mailbox_name"]
 
@@ -49,7 +52,21 @@ class Standing:
 
 
 def connect(settings: ImapSettings) -> Connection:
-    """Open a connection and log in. Raises ConnectorError; AuthRejected only for a tagged NO to the login."""
+    """Open a connection and log in. Raises ConnectorError; AuthRejected only for a tagged NO to the login.
+
+    A token that the server would not take is renewed, and tried once more on another connection.
+    """
+    if settings.tokens is None:
+        return _connect(settings, "")
+    token = settings.tokens.bearer()
+    try:
+        return _connect(settings, token)
+    except AuthRejected:
+        token = settings.tokens.bearer(refused=token)
+    return _connect(settings, token)
+
+
+def _connect(settings: ImapSettings, token: str) -> Connection:
     where = f"{settings.host}:{settings.port}"
     _refuse_open_password(settings)
     context = _tls_context(settings)
@@ -63,7 +80,7 @@ def connect(settings: ImapSettings) -> Connection:
             if settings.security == "starttls":
                 _start_tls(client, settings, context)
             _keep_alive(client.socket(), settings)
-            return Connection(client, settings, _log_in(client, settings))
+            return Connection(client, settings, _log_in(client, settings, token), token)
     except BaseException:
         _drop(client)
         raise
@@ -116,16 +133,29 @@ def _drop(client: IMAPClient) -> None:
         client.shutdown()
 
 
-def _log_in(client: IMAPClient, settings: ImapSettings) -> frozenset[str]:
+def _log_in(client: IMAPClient, settings: ImapSettings, token: str) -> frozenset[str]:
     """Log in and return the capabilities that hold from now on."""
-    wire = Wire(client)
+    wire, said = Wire(client), b""
     before = frozenset(bytes(name).decode("ascii", "replace").upper() for name in client.capabilities())
-    answer = wire.run(_login_command(before, settings))[0]
+    if token:
+        answer, said = _show_token(wire, before, settings, token)
+    else:
+        answer = wire.run(_login_command(before, settings))[0]
     if answer.status != "OK":
-        raise _login_error(settings, answer)
+        raise _login_error(settings, answer, said.decode("utf-8", "replace"))
     if answer.code == "CAPABILITY":
         return _words(answer.argument)
     return _told(answer) or _told(wire.say(b"CAPABILITY")) or before
+
+
+def _show_token(wire: Wire, offers: frozenset[str], settings: ImapSettings, token: str) -> tuple[Answer, bytes]:
+    mechanism = sasl.choose([name.removeprefix("AUTH=") for name in offers if name.startswith("AUTH=")])
+    if not mechanism:
+        where = f"{settings.host}:{settings.port}"
+        hint = "set `password:` instead of `sign_in:`, or ask the server's admin"
+        raise Misconfigured(settings.account, f"{where} takes no sign-in by token (XOAUTH2)", hint=hint)
+    said = sasl.initial(mechanism, settings.login, token, settings.host, settings.port)
+    return wire.authenticate(mechanism, said, at_once="SASL-IR" in offers, giving_up=sasl.GIVING_UP[mechanism])
 
 
 def _told(answer: Answer) -> frozenset[str]:
@@ -151,7 +181,8 @@ def _login_command(capabilities: frozenset[str], settings: ImapSettings) -> byte
     return b"LOGIN %s %s" % (quote(settings.login), quote(settings.password))
 
 
-def _login_error(settings: ImapSettings, answer: Answer) -> Exception:
+def _login_error(settings: ImapSettings, answer: Answer, said: str) -> Exception:
+    """`said`: why a token was refused, as the server put it."""
     where = f"{settings.host}:{settings.port}"
     text = answer.text.lower()
     if answer.code in BUSY_CODES or "too many" in text or "temporar" in text or "try again" in text:
@@ -160,17 +191,22 @@ def _login_error(settings: ImapSettings, answer: Answer) -> Exception:
         return Refused(answer.status, answer.code, answer.text)
     if answer.code == "PRIVACYREQUIRED":
         return Misconfigured(settings.account, f"{where} wants an encrypted connection", hint="set `security: tls`")
-    return AuthRejected(
-        settings.account,
-        f"{where} refused the login of {settings.login}: {answer.text}",
-        hint="check `login:` and the password; many providers want an app password",
-    )
+    token = settings.tokens is not None
+    row = find_refusal(f"{answer.text} {said}", code="" if token else "password", provider=settings.host)
+    hint = "check `login:` and the password; many providers want an app password"
+    if token:
+        hint = f"look at the mailbox's rights: quietcrm doctor; or sign in again: {login_command(settings.account)}"
+    if row:
+        hint = f"{row.cause}: {row.remedy}".replace("{login}", login_command(settings.account))
+    return AuthRejected(settings.account, f"{where} refused the login of {settings.login}: {answer.text}", hint=hint)
 
 
 class Connection:
     """A logged-in connection and what it knows: capabilities and the open folder. Errors come untranslated."""
 
-    def __init__(self, client: IMAPClient, settings: ImapSettings, capabilities: frozenset[str]) -> None:
+    def __init__(
+        self, client: IMAPClient, settings: ImapSettings, capabilities: frozenset[str], token: str = ""
+    ) -> None:
         self.client = client
         self.wire = Wire(client)
         self.capabilities = capabilities
@@ -179,6 +215,14 @@ class Connection:
         self.permanent: frozenset[str] | None = None
         """PERMANENTFLAGS of the folder opened last, in lower case; None where the server did not say."""
         self._settings = settings
+        self._token = token
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the token of this login has been renewed or is about to end: then connect anew, before the server
+        cuts the line in the middle of something."""
+        tokens = self._settings.tokens
+        return isinstance(tokens, Expiring) and not tokens.lasts(self._token)
 
     def close(self) -> None:
         """Say goodbye if the line is up; never raises."""

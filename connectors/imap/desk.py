@@ -105,6 +105,7 @@ class ImapDesk:
             raise
 
     def _revive(self) -> None:
+        self._link.renew()
         if self._link.is_up:
             try:
                 self._link.connection().noop()

@@ -60,7 +60,10 @@ class IdleChannel:
         self.socket.sendall(data)
 
     def tick(self, now: float) -> None:
-        """Past the deadline: renew, or give up a line that did not answer the renewal."""
+        """Past the deadline: renew, or give up a line that did not answer the renewal, or whose login is about to
+        end."""
+        if self._connection.is_stale:
+            raise Cut("the login of the idle connection is about to end")
         if now < self.deadline:
             return
         if self._ending:

@@ -39,6 +39,11 @@ class Link:
             self.opened += 1
         return self._connection
 
+    def renew(self) -> None:
+        """Between two questions: let go of a connection whose login is about to end."""
+        if self._connection is not None and self._connection.is_stale:
+            self.drop()
+
     def drop(self) -> None:
         """Let go of the connection; never raises."""
         connection, self._connection = self._connection, None

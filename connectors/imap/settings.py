@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+from connectors.protocols import Tokens
+
 __all__ = ["ImapSettings"]
 
 
@@ -12,6 +14,7 @@ __all__ = ["ImapSettings"]
 class ImapSettings:
     """One account. `security` is none, starttls or tls; `since` is the first day read (UTC), None for everything.
 
+    tokens          logs in with an access token instead of the password
     ca              file of certificates to trust instead of the system's, "" for the system's
     only, skip      folders by display name, see `connectors.folders.choose_folders`
     markup          whether HTML is read beside plain text, for rules that ask for its data
@@ -25,7 +28,8 @@ class ImapSettings:
     security: str = "tls"
     ca: str = ""
     login: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    tokens: Tokens | None = field(default=None, repr=False, hash=False)
     since: date | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()

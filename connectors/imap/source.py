@@ -73,6 +73,7 @@ class ImapSource:
 
     def check(self) -> tuple[str, ...]:
         """Log in and list the folders; says what is read and what of the settings fits nothing."""
+        self._link.renew()
         with translated(self.account, self._link.where):
             folders, standings = self._link.connection().list_folders()
         chosen = self._choose(folders)
@@ -91,6 +92,7 @@ class ImapSource:
     def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
         """Read up to `limit` messages: new ones of every folder first, else the next older ones."""
         position = Position.load(cursor, self.account)
+        self._link.renew()
         try:
             with translated(self.account, self._link.where):
                 return self._fetch(position, max(1, limit))
@@ -104,6 +106,7 @@ class ImapSource:
 
     def reread(self, places: Sequence[tuple[str, str]]) -> tuple[Message | Unreadable, ...]:
         """Read the mails at (folder name, "UIDVALIDITY:UID") again; what is no longer there is left out."""
+        self._link.renew()
         try:
             with translated(self.account, self._link.where):
                 folders = {folder.name: folder for folder in self._link.connection().list_folders()[0]}
@@ -134,6 +137,7 @@ class ImapSource:
 
     def read_junk(self, since: datetime) -> tuple[Message, ...]:
         """What lies in the folders of junk and arrived since then, newest first, header only."""
+        self._link.renew()
         try:
             with translated(self.account, self._link.where):
                 listed = self._link.connection().list_folders()[0]

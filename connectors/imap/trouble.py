@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Throttled, Unavailable
 from connectors.imap.wire import Garbled, Refused
+from connectors.refusals import find_refusal, login_command
 
 __all__ = ["BUSY_CODES", "FETCH_BUSY", "refused", "translated"]
 
@@ -61,6 +62,9 @@ def refused(account: str, where: str, error: Refused) -> ConnectorError:
     """The boundary error for a NO or BAD to a command that ought to succeed."""
     if error.code == "THROTTLED":
         return Throttled(account, f"{where} asks for a pause: {error.text}", retry_after=60.0, hint=_LATER)
+    if row := find_refusal(error.text):  # the login was good, and yet: Exchange tells with the next command
+        hint = f"{row.cause}: {row.remedy}".replace("{login}", login_command(account))
+        return Misconfigured(account, f"{where} does not open the mailbox: {error.text}", hint=hint)
     if error.status == "BAD":
         return ProtocolViolation(account, f"{where} did not understand a command: {error.text}", hint=_LATER)
     return Unavailable(account, f"{where} refused a command: {error.text}", hint=_LATER)

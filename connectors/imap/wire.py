@@ -8,6 +8,8 @@ imaplib.IMAP4, which are documented; only the way to that object is not (`IMAPCl
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -127,6 +129,27 @@ class Wire:
         self._lines.send(data + b"\r\n")
         return self._collect([tag], None)[0].ok()
 
+    def authenticate(self, mechanism: str, initial: bytes, *, at_once: bool, giving_up: bytes) -> tuple[Answer, bytes]:
+        """AUTHENTICATE with one message of ours (RFC 3501 6.2.2), in the command where the server announced SASL-IR
+        (RFC 4959). A server that refuses a token says why in a challenge, and wants it answered by `giving_up` before
+        its tagged NO. Its answer, and that challenge decoded, b"" if there was none."""
+        tag, ours = b"q%d" % next(self._tags), base64.b64encode(initial)
+        command = b"%s AUTHENTICATE %s" % (tag, mechanism.encode("ascii"))
+        self._lines.send(command + (b" " + ours if at_once else b"") + b"\r\n")
+        answer, said = Answer(), b""
+        waiting = [giving_up] if at_once else [ours, giving_up]
+        while not (first := self._response()[0]).startswith(tag + b" "):
+            if first.startswith(b"+") and waiting:
+                said = _challenge(first) if waiting[0] is giving_up else b""
+                self._lines.send(waiting.pop(0) + b"\r\n")
+            elif first[2:6].upper() == b"BYE ":
+                raise Cut(first[6:].decode("ascii", "replace").strip())
+            elif first.startswith(b"* "):
+                answer.untagged.append([first])
+            else:
+                raise Garbled(f"no answer to AUTHENTICATE: {first[:60]!r}")
+        return _tagged(answer, first[len(tag) + 1 :]), said
+
     def _collect(self, tags: list[bytes], each: Callable[[list[bytes]], None] | None) -> list[Answer]:
         """Wait for all tags. They come in order from most servers; none is bound to it (RFC 3501 5.5)."""
         answers = {tag: Answer() for tag in tags}
@@ -170,6 +193,13 @@ class Wire:
         if len(data) < size:
             raise Cut("the server closed the connection in the middle of a mail")
         return data
+
+
+def _challenge(line: bytes) -> bytes:
+    try:
+        return base64.b64decode(line[1:].strip(), validate=True)
+    except binascii.Error:
+        return line[1:].strip()
 
 
 def _tagged(answer: Answer, rest: bytes) -> Answer:

@@ -18,18 +18,14 @@ from connectors.errors import AuthRejected, Misconfigured, Unavailable
 from connectors.oauth.providers import identity_scopes, names_scopes
 from connectors.oauth.shelf import Access, Refused, Shelf, Signed
 from connectors.oauth.wire import Answer, Desk, Refusing
+from connectors.refusals import login_command
 
-__all__ = ["AppTokens", "PersonTokens", "access_of", "key_of", "login_command"]
+__all__ = ["AppTokens", "PersonTokens", "access_of", "key_of"]
 
 MARGIN = 300.0
 """Seconds before its end at which a token is renewed; half its life if that is short."""
 ASK_AGAIN = 3600.0
 """Seconds after which a refusal is doubted: an administrator may have changed the rule that was behind it."""
-
-
-def login_command(account: str) -> str:
-    """The one command that mends a sign-in."""
-    return f"quietcrm auth login {account}"
 
 
 def access_of(answer: Answer, now: float) -> Access:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import ssl
@@ -17,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from config.sign_in import SignIn
 from connectors.errors import AuthRejected, ConnectorError, Misconfigured, ProtocolViolation, Throttled, Unavailable
 from connectors.oauth.providers import Endpoints, admin_consent_url, endpoints, identity_scopes
-from connectors.refusals import find_refusal
+from connectors.refusals import find_refusal, login_command
 
 if TYPE_CHECKING:
     import httpx
@@ -164,7 +163,7 @@ class Desk:
         if row is None and refusing.error in ("temporarily_unavailable", "server_error"):
             return Unavailable(self.account, f"{sign_in.provider} cannot answer now", hint=_LATER)
         said = _clipped(f"{refusing.error}: {refusing.text}" if refusing.text else refusing.error)
-        login = f"quietcrm auth login {self.account}"
+        login = login_command(self.account)
         wanted = (*scopes, *identity_scopes(sign_in))
         consent = admin_consent_url(sign_in, wanted, "http://localhost") or "the provider's page for administrators"
         cause = row.cause if row else "the provider refuses the sign-in"
@@ -204,7 +203,7 @@ def fold_claims(id_token: object) -> str:
         body = str(id_token).split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         found = next((claims[name] for name in ("preferred_username", "email", "upn") if claims.get(name)), "")
-    except (IndexError, ValueError, AttributeError, TypeError, binascii.Error):
+    except (IndexError, ValueError, AttributeError, TypeError, RecursionError):
         return ""
     return str(found)[:320]
 
@@ -212,7 +211,7 @@ def fold_claims(id_token: object) -> str:
 def _json(text: str) -> dict[str, Any] | None:
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 

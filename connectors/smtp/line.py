@@ -54,9 +54,10 @@ class Reply:
 
 
 class Line:
-    """An open connection past its greeting and login. `timeout` in seconds, for each reply. One thread at a time."""
+    """An open connection past its greeting and login. `timeout` in seconds, for each reply; `token` is what the login
+    was done with, "" for a password. One thread at a time."""
 
-    def __init__(self, smtp: smtplib.SMTP, timeout: float) -> None:
+    def __init__(self, smtp: smtplib.SMTP, timeout: float, *, token: str = "") -> None:
         if smtp.sock is None:
             raise Cut("the connection is closed")
         smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -64,6 +65,7 @@ class Line:
         self._socket = smtp.sock
         self._timeout = timeout
         self._heard = b""
+        self.token = token
         self.offers = dict(smtp.esmtp_features)
 
     def ask(self, *commands: str) -> list[Reply]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from connectors.errors import OutcomeUnknown, SendRejected
 from connectors.model import OutgoingMail
 from connectors.outgoing import render, wire_address
+from connectors.protocols import Expiring
 from connectors.smtp.line import Closing, Garbled, Line, Reply
 from connectors.smtp.opening import SmtpSettings, open_line, rejected, translated
 
@@ -121,7 +122,10 @@ class SmtpMailer:
     # -- the line
 
     def _open(self) -> Line:
-        """The open line, tried first if it has rested, else a new one."""
+        """The open line, tried first if it has rested; else, and where its login is about to end, a new one."""
+        tokens = self._settings.tokens
+        if self._line and isinstance(tokens, Expiring) and not tokens.lasts(self._line.token):
+            self.close()
         if self._line and self._monotonic() - self._used_at > _RESTED:
             with contextlib.suppress(OSError, Garbled):
                 if self._line.ask("NOOP")[0].code == 250:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.accounts import is_loopback
+from connectors import sasl
 from connectors.errors import (
     AuthRejected,
     ConnectorError,
@@ -20,6 +21,8 @@ from connectors.errors import (
     SendRejected,
     Unavailable,
 )
+from connectors.protocols import Tokens
+from connectors.refusals import find_refusal, login_command
 from connectors.smtp.line import Garbled, Line, Reply
 
 __all__ = ["LATER", "SmtpSettings", "open_line", "rejected", "translated"]
@@ -30,7 +33,8 @@ LATER = "quietcrm tries again by itself; if it lasts, look at the mail server"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpSettings:
     """One way out. `security` is none, starttls or tls. `timeout` for each answer, `final_timeout` for the one after
-    the final dot (RFC 5321 4.5.3.2.6 asks for 600), in seconds."""
+    the final dot (RFC 5321 4.5.3.2.6 asks for 600), in seconds. `tokens` logs in with an access token instead of the
+    password."""
 
     account: str
     host: str
@@ -39,6 +43,7 @@ class SmtpSettings:
     ca: str = ""
     login: str = ""
     password: str = field(default="", repr=False)
+    tokens: Tokens | None = field(default=None, repr=False, hash=False)
     timeout: float = 60.0
     final_timeout: float = 600.0
 
@@ -49,7 +54,20 @@ class SmtpSettings:
 
 
 def open_line(settings: SmtpSettings) -> Line:
-    """Connect, protect, log in. Raises what `translated` knows, and Misconfigured."""
+    """Connect, protect, log in. A token that the server would not take is renewed, and tried once more on another
+    connection. Raises what `translated` knows, and Misconfigured."""
+    if settings.tokens is None:
+        return _open_line(settings, "")
+    token = settings.tokens.bearer()
+    try:
+        return _open_line(settings, token)
+    except smtplib.SMTPAuthenticationError as error:
+        if not 500 <= error.smtp_code < 600:
+            raise
+    return _open_line(settings, settings.tokens.bearer(refused=token))
+
+
+def _open_line(settings: SmtpSettings, token: str) -> Line:
     if settings.security == "none" and not is_loopback(settings.host):
         raise Misconfigured(
             settings.account,
@@ -67,9 +85,11 @@ def open_line(settings: SmtpSettings) -> Line:
         if context and settings.security == "starttls":
             smtp.starttls(context=context)
             smtp.ehlo()
-        if settings.login:
+        if token:
+            _show_token(smtp, settings, token)
+        elif settings.login:
             _log_in(smtp, settings)
-        return Line(smtp, settings.timeout)
+        return Line(smtp, settings.timeout, token=token)
     except BaseException:
         smtp.close()
         raise
@@ -84,6 +104,20 @@ def _log_in(smtp: smtplib.SMTP, settings: SmtpSettings) -> None:
         raise smtplib.SMTPNotSupportedError("AUTH PLAIN, for a password with other letters than English ones")
     said = base64.b64encode(f"\0{settings.login}\0{settings.password}".encode()).decode("ascii")
     code, text = smtp.docmd("AUTH", f"PLAIN {said}")
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, text)
+
+
+def _show_token(smtp: smtplib.SMTP, settings: SmtpSettings, token: str) -> None:
+    """A refused token gets a challenge (334) that says why, and must be answered before the 535."""
+    mechanism = sasl.choose(smtp.esmtp_features.get("auth", "").split())
+    if not mechanism:
+        hint = "set `password:` instead of `sign_in:`, or ask the server's admin"
+        raise Misconfigured(settings.account, f"{settings.where} takes no sign-in by token (XOAUTH2)", hint=hint)
+    said = sasl.initial(mechanism, settings.login, token, settings.host, settings.port)
+    code, text = smtp.docmd("AUTH", f"{mechanism} {base64.b64encode(said).decode('ascii')}")
+    if code == 334:
+        code, text = smtp.docmd(sasl.GIVING_UP[mechanism].decode("ascii"))
     if code != 235:
         raise smtplib.SMTPAuthenticationError(code, text)
 
@@ -134,7 +168,7 @@ def translated(settings: SmtpSettings) -> Iterator[None]:
     except Garbled as error:
         raise ProtocolViolation(account, f"{where} answered what is not SMTP: {error}", hint=LATER) from error
     except smtplib.SMTPAuthenticationError as error:
-        raise _login_error(account, where, error) from error
+        raise _login_error(settings, error) from error
     except smtplib.SMTPNotSupportedError as error:
         raise Misconfigured(
             account,
@@ -165,10 +199,17 @@ def _no_tls(account: str, where: str, error: ssl.SSLError) -> ConnectorError:
     return Unavailable(account, f"the TLS connection to {where} failed: {error.reason or error}", hint=LATER)
 
 
-def _login_error(account: str, where: str, error: smtplib.SMTPAuthenticationError) -> ConnectorError:
-    said = str(error.smtp_error)[:200]
+def _login_error(settings: SmtpSettings, error: smtplib.SMTPAuthenticationError) -> ConnectorError:
+    account, where = settings.account, settings.where
+    said = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
+    said = " ".join(said.split())[:200]
+    token = settings.tokens is not None
+    row = find_refusal(said, code="" if token else "password", provider=settings.host)
     if error.smtp_code in (534, 535):
-        return AuthRejected(account, f"{where} refused the login: {said}", hint="check `login:` and the password")
+        hint = f"sign in again: {login_command(account)}" if token else "check `login:` and the password"
+        if row:
+            hint = f"{row.cause}: {row.remedy}".replace("{login}", login_command(account))
+        return AuthRejected(account, f"{where} refused the login: {said}", hint=hint)
     if 500 <= error.smtp_code < 600:
         return Misconfigured(account, f"{where} takes no login: {error.smtp_code} {said}", hint="compare `security:`")
     return Unavailable(account, f"{where} takes no login now: {error.smtp_code} {said}", hint=LATER)

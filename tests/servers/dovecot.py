@@ -45,6 +45,10 @@ class DovecotOptions:
     """Of the personal namespace, separator included, as in `INBOX.` of Courier-like servers."""
     delivery: bool = False
     """Take mail by LMTP on `lmtp_port`, and check logins for a Postfix on `auth_port`. `ana@any.example` is `ana`."""
+    introspection: str = ""
+    """Where a provider tells whose access token it is (RFC 7662), as http://CLIENT:SECRET@HOST:PORT/PATH."""
+    token_mechanisms: str = "xoauth2 oauthbearer"
+    """By which tokens are taken, where there is such a provider."""
     extra: str = ""
 
 
@@ -216,7 +220,8 @@ class DovecotServer:
             base=self.folder, user=self.user.pw_name, group=group, uid=self.user.pw_uid, gid=self.user.pw_gid,
             port=self.port, tls_port=self.tls_port, certificates=self.certificates,
             separator=self.options.separator, prefix=self.options.prefix,
-            mailboxes=self._special_use(), extra=self._delivery(new=new) + self.options.extra,
+            mailboxes=self._special_use(),
+            extra=self._delivery(new=new) + self._tokens(new=new) + self.options.extra,
         )  # fmt: skip
         self._config.write_text(text)
         self.log.touch()
@@ -232,6 +237,16 @@ class DovecotServer:
         return _DELIVERY.format(
             user=self.user.pw_name, name=name, listen=listen, lmtp_port=self.lmtp_port, auth_port=self.auth_port
         )
+
+    def _tokens(self, *, new: bool) -> str:
+        if not self.options.introspection:
+            return ""
+        mechanisms = self.options.token_mechanisms
+        if new:
+            return _TOKENS_2_4.format(url=self.options.introspection, mechanisms=mechanisms)
+        file = self.folder / "oauth2.conf.ext"
+        file.write_text(_TOKENS_FILE_2_3.format(url=self.options.introspection))
+        return _TOKENS_2_3.format(file=file, mechanisms=mechanisms)
 
     def _special_use(self) -> str:
         if not self.options.special_use:
@@ -279,6 +294,34 @@ service auth {{
     {listen} = 127.0.0.1
     port = {auth_port}
   }}
+}}
+"""
+
+_TOKENS_2_3 = """\
+auth_mechanisms = plain login {mechanisms}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {file}
+}}
+"""
+
+_TOKENS_FILE_2_3 = """\
+introspection_mode = post
+introspection_url = {url}
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+_TOKENS_2_4 = """\
+auth_mechanisms = plain login {mechanisms}
+oauth2 {{
+  introspection_mode = post
+  introspection_url = {url}
+  username_attribute = username
+  active_attribute = active
+  active_value = true
 }}
 """
 

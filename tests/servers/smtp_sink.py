@@ -1,7 +1,7 @@
 """A small real SMTP server on loopback (RFC 5321) that keeps what it is given and answers by script.
 
 Offers SIZE, 8BITMIME, SMTPUTF8, DSN and PIPELINING (or what `offers` says); STARTTLS when it has certificates, AUTH
-PLAIN when it has users.
+PLAIN when it has users, XOAUTH2 or OAUTHBEARER when it has `tokens`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal, Self
 from servers.certificates import Certificates
 from servers.listener import Listener
 
-Stage = Literal["connect", "mail", "rcpt", "data", "body", "dot", "rset"]
+Stage = Literal["connect", "auth", "mail", "rcpt", "data", "body", "dot", "rset"]
 OFFERS = ("8BITMIME", "SMTPUTF8", "DSN", "PIPELINING")
 
 
@@ -65,7 +65,8 @@ class SmtpSink:
     `answers` maps (stage, address) to an Answer, or to a list of them, one for each time it is asked for (then the
     usual again); the address is a recipient for `rcpt`, `data`, `body` and `dot`, the envelope sender for `mail`, and
     "" stands for anybody. It may be changed while the server runs. `commands` are the verbs heard, in order. `narrow`
-    keeps the buffers of the connections small, so that a client cannot have sent 200 KB before they are read.
+    keeps the buffers of the connections small, so that a client cannot have sent 200 KB before they are read. `tokens`
+    gives the login that an access token belongs to ("" for none), `mechanism` is the one by which they are taken.
     """
 
     host = "127.0.0.1"
@@ -78,8 +79,12 @@ class SmtpSink:
         size: int = 20_000_000,
         offers: Sequence[str] = OFFERS,
         narrow: bool = False,
+        tokens: Callable[[str], str] | None = None,
+        mechanism: str = "XOAUTH2",
     ) -> None:
         self.users = users or {}
+        self.tokens = tokens
+        self.mechanism = mechanism
         self.size = size
         self.offers = tuple(offers)
         self.answers: dict[tuple[Stage, str], Answer | list[Answer]] = {}
@@ -204,8 +209,9 @@ class _Conversation:
         offers = ["sink.example", f"SIZE {self._sink.size}", *self._sink.offers]
         if self._sink.tls is not None and not self._tls:
             offers.append("STARTTLS")
-        if self._sink.users:
-            offers.append("AUTH PLAIN")
+        ways = ["PLAIN"] * bool(self._sink.users) + [self._sink.mechanism] * bool(self._sink.tokens)
+        if ways:
+            offers.append(f"AUTH {' '.join(ways)}")
         return Answer(text="\n".join(offers))
 
     def _start_tls(self, _: str) -> None:
@@ -220,6 +226,11 @@ class _Conversation:
 
     def _authenticate(self, rest: str) -> Answer:
         mechanism, _, initial = rest.partition(" ")
+        scripted = self._sink.answer("auth", [], Answer())
+        if scripted.code >= 400:
+            return scripted
+        if self._sink.tokens is not None and mechanism.upper() == self._sink.mechanism:
+            return self._take_token(base64.b64decode(initial).decode(), self._sink.tokens)
         if mechanism.upper() != "PLAIN":
             return Answer(code=504, text="only PLAIN")
         if not initial:
@@ -234,8 +245,20 @@ class _Conversation:
         self._login = login
         return Answer(code=235, text="2.7.0 welcome")
 
+    def _take_token(self, said: str, owner: Callable[[str], str]) -> Answer:
+        """XOAUTH2, or OAUTHBEARER (RFC 7628): a refused token gets a challenge first, which wants an answer."""
+        parts = said.split("\x01")
+        login = parts[0].removeprefix("user=").removeprefix("n,a=").removesuffix(",")
+        token = next((part.removeprefix("auth=Bearer ") for part in parts if part.startswith("auth=Bearer ")), "")
+        if login and owner(token) == login:
+            self._login = login
+            return Answer(code=235, text="2.7.0 welcome")
+        self._say(Answer(code=334, text=base64.b64encode(b'{"status":"401","schemes":"bearer"}').decode()))
+        self._input.readline(4096)
+        return Answer(code=535, text="5.7.8 token not accepted")
+
     def _begin(self, rest: str) -> Answer:
-        if self._sink.users and not self._login:
+        if (self._sink.users or self._sink.tokens) and not self._login:
             return Answer(code=530, text="5.7.0 log in first")
         sender, parameters = _path(rest)
         sizes = [word[5:] for word in parameters.upper().split() if word.startswith("SIZE=")]
