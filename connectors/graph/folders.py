@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from connectors.folders import Folder, Purpose
 from connectors.graph.client import GraphClient, Json, Refused
 
-__all__ = ["DELIMITER", "Listing", "list_folders", "make_path", "named", "well_known"]
+__all__ = ["DELIMITER", "Listing", "list_folders", "make_path", "named", "shown_name", "well_known"]
 
 DELIMITER = "/"
 _SELECT = "id,displayName,parentFolderId,totalItemCount"
@@ -65,12 +65,17 @@ def list_folders(client: GraphClient, purposes: Mapping[str, Purpose]) -> Listin
     folders = []
     for key in rows:
         line = _line(key, rows)
-        name = DELIMITER.join(str(rows[one].get("displayName", "")) for one in reversed(line))
+        name = DELIMITER.join(shown_name(rows[one], purposes.get(one)) for one in reversed(line))
         inherited = (purposes[one] for one in line if purposes.get(one) in _INHERITED)
         purpose = purposes.get(key) or next(inherited, Purpose.PLAIN)
         folders.append(Folder(key=key, name=name, delimiter=DELIMITER, purpose=purpose))
     counts = {key: int(row.get("totalItemCount") or 0) for key, row in rows.items()}
     return Listing(tuple(folders), counts)
+
+
+def shown_name(row: Json, purpose: Purpose | None) -> str:
+    """The name for people. The Inbox is INBOX, as everywhere in quietcrm, whatever language the mailbox speaks."""
+    return "INBOX" if purpose is Purpose.INBOX else str(row.get("displayName", ""))
 
 
 def _line(key: str, rows: Mapping[str, Json]) -> list[str]:

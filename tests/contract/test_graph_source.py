@@ -114,7 +114,7 @@ class TestGraphChanges(GraphWorld):
         later = read_all(source, run.cursor)
         assert later.ids == []
         (remark,) = [remark for batch in later.batches for remark in batch.changed]
-        assert (remark.folder, remark.ref, remark.message_id) == ("Inbox", one.id, "m1@acme.example")
+        assert (remark.folder, remark.ref, remark.message_id) == ("INBOX", one.id, "m1@acme.example")
         assert (remark.flags, remark.categories) == (("\\Flagged",), ("CRM: lead",))
 
     def test_a_change_that_names_only_what_changed_is_completed(self, parser: PlainParser) -> None:
@@ -144,7 +144,7 @@ class TestGraphChanges(GraphWorld):
         self.box.move(one, self.box.folder_called("Projects").id)
         later = self.later(source, run)
         assert [(item.folder, item.ref) for item in later.items] == [("Projects", one.id)]
-        assert [gone for batch in later.batches for gone in batch.removed] == [("Inbox", one.id)]
+        assert [gone for batch in later.batches for gone in batch.removed] == [("INBOX", one.id)]
 
     def test_ids_that_change_on_a_move_lose_nothing(self, parser: PlainParser) -> None:
         self.box.ids_change = True
