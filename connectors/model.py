@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from connectors.calendars import Invitation  # the shapes of calendars are a module of their own
 
 Cursor = NewType("Cursor", str)
 """A position in an account. Opaque: only the connector that made it reads it."""
@@ -105,6 +108,7 @@ class Message:
                         most 200, 500 characters each
     verdicts            (name of a server, its DMARC result or ""), the topmost Authentication-Results first; at most 5.
                         Only the name of our own server proves anything
+    invitations         calendars that came with it, as parts or as attached files; at most 5
     """
 
     account: str
@@ -137,6 +141,7 @@ class Message:
     degraded: tuple[str, ...] = ()
     markup: tuple[tuple[str, str], ...] = ()
     verdicts: tuple[tuple[str, str], ...] = ()
+    invitations: tuple[Invitation, ...] = ()
 
     def people(self) -> Iterator[Address]:
         """Everyone named in the header: From, Sender, Reply-To, To, Cc, Bcc; the same address may come twice."""
@@ -222,7 +227,7 @@ class RawMail:
 
 
 Item = Message
-"""What a source yields. Calendar events join here."""
+"""What a source of mail yields; calendars have sources of their own (`connectors.calendars`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

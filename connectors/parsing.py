@@ -1,5 +1,7 @@
 """Parsing outside the process: a small pool of children with limits, and the same interface without children.
 
+Mails and calendars go the same way; `_Trade` says how each crosses.
+
 A child is a fresh interpreter that imports `connectors.mail` and nothing else of ours (no ORM, no pydantic, no CLI), so
 it is small and holds no secret. It is started when the first mail comes, ends when none came for a while, and is
 replaced after so many mails or when it has grown. When one dies, its mails go one by one through new children; a mail
@@ -17,13 +19,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
+from connectors.calendars import CalendarReading, RawCalendar
+from connectors.ical.crossing import FlatReading, build_reading, pack_calendar
 from connectors.mail.crossing import Reading, build_message, pack_mail
 from connectors.mail.envelope import scan_envelope
 from connectors.mail.headers import split_header, unify_lines
@@ -82,6 +89,12 @@ class InlineParser:
         done.set_result(self.parse(mails))
         return done
 
+    def parse_calendars(self, calendars: Sequence[RawCalendar]) -> list[CalendarReading]:
+        """Parse now."""
+        from connectors.ical.reading import parse_calendar
+
+        return [parse_calendar(raw) for raw in calendars]
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -93,9 +106,36 @@ class _ChildDied(Exception):
 def child_command(limits: ParserLimits) -> list[str]:
     """The command line of a child: isolated, no site-packages, our package root as the only path added."""
     root = str(Path(__file__).resolve().parent.parent)
-    start = f"from connectors.mail.child import serve;serve({limits.memory},{limits.cpu})"
+    start = f"from connectors.mail.child import serve;serve({limits.memory},{limits.cpu},{_zone_folders()!r})"
     code = f"import sys;sys.path.insert(0,{root!r});{start}"
     return [sys.executable, "-I", "-S", "-B", "-c", code]
+
+
+def _zone_folders() -> list[str]:
+    """Where the time zones lie: a child, which sees no packages, is to know the same ones as we do."""
+    package = find_spec("tzdata")
+    packaged = (package.submodule_search_locations if package else None) or ()
+    return [
+        folder for folder in (*zoneinfo.TZPATH, *(f"{path}/zoneinfo" for path in packaged)) if Path(folder).is_dir()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trade:
+    """How one sort of thing goes to a child and comes back.
+
+    fit       within the limits, before it goes
+    weigh     its bytes
+    pack      in shapes that marshal knows; `build` makes the result of the thing and of what came back
+    give_up   the result for one that ends every child, and why
+    """
+
+    name: str
+    fit: Callable[[Any, ParserLimits], Any]
+    weigh: Callable[[Any], int]
+    pack: Callable[[Any], tuple[Any, ...]]
+    build: Callable[[Any, Any], Any]
+    give_up: Callable[[Any, str], Any]
 
 
 class _Child:
@@ -115,24 +155,22 @@ class _Child:
                 start_new_session=True,  # Ctrl-C in a terminal is the parent's to answer
             )
 
-    def exchange(self, mails: Sequence[RawMail], wall: float) -> list[Reading]:
-        """Readings of the mails, in order. Raises _ChildDied."""
-        body = marshal.dumps([pack_mail(raw) for raw in mails])
+    def exchange(self, trade: _Trade, items: Sequence[Any], wall: float) -> list[Any]:
+        """Results of the items, in order. Raises _ChildDied."""
+        body = marshal.dumps((trade.name, [trade.pack(raw) for raw in items]))
         deadline = time.monotonic() + wall
         try:
             self.socket.settimeout(wall)
             self.socket.sendall(len(body).to_bytes(8, "little") + body)
             size = int.from_bytes(self._receive(8, deadline), "little")
             peak, readings = json.loads(self._receive(size, deadline))
-            answer = [Reading(*reading) for reading in readings]
+            answer = [trade.build(raw, reading) for raw, reading in zip(items, readings, strict=True)]
         except TimeoutError:
             self.end()
             raise _ChildDied(f"took longer than {wall:g} seconds") from None
         except (OSError, ValueError, TypeError):
             raise _ChildDied(self._tell_end()) from None
-        if len(answer) != len(mails):
-            raise _ChildDied("answered for another number of mails")
-        self.served += len(mails)
+        self.served += len(items)
         self.peak = int(peak) * 1024
         return answer
 
@@ -184,7 +222,8 @@ class _Worker(threading.Thread):
             if not job.answer.set_running_or_notify_cancel():
                 continue
             try:
-                job.answer.set_result([result for chunk in self._cut(job.mails) for result in self._parse(chunk)])
+                chunks = self._cut(job.trade, job.items)
+                job.answer.set_result([result for chunk in chunks for result in self._parse(job.trade, chunk)])
             except BaseException as error:
                 job.answer.set_exception(error)
         self._end_child()
@@ -199,11 +238,11 @@ class _Worker(threading.Thread):
                 self.start_child()
             return self.jobs.get()
 
-    def _cut(self, mails: Sequence[RawMail]) -> Iterator[list[RawMail]]:
-        chunk: list[RawMail] = []
+    def _cut(self, trade: _Trade, items: Sequence[Any]) -> Iterator[list[Any]]:
+        chunk: list[Any] = []
         size = 0
-        for raw in mails:
-            weight = len(raw.whole) + len(raw.header) + sum(len(part.body) for part in raw.parts)
+        for raw in items:
+            weight = trade.weigh(raw)
             if chunk and (len(chunk) >= self.limits.chunk or size + weight > self.limits.chunk_bytes):
                 yield chunk
                 chunk, size = [], 0
@@ -212,36 +251,37 @@ class _Worker(threading.Thread):
         if chunk:
             yield chunk
 
-    def _parse(self, mails: list[RawMail]) -> Parsed:
-        fit = [_fit(raw, self.limits.mail) for raw in mails]
+    def _parse(self, trade: _Trade, items: list[Any]) -> list[Any]:
+        fit = [trade.fit(raw, self.limits) for raw in items]
         try:
-            readings = self._exchange(fit)
+            return self._exchange(trade, fit)
         except _ChildDied:
             if self.closing:
                 raise
-            return [self._parse_alone(raw) for raw in fit]
-        return [build_message(raw, reading) for raw, reading in zip(fit, readings, strict=True)]
+            return [self._parse_alone(trade, raw) for raw in fit]
 
-    def _parse_alone(self, raw: RawMail) -> Message | Unreadable:
-        """Only here a death counts against a mail."""
+    def _parse_alone(self, trade: _Trade, raw: Any) -> Any:
+        """Only here a death counts against an item."""
         reason = ""
         for _ in range(self.limits.attempts):
             try:
-                return build_message(raw, self._exchange([raw])[0])
+                return self._exchange(trade, [raw])[0]
             except _ChildDied as death:
                 if self.closing:
                     raise
                 reason = str(death)
-        return _give_up(raw, f"The parser {reason} each of {self.limits.attempts} times it read this mail.")
+        return trade.give_up(
+            raw, f"The parser {reason} each of {self.limits.attempts} times it read this {trade.name}."
+        )
 
-    def _exchange(self, mails: list[RawMail]) -> list[Reading]:
+    def _exchange(self, trade: _Trade, items: list[Any]) -> list[Any]:
         child = self.child
         if child and (child.served >= self.limits.lifetime or child.peak > self.limits.growth):
             self._end_child()
         if self.child is None:
             self.child = _Child(self.limits)
         try:
-            return self.child.exchange(mails, self.limits.wall)
+            return self.child.exchange(trade, items, self.limits.wall)
         except _ChildDied:
             self._end_child()
             raise
@@ -268,13 +308,14 @@ def _give_back_memory() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    mails: Sequence[RawMail]
-    answer: Future[Parsed]
+    trade: _Trade
+    items: Sequence[Any]
+    answer: Future[Any]
 
 
-def _fit(raw: RawMail, limit: int) -> RawMail:
+def _fit(raw: RawMail, limits: ParserLimits) -> RawMail:
     """A mail beyond the limit is read by its header."""
-    if len(raw.whole) <= limit:
+    if len(raw.whole) <= limits.mail:
         return raw
     head = split_header(unify_lines(raw.whole[:1_000_000]))[0]
     note = f"header only: the mail has {len(raw.whole) // 1_000_000} MB"
@@ -297,6 +338,39 @@ def _give_up(raw: RawMail, reason: str) -> Unreadable:
         received_at=raw.received_at,
         size=raw.size if raw.size >= 0 else len(data),
     )
+
+
+_MAILS = _Trade(
+    "mail",
+    fit=_fit,
+    weigh=lambda raw: len(raw.whole) + len(raw.header) + sum(len(part.body) for part in raw.parts),
+    pack=pack_mail,
+    build=lambda raw, reading: build_message(raw, Reading(*reading)),
+    give_up=_give_up,
+)
+
+
+def _give_up_calendar(raw: RawCalendar, reason: str) -> CalendarReading:
+    bad = Unreadable(
+        account=raw.account,
+        folder=raw.calendar,
+        ref=raw.ref,
+        stage="parse",
+        reason=reason,
+        raw=raw.data[:QUARANTINE_LIMIT],
+        size=len(raw.data),
+    )
+    return CalendarReading(unreadable=(bad,))
+
+
+_CALENDARS = _Trade(
+    "calendar",
+    fit=lambda raw, _: raw,
+    weigh=lambda raw: len(raw.data),
+    pack=pack_calendar,
+    build=lambda raw, reading: build_reading(raw, FlatReading(*reading)),
+    give_up=_give_up_calendar,
+)
 
 
 class ParserPool:
@@ -327,7 +401,15 @@ class ParserPool:
 
     def submit(self, mails: Sequence[RawMail]) -> Future[Parsed]:
         """Start parsing. The future fails only if the pool is closed meanwhile."""
-        answer: Future[Parsed] = Future()
+        return self._submit(_MAILS, mails)
+
+    def parse_calendars(self, calendars: Sequence[RawCalendar]) -> list[CalendarReading]:
+        """Parse and wait. One answer a calendar, in order."""
+        found: list[CalendarReading] = self._submit(_CALENDARS, calendars).result()
+        return found
+
+    def _submit(self, trade: _Trade, items: Sequence[Any]) -> Future[Any]:
+        answer: Future[Any] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the parser pool is closed; make a new one")
@@ -336,7 +418,7 @@ class ParserPool:
                 worker.warm = self._warm and not self._workers
                 self._workers.append(worker)
                 worker.start()
-            self._jobs.put(_Job(tuple(mails), answer))
+            self._jobs.put(_Job(trade, tuple(items), answer))
         return answer
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from connectors.calendars import CalendarBatch, CalendarReading, ItemKind, OwnItem, PlacedItem, RawCalendar, Window
 from connectors.model import Batch, Cursor, Marked, Marks, Message, OutgoingMail, Placed, RawMail, Unreadable
 
 MOST_JUNK = 500
@@ -201,4 +202,87 @@ class Expiring(Protocol):
 
     def lasts(self, token: str) -> bool:
         """Whether this is still the token to use. Asks nobody: quick and safe on any thread."""
+        ...
+
+
+class CalendarParser(Protocol):
+    """Turns bytes into events, outside the process where it matters.
+
+    One answer a calendar, in the same order; never raises for what is in a calendar.
+    """
+
+    def parse_calendars(self, calendars: Sequence[RawCalendar]) -> list[CalendarReading]:
+        """Parse and wait."""
+        ...
+
+
+@runtime_checkable
+class CalendarSource(Protocol):
+    """Reads the calendars of one account. Blocking; one thread at a time; never changes, accepts or declines anything.
+
+    Promises: `None` as a cursor reads everything in the window; following `cursor` while `more` covers every object
+    once; the same cursor and window give the same answer as long as the calendars stand still. An object that
+    changed comes again, with all its occurrences in the window. Another window than the cursor's reads everything
+    anew, as a protocol that expands series on the server does; so slide it once a day or less. One broken event
+    comes back as `Unreadable` and the others arrive, those of its own object too. What is missing is told in
+    `removed` and is not a cancellation. A position that means nothing any more to the server is no error: the
+    calendar is compared anew. A cursor that cannot be read raises `CursorExpired`; a bad login `AuthRejected`.
+    """
+
+    @property
+    def account(self) -> str:
+        """The account's name in quietcrm.yaml."""
+        ...
+
+    def check(self) -> tuple[str, ...]:
+        """Connect, log in, list calendars. Returns findings, one plain sentence each; raises ConnectorError."""
+        ...
+
+    def fetch(self, cursor: Cursor | None, window: Window, *, limit: int) -> CalendarBatch:
+        """Read at most `limit` objects that are new or changed since `cursor`. Raises ConnectorError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. Safe to call twice; the source reconnects on the next fetch."""
+        ...
+
+
+@runtime_checkable
+class EventRereader(Protocol):
+    """A calendar source that can read single objects again: right before a reminder fires."""
+
+    def reread(self, places: Sequence[tuple[str, str]], window: Window) -> CalendarBatch:
+        """The objects at (calendar, ref) as they are now; those that are gone are in `removed`. The batch's cursor is
+        "" and means nothing. Raises ConnectorError."""
+        ...
+
+
+@runtime_checkable
+class CalendarDesk(Protocol):
+    """Lays reminders into a rep's own calendar and looks after them there. Touches nothing that is not ours: an item
+    is ours while its UID begins with `OWN_UID` and nobody is invited by it. Never writes an attendee or an organizer,
+    so that no server has anybody to send an invitation or a cancellation to.
+    """
+
+    def check(self) -> tuple[str, ...]:
+        """Connect and find where items go. Returns findings, one plain sentence each; raises ConnectorError."""
+        ...
+
+    def put(self, item: OwnItem, *, revision: str = "") -> PlacedItem:
+        """Lay an item there, or change the one at `revision`. Once is enough: if an item with this UID lies there
+        already that is not at `revision`, it comes back as it is with `written` False, and nothing is written.
+        Raises ValueError for a UID that is not ours, Misconfigured if there is no calendar for items of this kind."""
+        ...
+
+    def find(self, uid: str, kind: ItemKind) -> PlacedItem | None:
+        """The item as its owner sees it now; None if it is gone. Raises ValueError for a UID that is not ours."""
+        ...
+
+    def remove(self, placed: PlacedItem) -> bool:
+        """Remove an item of ours. True if it is gone now; False if it is no longer ours, or was changed since it was
+        looked at (`placed.revision`), and was left alone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. Safe to call twice; the desk reconnects when asked."""
         ...

@@ -1,7 +1,8 @@
 """The far side of `connectors.parsing`: a process that only parses. Standard library only, nothing above `connectors`.
 
 Frames on file descriptor 0 (a socket), both ways: 8 bytes of length, little endian, then the body. In: marshal of
-a list of mails as tuples, from our parent. Out: JSON, for what a parser of hostile mail says must never run anything.
+("mail" or "calendar", a list of them as tuples), from our parent. Out: JSON, for what a parser of hostile mail says
+must never run anything.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import json
 import marshal
 import os
 import resource
+import zoneinfo
 from collections.abc import Sequence
+from typing import Any
 
 from connectors.mail.crossing import unpack_mail
 from connectors.mail.mime import read_safely
@@ -20,19 +23,28 @@ from connectors.mail.mime import read_safely
 __all__ = ["serve"]
 
 
-def serve(memory: int, seconds: int) -> None:
+def serve(memory: int, seconds: int, zones: Sequence[str] = ()) -> None:
     """Answer frames until the parent closes the socket. `memory` bytes of address space for the process, `seconds` of
-    CPU for a frame; the kernel ends a child that wants more (RLIMIT_AS, RLIMIT_CPU)."""
+    CPU for a frame; the kernel ends a child that wants more (RLIMIT_AS, RLIMIT_CPU). `zones`: folders of time zones."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _go_first()
+    zoneinfo.reset_tzpath(to=zones or None)
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)  # parsing makes many objects and hardly a cycle
     while frame := _read_frame():
         used = resource.getrusage(resource.RUSAGE_SELF)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, resource.RLIM_INFINITY))
-        readings = [read_safely(unpack_mail(packed)) for packed in marshal.loads(frame)]  # noqa: S302 - from our parent
-        _write_frame([_peak(), readings])
+        _write_frame([_peak(), _read_all(*marshal.loads(frame))])  # noqa: S302 - from our parent
+
+
+def _read_all(sort: str, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+    if sort == "mail":
+        return [read_safely(unpack_mail(packed)) for packed in items]
+    from connectors.ical.crossing import unpack_calendar  # only children that see a calendar load these
+    from connectors.ical.reading import read_calendar
+
+    return [read_calendar(unpack_calendar(packed)) for packed in items]
 
 
 def _go_first() -> None:
