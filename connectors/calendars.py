@@ -13,6 +13,7 @@ from enum import StrEnum
 from connectors.model import Address, Cursor, Unreadable
 
 __all__ = [
+    "NO_START",
     "OWN_CATEGORY",
     "OWN_UID",
     "Answer",
@@ -42,6 +43,10 @@ OWN_UID = "quietcrm-"
 
 OWN_CATEGORY = "CRM"
 """The category that every item of ours carries."""
+
+NO_START = "no start of its own"
+"""In `degraded` of a CANCEL or REPLY that does not say when the event is, and of a task without a day: its start is
+when it was written."""
 
 _OUTLOOK_UID = "040000008200e00074c5b7101a82e008"
 

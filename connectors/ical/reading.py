@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from connectors.calendars import CalendarReading, Method, RawCalendar, When
+from connectors.calendars import NO_START, CalendarReading, Method, RawCalendar, When
 from connectors.ical.crossing import FlatBad, FlatReading, FlatSpan, build_reading
 from connectors.ical.events import Telling, describe, is_private, people_of
 from connectors.ical.lines import Component, Line, read_components
@@ -16,10 +16,7 @@ from connectors.ical.series import Span, Version, occurrences, read_version
 from connectors.ical.values import BadValue
 from connectors.ical.zones import Zones
 
-__all__ = ["NO_START", "Limits", "parse_calendar", "read_calendar"]
-
-NO_START = "no start of its own"
-"""In `degraded` of a CANCEL or REPLY that does not say when the event is: its start is when it was written."""
+__all__ = ["Limits", "parse_calendar", "read_calendar"]
 
 _STARTLESS = (Method.CANCEL, Method.REPLY, Method.REFRESH, Method.DECLINECOUNTER)
 _NOTES = 20
@@ -127,7 +124,7 @@ class _Reader:
         if version.start or version.original or component.first("RDATE"):
             return version
         stamp = component.first("DTSTAMP")
-        if stamp is None or self.method not in _STARTLESS:
+        if stamp is None or (self.method not in _STARTLESS and component.name != "VTODO"):
             raise BadValue("no start (DTSTART)")
         component.lines.append(Line("DTSTART", {}, stamp.value))
         component.bad.append(NO_START)
