@@ -83,6 +83,7 @@ CODES: dict[str, str] = {
     "E422": "two rule tests with one name",
     "E423": "mail of a rule test that cannot be read",
     "E424": "rule that does not exist",
+    "E425": "rule that asks for what is not there when it runs: a mail, a meeting, a change, a customer",
     "E430": "blueprint that does not exist",
     "E431": "input of a blueprint not understood",
     "E432": "part of a rule at the wrong end of a blueprint",

@@ -21,9 +21,10 @@ from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Desk
 from daemon.clock import Clock
+from daemon.last_look import DAY_OVER
 from daemon.letters import Held, draft_mail, reminder_mail
 from daemon.office import Office
-from daemon.settling import answered_since
+from daemon.settling import LATE, answered_since
 from daemon.ways import Ways
 from store import outbox, reminders
 from store.engine import Store
@@ -99,7 +100,7 @@ class Desks:
         now = self.clock.now()
         assert draft.id is not None
         with self.store.writing() as session:
-            why = answered_since(session, draft)
+            why = answered_since(session, draft) or _day_over(draft, now)
             if why and draft.state == OutboxState.PLANNED:
                 return outbox.move(
                     session, draft.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, settled_at=now, reason=why
@@ -310,6 +311,12 @@ class Desks:
                 outbox.move(session, row.id, _OPEN_DRAFT, OutboxState.HELD, reason=reason)
             else:
                 reminders.move(session, row.id, _OPEN_REMINDER, ReminderState.HELD, reason=reason)
+
+
+def _day_over(draft: OutboxMail, now: datetime) -> str:
+    """Why a greeting is dropped, "" if it is of today."""
+    late = draft.late_after is not None and now > draft.late_after
+    return DAY_OVER if late and LATE in draft.unless.split(",") else ""
 
 
 def later(start: datetime, length: Length, office: Office) -> datetime:

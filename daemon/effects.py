@@ -19,11 +19,12 @@ from daemon.citizen import is_no_reply, why_no_answer
 from daemon.desks import later
 from daemon.letters import new_token
 from daemon.office import Office
-from daemon.settling import CUSTOMER_WROTE, TEAM_WROTE
+from daemon.settling import CUSTOMER_WROTE, EITHER_WROTE, LATE, TEAM_WROTE
 from daemon.turns import had_their_turn, take_turns
 from daemon.ways import DESKS
 from rules.decision import Action, Decision, Direction
 from rules.ladder import primary
+from rules.occasion import Occasion
 from rules.office import office_of
 from rules.view import mail_language
 from store import actions, customers, outbox, records, reminders, unmatched
@@ -42,8 +43,9 @@ _PEOPLE = ("customer", "contact", "lead")
 
 @dataclass(slots=True, kw_only=True)
 class Cause:
-    """One mail and what was decided about it, and whose it turns out to be. `event` keys its effects.
+    """One mail or occasion and what was decided about it, and whose it turns out to be. `event` keys its effects.
 
+    message     a blank one (rules.occasion.blank_mail) where an occasion has none
     customers   id -> rung of the ladder, the main one first; contacts: address key -> contact id
     """
 
@@ -58,6 +60,17 @@ class Cause:
     customers: dict[int, str]
     contacts: dict[str, int]
     contact_id: int | None = None
+    occasion: Occasion | None = None
+
+    @property
+    def at(self) -> datetime:
+        """When the mail arrived or the occasion came true."""
+        return self.occasion.at if self.occasion else self.message.received_at
+
+    @property
+    def title(self) -> str:
+        """What it is about, in one line."""
+        return self.occasion.title if self.occasion else self.message.subject
 
     @property
     def main(self) -> int | None:
@@ -101,8 +114,8 @@ def file_under(cause: Cause) -> None:
             _create_contact(cause, cause.main, action)
 
 
-def perform(cause: Cause, interaction_id: int) -> None:
-    """Second half: everything else, with the mail's row at hand."""
+def perform(cause: Cause, interaction_id: int | None) -> None:
+    """Second half: everything else, with the row of the mail or occasion at hand (None where there is none)."""
     rest = [
         one for one in cause.decision.actions if one.verb not in _FIRST or one.args.get("what") not in (None, *_PEOPLE)
     ]
@@ -170,9 +183,9 @@ def _add_person(cause: Cause, customer: int, end: Address, by: Actor, fields: An
 # --- what is done to the customer ------------------------------------------------------------------------------------
 
 
-def _create_record(cause: Cause, action: Action, interaction_id: int) -> None:
+def _create_record(cause: Cause, action: Action, interaction_id: int | None) -> None:
     fields = dict(action.args.get("fields", {}))
-    fields.setdefault("title", cause.message.subject)
+    fields.setdefault("title", cause.title)
     known = {
         "customer_id": cause.main,
         "contact_id": cause.contact_id,
@@ -193,7 +206,7 @@ def _owner(cause: Cause) -> str:
     return owner or cause.rep or cause.office.settings.admin
 
 
-def _set(cause: Cause, action: Action, _interaction_id: int) -> None:
+def _set(cause: Cause, action: Action, _interaction_id: int | None) -> None:
     values = {str(action.args["field"]): action.args["value"]}
     if action.args.get("target") == "contact":
         if cause.contact_id is not None:
@@ -202,18 +215,18 @@ def _set(cause: Cause, action: Action, _interaction_id: int) -> None:
         customers.edit(cause.session, cause.main, values, cause.actor(action.rule))
 
 
-def _segment(cause: Cause, action: Action, _interaction_id: int) -> None:
+def _segment(cause: Cause, action: Action, _interaction_id: int | None) -> None:
     if cause.main is not None:
         customers.edit(cause.session, cause.main, {"segment": action.args["segment"]}, cause.actor(action.rule))
 
 
-def _tag(cause: Cause, action: Action, _interaction_id: int) -> None:
+def _tag(cause: Cause, action: Action, _interaction_id: int | None) -> None:
     if cause.main is not None:
         change = customers.tag if action.verb == "tag" else customers.untag
         change(cause.session, cause.main, str(action.args["tag"]), cause.actor(action.rule))
 
 
-def _stage(cause: Cause, action: Action, _interaction_id: int) -> None:
+def _stage(cause: Cause, action: Action, _interaction_id: int | None) -> None:
     """Forward only, unless the rule says back; lost never applies to a won customer (decision 15)."""
     if cause.main is None:
         return
@@ -226,7 +239,7 @@ def _stage(cause: Cause, action: Action, _interaction_id: int) -> None:
         customers.edit(cause.session, cause.main, {"stage": to}, cause.actor(action.rule))
 
 
-def _owner_action(cause: Cause, action: Action, _interaction_id: int) -> None:
+def _owner_action(cause: Cause, action: Action, _interaction_id: int | None) -> None:
     if cause.main is None:
         return
     rep = str(action.args["rep"])
@@ -237,7 +250,7 @@ def _owner_action(cause: Cause, action: Action, _interaction_id: int) -> None:
 # --- what is promised ------------------------------------------------------------------------------------------------
 
 
-def _remind(cause: Cause, action: Action, interaction_id: int) -> None:
+def _remind(cause: Cause, action: Action, interaction_id: int | None) -> None:
     rep = str(action.args["rep"])
     token = new_token()
     while reminders.token_taken(cause.session, token):
@@ -246,7 +259,7 @@ def _remind(cause: Cause, action: Action, interaction_id: int) -> None:
         cause.session,
         Reminder(
             event=cause.event,
-            event_at=cause.message.received_at,
+            event_at=cause.at,
             rule=action.rule,
             slot=action.slot,
             rep=rep,
@@ -255,7 +268,7 @@ def _remind(cause: Cause, action: Action, interaction_id: int) -> None:
             contact_id=cause.contact_id,
             interaction_id=interaction_id,
             text=str(action.args["text"]),
-            unless=_reminder_ends(cause.decision.direction, str(action.args.get("unless") or "")),
+            unless=_reminder_ends(cause, str(action.args.get("unless") or "")),
             token=token,
             due_at=action.args["due_at"],
             late_after=action.args.get("late_after"),
@@ -264,14 +277,17 @@ def _remind(cause: Cause, action: Action, interaction_id: int) -> None:
     )
 
 
-def _reminder_ends(direction: Direction, unless: str) -> str:
-    """Decision 22: after a mail that came, `replied` means the team wrote; after one we sent, that the customer did."""
+def _reminder_ends(cause: Cause, unless: str) -> str:
+    """Decision 22: after a mail that came, `replied` means the team wrote; after one we sent, that the customer did.
+    After an occasion either will do: nobody is owed an answer."""
+    if unless == "replied" and cause.occasion is not None:
+        return EITHER_WROTE
     if unless == "replied":
-        return TEAM_WROTE if direction is Direction.IN else CUSTOMER_WROTE
+        return TEAM_WROTE if cause.decision.direction is Direction.IN else CUSTOMER_WROTE
     return TEAM_WROTE if unless == "mail sent" else ""
 
 
-def _draft(cause: Cause, action: Action, interaction_id: int) -> None:
+def _draft(cause: Cause, action: Action, interaction_id: int | None) -> None:
     recipient = _recipient(cause, action)
     if not recipient or office_of(cause.office.settings).is_internal(recipient.lower()):
         log.warning("draft.without_recipient", rule=action.rule)
@@ -284,11 +300,12 @@ def _draft(cause: Cause, action: Action, interaction_id: int) -> None:
     actions.describe(cause.session, (cause.event, action.rule, action.slot), f"draft {number}")
 
 
-def _send(cause: Cause, action: Action, interaction_id: int) -> None:
+def _send(cause: Cause, action: Action, interaction_id: int | None) -> None:
     """Like a draft, but it leaves by itself after `send: hold`; only to a contact, and never because of a machine."""
     recipient = _recipient(cause, action)
     person = _contact_of(cause, recipient)
-    why = why_no_answer(cause.message) or _why_not_to(cause, recipient, person)
+    machine = why_no_answer(cause.message) if cause.occasion is None else ""
+    why = machine or _why_not_to(cause, recipient, person)
     if why or person is None:
         log.info("send.unwanted", rule=action.rule, why=why)
         actions.describe(cause.session, (cause.event, action.rule, action.slot), f"not sent: {why}")
@@ -300,7 +317,7 @@ def _send(cause: Cause, action: Action, interaction_id: int) -> None:
     row.due_at = max(planned, later(cause.now, cause.office.settings.send.hold, cause.office))
     if row.late_after is not None and cause.now <= row.late_after <= row.due_at:  # our own wait makes nothing late
         row.late_after += row.due_at - planned
-    row.reactive = cause.decision.direction is Direction.IN
+    row.reactive = cause.occasion is None and cause.decision.direction is Direction.IN
     row.token = "".join(secrets.choice(_SIGNS) for _ in range(_LENGTH))
     number = outbox.plan(cause.session, row)
     actions.describe(cause.session, (cause.event, action.rule, action.slot), f"send {number}")
@@ -336,12 +353,12 @@ def _why_not_to(cause: Cause, recipient: str, person: ContactRow | None) -> str:
     return f"the address gets no mail: {blocked}" if blocked else ""
 
 
-def _mail_row(cause: Cause, action: Action, interaction_id: int, recipient: str) -> OutboxMail:
+def _mail_row(cause: Cause, action: Action, interaction_id: int | None, recipient: str) -> OutboxMail:
     rep = str(action.args.get("rep") or "") or cause.rep or _owner(cause)
     reply = bool(action.args.get("reply"))
     return OutboxMail(
         event=cause.event,
-        event_at=cause.message.received_at,
+        event_at=cause.at,
         rule=action.rule,
         slot=action.slot,
         account=_desk_of(cause, rep),
@@ -351,10 +368,10 @@ def _mail_row(cause: Cause, action: Action, interaction_id: int, recipient: str)
         interaction_id=interaction_id,
         recipient=recipient,
         template=str(action.args["template"]),
-        language=mail_language(cause.message),
+        language="" if cause.occasion else mail_language(cause.message),
         values=dict(action.args.get("values") or {}),
         reply=reply,
-        unless=_draft_ends(cause.decision.direction),
+        unless=_draft_ends(cause, str(action.args.get("unless") or "")),
         in_reply_to=cause.message.message_id if reply else "",
         references=[*cause.message.references, cause.message.message_id] if reply else [],
         due_at=action.args["due_at"],
@@ -363,9 +380,17 @@ def _mail_row(cause: Cause, action: Action, interaction_id: int, recipient: str)
     )
 
 
-def _draft_ends(direction: Direction) -> str:
-    """A draft is stale when the customer wrote (decision 27); one that answers a mail also when the team answered."""
-    return f"{CUSTOMER_WROTE},{TEAM_WROTE}" if direction is Direction.IN else CUSTOMER_WROTE
+def _draft_ends(cause: Cause, unless: str) -> str:
+    """A draft is stale when the customer wrote (decision 27); one that answers a mail also when the team answered.
+
+    What breaks a silence makes a draft about it stale, whoever writes; a mail says nothing against a greeting, but
+    the end of its day does.
+    """
+    occasion = cause.occasion
+    if occasion is None:
+        return EITHER_WROTE if cause.decision.direction is Direction.IN else CUSTOMER_WROTE
+    ends = EITHER_WROTE if occasion.ends_with_contact else CUSTOMER_WROTE if unless == "replied" else ""
+    return ",".join(filter(None, (ends, LATE if occasion.expires else "")))
 
 
 def _desk_of(cause: Cause, rep: str) -> str:
@@ -375,7 +400,7 @@ def _desk_of(cause: Cause, rep: str) -> str:
     return cause.account if cause.account in theirs else next(iter(theirs), "")
 
 
-_VERBS: dict[str, Callable[[Cause, Action, int], None]] = {
+_VERBS: dict[str, Callable[[Cause, Action, int | None], None]] = {
     "create": _create_record,
     "set": _set,
     "segment": _segment,

@@ -17,7 +17,7 @@ from daemon.blocks import why_blocked
 from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, Request, Unread, Verdict, ended
 from daemon.lookout import Lookout
 from daemon.office import Office
-from daemon.settling import settled_by
+from daemon.settling import LATE, settled_by
 from rules.clock import instant
 from rules.hours import OfficeHours
 from rules.office import office_of
@@ -118,10 +118,12 @@ class Witness:
     def request(self, mail: OutboxMail) -> Request:
         """What wants to go. The time for which a server may put a mail off does not make it late."""
         limits = self.office.settings.limits
-        put_off = RETRY_FOR if mail.attempts else timedelta()
+        of_its_day = LATE in mail.unless.split(",")
+        put_off = RETRY_FOR if mail.attempts and not of_its_day else timedelta()
         return Request(
             late_after=mail.late_after + put_off if mail.late_after else None,
             reactive=mail.reactive,
+            of_its_day=of_its_day,
             released=frozenset(filter(None, mail.released.split(","))),
             day_limit=limits.sends_per_day,
             hour_limit=limits.actions_per_hour,

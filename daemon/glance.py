@@ -19,8 +19,8 @@ from daemon.office import Office, state_directory
 from daemon.wishes import is_wish
 from rules.decision import Decision, Outcome
 from rules.engine import evaluate
-from rules.events import UNSUBSCRIBED
 from rules.facts import Directory, Moment
+from rules.triggers import UNSUBSCRIBED
 from store import customers, interactions, schema
 from store.engine import Store, open_store, parse_url
 from store.hashing import KEY_SIZE, HashKey

@@ -116,16 +116,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The mail that wants to go. `released`: obstacles that a person lifted for it."""
+    """The mail that wants to go. `released`: obstacles that a person lifted for it; `of_its_day`: late is too late."""
 
     late_after: datetime | None
     reactive: bool
+    of_its_day: bool = False
     released: frozenset[str] = frozenset()
     day_limit: int = 80
     hour_limit: int = 200
 
 
 GO = Verdict(step=Step.GO)
+DAY_OVER = "the day it is for is over"
 
 
 def look(mail: Request, seen: Evidence) -> Verdict:
@@ -145,6 +147,8 @@ def _obstacles(mail: Request, seen: Evidence) -> Iterator[Verdict]:
         yield _hold(Obstacle.NOT_THEIRS, "the address is not the contact's any more")
     yield from _away(seen)
     if mail.late_after is not None and seen.now > mail.late_after:
+        if mail.of_its_day:
+            yield _cancel(Obstacle.LATE, DAY_OVER)
         yield Verdict(step=Step.DRAFT, obstacle=Obstacle.LATE, reason="too late to go by itself")
     yield from _unread(seen)
     yield from _brakes(mail, seen)

@@ -76,6 +76,12 @@ _TABLE: tuple[_Words, ...] = (
         "слишком поздно отправлять автоматически: теперь это черновик",
     ),
     (
+        "the day it is for is over",
+        "the day it is for is over",
+        "o dia dele já passou",
+        "день, для которого оно написано, прошёл",
+    ),
+    (
         "the mailbox (.*?) cannot be read: (.*)",
         "the mailbox {0} cannot be read: {1}",
         "não dá para ler a caixa {0}: {1}",

@@ -29,6 +29,7 @@ from daemon.letters import Held, frozen, send_mail
 from daemon.office import Office
 from daemon.outlets import Outlets
 from daemon.poll import Stop
+from daemon.settling import LATE
 from daemon.watchdog import Watchdog
 from store import outbox, sending
 from store.engine import Store
@@ -225,7 +226,8 @@ class Sends:
         if verdict.step is Step.HOLD:
             self._hold(session, row, verdict.obstacle, verdict.reason, verdict.until)
         elif verdict.step is Step.WAIT:
-            late = row.late_after + verdict.shift if row.late_after else None
+            shift = timedelta() if LATE in row.unless.split(",") else verdict.shift
+            late = row.late_after + shift if row.late_after else None
             outbox.change(session, row.id, retry_at=verdict.until, late_after=late, **why)
         elif verdict.step is Step.CANCEL:
             now = self.clock.now()

@@ -22,6 +22,9 @@ from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
 
 CUSTOMER_WROTE = "customer_wrote"
 TEAM_WROTE = "team_wrote"
+EITHER_WROTE = f"{CUSTOMER_WROTE},{TEAM_WROTE}"
+LATE = "late"
+"""A promise with this in its `unless` is of its day: late, it is dropped."""
 
 LIKE_IN_THREAD = 0.3
 LIKE_ELSEWHERE = 0.7

@@ -10,9 +10,9 @@ from sqlmodel import Session
 from config.settings import Settings
 from connectors.model import Kind, Message
 from daemon.optouts import tokens_in, wants_no_mail
-from rules.events import UNSUBSCRIBED
 from rules.facts import Directory
 from rules.ruleset import RuleSet
+from rules.triggers import UNSUBSCRIBED
 from store import marking
 
 

@@ -12,6 +12,7 @@ from config.values import NAME
 from rules.creations import build_create
 from rules.effect import Effect, Plan
 from rules.ladder import domain_customers
+from rules.needs import check_action
 from rules.planned import build_draft, build_remind, build_send
 from rules.reader import Reader, entries
 from rules.texts import TextLine, text_line
@@ -42,6 +43,7 @@ def read_actions(node: Node, reader: Reader) -> list[Effect]:
         if key.text in LATER and key.text not in ACTIONS:
             reader.later(f"the action `{key.text}`", key.place, LATER[key.text])
         elif key.text in ACTIONS:
+            check_action(key, reader)
             effects += ACTIONS[key.text](value, reader)
         else:
             reader.unknown("action", key, ACTIONS)
@@ -153,15 +155,16 @@ def _text_effect(slot: str, verb: str, line: TextLine, *, additive: bool = False
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Whose turn it is among several. Taken from the mail, so that every evaluation of it gives the same answer."""
+    """Whose turn it is among several. Taken from what is judged, so that every evaluation gives the same answer."""
 
     reps: tuple[str, ...]
 
     def pick(self, plan: Plan) -> str:
         """One of them, evenly over many mails."""
-        message = plan.view.message
+        message, occasion = plan.view.message, plan.view.occasion
         sender = message.sender.key if message.sender else ""
-        return self.reps[crc32(f"{message.message_id}\0{sender}".encode("utf-8", "replace")) % len(self.reps)]
+        named = occasion.event if occasion else f"{message.message_id}\0{sender}"
+        return self.reps[crc32(named.encode("utf-8", "replace")) % len(self.reps)]
 
 
 def _owner(node: Node, reader: Reader) -> list[Effect]:

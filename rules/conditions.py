@@ -7,18 +7,16 @@ from rules.condition import Condition, all_of, any_of, none_of
 from rules.customer_conditions import CUSTOMER
 from rules.machine_conditions import MACHINE
 from rules.mail_conditions import MAIL, Build
+from rules.meeting_conditions import MEETING
+from rules.needs import refuse
 from rules.reader import Reader
 from rules.time_conditions import TIME
 
-CONDITIONS: dict[str, Build] = {**MAIL, **MACHINE, **CUSTOMER, **TIME}
+CONDITIONS: dict[str, Build] = {**MAIL, **MACHINE, **CUSTOMER, **TIME, **MEETING}
 GROUPS = {"all": all_of, "any": any_of, "none": none_of}
-MEETING = 'meetings come later; write "mode: off" in this rule until then'
+_OF_A_MAIL = frozenset({*MAIL, *MACHINE}) - {"language"}
+"""`language` falls back to that of the contact."""
 LATER: dict[str, str] = {
-    "title": 'did you mean "subject"? The title of a meeting cannot be tested yet',
-    "attendee": MEETING,
-    "answered": MEETING,
-    "length": MEETING,
-    "place": MEETING,
     "category": 'test `folder` instead, or write "mode: off" in this rule',
     "in_sequence": 'test `open` or `last_out` instead, or write "mode: off" in this rule',
 }
@@ -48,6 +46,11 @@ def _read_one(key: Scalar, value: Node, reader: Reader) -> Condition | None:
     if build is None:
         reader.unknown("condition", key, (*CONDITIONS, *GROUPS))
         return None
+    reader.chooses = reader.chooses or name in CUSTOMER
+    for what, names in (("mail", _OF_A_MAIL), ("meeting", MEETING)):
+        if name in names:
+            near = 'did you mean "subject"? Or ' if name == "title" else ""
+            refuse(what, f"`{name}`", key.place, reader, near)
     return build(name, value, reader)
 
 

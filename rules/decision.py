@@ -23,7 +23,7 @@ class Direction(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What becomes of a mail."""
+    """What becomes of a mail; OCCASION: it was none, and what its rules do is done."""
 
     LOG = "log"
     HEADERS = "headers"
@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     INTERNAL = "internal"
     NEVER_LOG = "never_log"
     IGNORED = "ignored"
+    OCCASION = "occasion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,8 @@ class Extracted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleTrace:
     """One rule on one mail. result: fired, watched, failed (first failing check last), not_for (other `when`),
-    not_seen (kind not named with `is`), too_old (before the baseline or the rule's first loading), stopped, off.
+    not_seen (kind not named with `is`), too_old (before the baseline or the rule's first loading), stopped, off,
+    looping (the change was made by the rule itself, or by a chain of rules).
 
     shadowed: slot -> name of the rule that had claimed it before.
     extracted: the values it took out of the mail, if its conditions held.

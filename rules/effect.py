@@ -39,7 +39,7 @@ class Effect:
 
 
 class Plan:
-    """One mail whose rules have had their say. `owner`: who an `owner` effect of this mail names, "" if none did.
+    """One mail or occasion whose rules have had their say. `owner`: who an `owner` effect of it names, "" if none did.
 
     given   what the rule whose effect is built took out of the mail, by name
     """
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def start(self) -> datetime:
-        """Delays count from the mail's arrival, however late it is found."""
+        """Delays count from the mail's arrival or the moment of the occasion, however late it is found."""
         return self.view.at
 
     def due(self, when: Delay | At | None) -> datetime:
@@ -62,6 +62,30 @@ class Plan:
     def late(self, due: datetime, length: Delay | timedelta) -> datetime:
         """When something due is late."""
         return length.after(due, self.view.office.hours) if isinstance(length, Delay) else due + length
+
+    def mail_late(self, due: datetime, length: Delay | None) -> datetime:
+        """When a mail to the customer is late; a greeting at the end of its day."""
+        occasion = self.view.occasion
+        if occasion and occasion.expires:
+            return occasion.expires
+        return self.late(due, length or MAIL_LATE)
+
+    @property
+    def ends_by_itself(self) -> str:
+        """What ends a reminder that does not say it: a mail is answered, a silence broken."""
+        occasion = self.view.occasion
+        return "replied" if occasion is None or occasion.ends_with_contact else ""
+
+    @property
+    def title(self) -> str:
+        """What it is about, in one line: the subject, the title of the meeting, the words of the trigger."""
+        occasion = self.view.occasion
+        return occasion.title if occasion else self.line("{{ mail.subject }}")
+
+    @property
+    def of_the_occasion(self) -> dict[str, Any]:
+        """What texts may name of the meeting or the change at hand."""
+        return dict(self.view.occasion.values()) if self.view.occasion else {}
 
     def person(self, who: str) -> str:
         """The short name behind "owner", "sender", "admin" or a name of the team."""
@@ -93,9 +117,10 @@ class Plan:
         """What {{ ... }} may name, see rules.templates.STANDARD_NAMES."""
         view, settings = self.view, self.view.office.settings
         return {
+            **self.of_the_occasion,
             "mail": {
                 "subject": view.message.subject,
-                "date": view.message.sent_at or view.at,
+                "date": None if view.is_blank else view.message.sent_at or view.at,
                 "from": view.message.sender.email if view.message.sender else "",
                 "text": view.message.text,
             },
@@ -118,7 +143,8 @@ class Plan:
         return render_line(source, values, language=language, now=self.moment.now, zone=self.view.office.zone, blank="")
 
     def recipient(self) -> str:
-        """Where an answer to this mail goes: Reply-To if it is at the same customer, else the other end.
+        """Where an answer to this mail goes: Reply-To if it is at the same customer, else the other end. Of an
+        occasion: to whom rules.occasion.whose would write.
 
         Anybody can write a Reply-To, also beside a forged From: it alone never takes a customer's mail elsewhere.
         """

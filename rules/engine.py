@@ -1,4 +1,4 @@
-"""Decides what happens with one mail. Pure: the same values give the same decision, any time."""
+"""Decides what happens with one mail or occasion. Pure: the same values give the same decision, any time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from rules.effect import Effect, Plan
 from rules.events import events_of
 from rules.facts import Directory, Moment
 from rules.ladder import direction_of, match, primary
+from rules.occasion import LONGEST_CHAIN, Occasion, blank_mail, whose
 from rules.office import Office, office_of
 from rules.once import Once
 from rules.ruleset import Rule, RuleSet
+from rules.triggers import CLOCK
 from rules.view import View
 
 UNSEEN_KINDS = frozenset((Kind.AUTO_REPLY, Kind.OUT_OF_OFFICE, Kind.BOUNCE, Kind.BULK))
@@ -25,7 +27,10 @@ UNKNOWN_LEAD = "unknown: lead"
 """Stands for the rule where the setting `unknown: lead` made the lead."""
 SEVERAL = "several customers share the address"
 """Stands in a trace for the rule that shadowed a change, where it is not clear whose record it would change."""
+TOO_LATE = "the day of the greeting is over"
+"""Stands in a trace for the rule that shadowed a mail to the customer, where it would come a day late."""
 _CHANGING = frozenset(("set", "tag", "untag", "segment", "stage", "owner"))
+_GREETING = frozenset(("draft", "send"))
 _MAKING = ("file_under", "create:customer", "create:lead")
 
 
@@ -56,6 +61,28 @@ def evaluate(
     view = View(message, found, direction, directory, office)
     run = _Run(ruleset, view, moment, explain, events_of(view, unsubscribed=unsubscribed))
     return run.decide()
+
+
+def evaluate_occasion(
+    ruleset: RuleSet,
+    occasion: Occasion,
+    directory: Directory,
+    settings: Settings,
+    moment: Moment,
+    *,
+    message: Message | None = None,
+) -> Decision:
+    """Decide about an occasion; every rule that waits for such a one leaves a trace.
+
+    `directory` has its customer with the contacts. `message`: the mail that a person marked, where it is about one.
+    `moment.baseline` is not asked: whoever finds occasions says from when on.
+    """
+    office = office_of(settings)
+    mail = message or blank_mail(occasion.at)
+    found = match(message, directory, settings) if message else whose(occasion, directory)
+    direction = direction_of(message, office) if message else Direction.IN
+    view = View(mail, found, direction, directory, office, occasion)
+    return _Run(ruleset, view, moment, True, {}).decide()
 
 
 def is_history(message: Message, moment: Moment) -> bool:
@@ -103,7 +130,7 @@ class _Run:
     turns: dict[str, Check] = field(default_factory=dict)
 
     def decide(self) -> Decision:
-        self.history = is_history(self.view.message, self.moment)
+        self.history = self.view.occasion is None and is_history(self.view.message, self.moment)
         rules = self._candidates()
         for rule in rules:
             if rule.ignore and self._ignores(rule):
@@ -115,7 +142,9 @@ class _Run:
         return self._conclude()
 
     def _candidates(self) -> Iterable[Rule]:
-        rules = self.ruleset.rules
+        rules, occasion = self.ruleset.rules, self.view.occasion
+        if occasion is not None:
+            return self.ruleset.waiting(occasion.when)
         return rules if self.explain else [rules[number] for number in self.ruleset.index.candidates(self.view)]
 
     # --- one rule
@@ -150,6 +179,11 @@ class _Run:
         """Why a rule is not asked at all, "" if it is."""
         if rule.mode == "off":
             return "off"
+        occasion = self.view.occasion
+        if occasion is not None:
+            if occasion.word == CLOCK and rule.office_wide is not (occasion.customer_id is None):
+                return "not_for"
+            return "looping" if occasion.by in rule.names or occasion.chain > LONGEST_CHAIN else ""
         if rule.events and not rule.events.isdisjoint(self.events):
             return ""
         if self.view.direction not in rule.directions:
@@ -193,6 +227,9 @@ class _Run:
             if unclear and effect.verb in _CHANGING:
                 shadowed[effect.slot] = SEVERAL
                 continue
+            if self._is_over() and effect.verb in _GREETING:
+                shadowed[effect.slot] = TOO_LATE
+                continue
             slot = f"{effect.slot}\0{rule.name}" if effect.apart else effect.slot
             before = self.claims.setdefault(slot, _Claim(rule, effect))
             if before.effect is effect:
@@ -201,14 +238,19 @@ class _Run:
                 shadowed[effect.slot] = before.rule.name
         self._note(rule, result, done=tuple(done), shadowed=shadowed)
 
+    def _is_over(self) -> bool:
+        """Whether a greeting would come after its day."""
+        occasion = self.view.occasion
+        return occasion is not None and occasion.expires is not None and self.moment.now >= occasion.expires
+
     def _note(
         self, rule: Rule, result: str, *, done: tuple[str, ...] = (), shadowed: dict[str, str] | None = None
     ) -> None:
-        unasked = result in ("off", "not_for", "not_seen", "stopped")
+        unasked = result in ("off", "not_for", "not_seen", "stopped", "looping")
         if unasked and not self.explain:
             return
         found = self.values.get(rule.name, ())
-        checks = () if unasked else (*self._why(rule), *_checks(rule, self.view), *_missing(found), *self._turn(rule))
+        checks = self._chain(rule) if result == "looping" else () if unasked else self._answers(rule)
         self.traces.append(
             RuleTrace(
                 rule=rule.name,
@@ -221,11 +263,28 @@ class _Run:
             )
         )
 
+    def _answers(self, rule: Rule) -> tuple[Check, ...]:
+        """Everything that was asked of the rule."""
+        found = self.values.get(rule.name, ())
+        return (*self._why(rule), *_checks(rule, self.view), *_missing(found), *self._turn(rule))
+
     def _why(self, rule: Rule) -> Iterator[Check]:
         """Why the rule is asked, where it is not for the mail's mere coming."""
+        occasion = self.view.occasion
+        if occasion is not None:
+            yield Check(condition="when", held=True, wanted=occasion.when, seen=occasion.seen or occasion.when)
         for event, seen in self.events.items():
             if event in rule.events:
                 yield Check(condition="when", held=True, wanted=event, seen=seen)
+
+    def _chain(self, rule: Rule) -> tuple[Check, ...]:
+        """Why a change sets nothing off any more."""
+        occasion = self.view.occasion
+        assert occasion is not None
+        own = occasion.by in rule.names
+        seen = "the rule's own change" if own else f"{occasion.chain} rules set each other off"
+        wanted = f"{occasion.when}, by somebody else"
+        return (Check(condition="when", held=False, wanted=wanted, seen=seen),)
 
     def _turn(self, rule: Rule) -> tuple[Check, ...]:
         return (self.turns[rule.name],) if rule.name in self.turns else ()
@@ -238,6 +297,8 @@ class _Run:
         made = (owner.effect.build(plan) if owner else None) or {}
         plan.new_owner = str(made.get("rep", ""))
         actions = list(self._actions(plan))
+        if self.view.occasion is not None:
+            return self._decision(Outcome.OCCASION, self.view.occasion.when, actions=actions)
         log = self.claims.get("log")
         how = (log.effect.build(plan) or {}).get("how") if log else None
         if log and how == "no":

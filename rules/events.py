@@ -6,11 +6,8 @@ report, the contact is the one whose address failed.
 
 from __future__ import annotations
 
+from rules.triggers import FAILED, UNSUBSCRIBED
 from rules.view import View
-
-FAILED = "delivery failed"
-UNSUBSCRIBED = "contact unsubscribed"
-EVENTS = (FAILED, UNSUBSCRIBED)
 
 
 def events_of(view: View, *, unsubscribed: bool) -> dict[str, str]:

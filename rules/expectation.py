@@ -17,13 +17,22 @@ from rules.reader import Reader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
-    """What came of the mail of a test. `names`: customer id -> name."""
+    """What came of the mail of a test, or of what else happened in it.
+
+    names     customer id -> name
+    moments   for what came of several occasions: when the one of each action was; delays count from there
+    """
 
     decision: Decision
     at: datetime
     zone: ZoneInfo
     hours: OfficeHours
     names: Mapping[int, str]
+    moments: tuple[tuple[Action, datetime], ...] = ()
+
+    def since(self, action: Action) -> datetime:
+        """From when the delays of an action count."""
+        return next((at for one, at in self.moments if one is action), self.at)
 
     @property
     def fired(self) -> tuple[RuleTrace, ...]:

@@ -65,10 +65,15 @@ def _rules(node: Node, reader: Reader, known: Sequence[str] | None) -> Expectati
         key="rules",
         wanted=", ".join(names) or "none",
         place=node.place,
-        met=lambda came: tuple(one.rule for one in came.fired) == names,
-        came=lambda came: ", ".join(one.rule for one in came.fired) or "none",
+        met=lambda came: _fired(came) == names,
+        came=lambda came: ", ".join(_fired(came)) or "none",
         rules=names,
     )
+
+
+def _fired(came: Came) -> tuple[str, ...]:
+    """The rules that fired, each once: as time passes the same may fire again."""
+    return tuple(dict.fromkeys(one.rule for one in came.fired))
 
 
 _LOGGED = {Outcome.LOG: "yes", Outcome.HEADERS: "headers"}

@@ -182,13 +182,13 @@ def _due(scalar: Scalar, reader: Reader, due: Callable[[Action], datetime | None
     """`in` counts from the mail's arrival; `at` is a moment as in a rule, or a date with a time."""
     if not moment:
         delay = reader.parsed(scalar, parse_delay, "E202")
-        return [lambda came, action: due(action) == delay.after(came.at, came.hours)] if delay else []
+        return [lambda came, action: due(action) == delay.after(came.since(action), came.hours)] if delay else []
     text = scalar.text
     # Read once to name what is wrong; what it means depends on the mail's arrival.
     hours = office_of(reader.settings).hours
     if reader.parsed(scalar, lambda words: parse_moment(words, _ANY_DAY, hours), "E203") is None:
         return []
-    return [lambda came, action: due(action) == parse_moment(text, came.at, came.hours)]
+    return [lambda came, action: due(action) == parse_moment(text, came.since(action), came.hours)]
 
 
 ACTION_LINES: dict[str, Build] = {

@@ -9,7 +9,7 @@ from typing import Any
 from connectors.model import Message
 from rules.condition import clip
 from rules.decision import Action, Answer, Decision, Direction, Extracted, Outcome, RuleTrace
-from rules.engine import SEVERAL
+from rules.engine import SEVERAL, TOO_LATE
 from rules.ruleset import RuleSet
 
 _OUTCOMES = {
@@ -19,6 +19,7 @@ _OUTCOMES = {
     Outcome.INTERNAL: "not logged: internal mail",
     Outcome.NEVER_LOG: "never logged",
     Outcome.IGNORED: "not logged",
+    Outcome.OCCASION: "no mail",
 }
 _RESULTS = {
     "fired": "fired",
@@ -27,6 +28,7 @@ _RESULTS = {
     "not_for": "not asked: its `when` is another",
     "not_seen": "not asked: automatic mail is seen only by rules that name it with `is`",
     "too_old": "held, but the mail is older than the rule or the account's start, so nothing is done",
+    "looping": "not asked: rules would set each other off for ever",
     "stopped": "not asked: a rule before it said `stop: yes`",
     "off": "switched off",
 }
@@ -125,7 +127,7 @@ def rule_lines(trace: RuleTrace) -> Iterator[str]:
     for done in trace.done:
         yield f"    → {'would do' if trace.result == 'watched' else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
-        yield f"    - {slot}: {rule}" if rule == SEVERAL else f"    - {slot}: {rule} had claimed it before"
+        yield f"    - {slot}: {rule}" if rule in (SEVERAL, TOO_LATE) else f"    - {slot}: {rule} had claimed it before"
 
 
 def _value(one: Extracted) -> str:

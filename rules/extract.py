@@ -25,7 +25,10 @@ from rules.written_dates import read_day
 KINDS = ("money", "date", "number", "address")
 PARTS = ("jsonld", "regex", "attachment_name", "as", "required")
 WAYS = ("jsonld", "regex", "attachment_name")
-TAKEN = ("mail", "contact", "customer", "owner", "rep", "company", "greeting", "lang", "today", "input", "meeting")
+TAKEN = (
+    *("mail", "contact", "customer", "owner", "rep", "company", "greeting", "lang", "today"),
+    *("input", "meeting", "changed"),
+)
 LONGEST = 500
 _PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9_:-]*)+")
 _NAME = re.compile(r"[^\W\d]\w{0,59}")

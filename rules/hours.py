@@ -63,6 +63,20 @@ class OfficeHours:
             count -= self.is_business_day(day)
         raise _never_open()
 
+    def business_day_before(self, before: date, count: int = 1) -> date:
+        """The `count`-th business day before the date `before`."""
+        day = before
+        for _ in range(_LONGEST_SEARCH * 2):
+            if count <= 0:
+                return day
+            day -= timedelta(days=1)
+            count -= self.is_business_day(day)
+        raise _never_open()
+
+    def opening(self, day: date, zone: ZoneInfo) -> datetime:
+        """When work starts on `day` by the clock of `zone`, also on a free day; summer time as in rules.clock."""
+        return instant(day, self.opening_minute(day), zone)
+
     def add_business_days(self, at: datetime, count: int) -> datetime:
         """The same clock time `count` business days later, moved into the hours (decision 17)."""
         day = self.next_business_day(at.astimezone(self.zone).date(), count)

@@ -42,7 +42,8 @@ class Prefixes:
 
 @dataclass(slots=True, eq=False)
 class RuleIndex:
-    """Rule numbers by what a mail must have. `always`: rules that need nothing in particular."""
+    """Rule numbers by what a mail must have. `always`: rules that need nothing in particular; `waiting`: those that
+    run when something else happens, by the words of their trigger."""
 
     always: list[int] = field(default_factory=list)
     words: _Table = field(default_factory=dict)
@@ -50,6 +51,7 @@ class RuleIndex:
     people: _Table = field(default_factory=dict)
     domains: _Table = field(default_factory=dict)
     facts: _Table = field(default_factory=dict)
+    waiting: _Table = field(default_factory=dict)
 
     def candidates(self, view: View) -> list[int]:
         """The numbers of all rules that may fire, in order. Rules left out cannot."""

@@ -42,7 +42,8 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         problems=problems,
         lists=read_lists(directory, problems),
         templates=frozenset(templates) | named,
-        template_needs={name: _needed(template, extracted) for name, template in templates.items()},
+        template_needs={name: _needed(template) & extracted for name, template in templates.items()},
+        template_names={name: _needed(template) for name, template in templates.items()},
     )
     _check_auto_templates(directory, reader)
     before = len(problems)
@@ -99,10 +100,9 @@ def _extracted(files: list[MapNode]) -> Iterator[str]:
                 yield from extracted_names(rule.get("extract"))
 
 
-def _needed(template: Template, extracted: frozenset[str]) -> frozenset[str]:
-    """The extracted names that a template writes, in any language, without an `or` behind them."""
-    used = {one for language, names in template.used.items() for one in names - template.optional[language]}
-    return extracted & used
+def _needed(template: Template) -> frozenset[str]:
+    """The names that a template writes, in any language, without an `or` behind them."""
+    return frozenset(one for language, names in template.used.items() for one in names - template.optional[language])
 
 
 def _read_rules(files: list[MapNode], reader: Reader) -> Iterator[Rule]:

@@ -41,7 +41,7 @@ class Delay:
             return hours.add_business_days(start, self.count)
         if self.unit in ("minute", "hour"):
             return start.astimezone(UTC) + timedelta(**{f"{self.unit}s": self.count})
-        return same_clock(start, _shifted(start.astimezone(hours.zone).date(), self.count, self.unit), hours.zone)
+        return same_clock(start, shifted(start.astimezone(hours.zone).date(), self.count, self.unit), hours.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +171,9 @@ def parse_size(text: str) -> int:
     return round(float(found[1]) * _SIZE_UNITS[found[2].lower()])
 
 
-def _shifted(day: date, count: int, unit: str) -> date:
-    """`day` moved by days, weeks, months or years; the 31st becomes the last of a shorter month."""
+def shifted(day: date, count: int, unit: str) -> date:
+    """`day` moved by days, weeks, months or years, back by a negative count; the 31st becomes the last of a shorter
+    month."""
     if unit in ("day", "week"):
         return day + timedelta(days=count * (7 if unit == "week" else 1))
     months = day.year * 12 + day.month - 1 + count * (12 if unit == "year" else 1)

@@ -15,6 +15,7 @@ from connectors.model import Message
 from rules.clock import GrammarError
 from rules.decision import Check
 from rules.moments import parse_age
+from rules.needs import refuse
 from rules.reader import Reader
 from rules.view import View
 
@@ -63,7 +64,7 @@ def once_key(scope: str, message: Message, contact: int | None, customer: int | 
     deal   the customer's newest open lead or order ("lead 7"), else the customer stands for it
     """
     if scope == "thread":
-        return f"thread {thread_mark(message)}"
+        return f"thread {thread_mark(message)}" if message.sender else ""
     if scope == "contact":
         return f"contact {contact}" if contact is not None else ""
     if customer is None:
@@ -94,6 +95,8 @@ def read_once(node: Node, reader: Reader) -> Once | None:
     except GrammarError as error:
         reader.report("E202", f"`once`: {error.message}", scalar.place, f"write: per {words[1]} every 30 days")
         return None
+    if words[1] == "thread":
+        refuse("mail", "`once: per thread`", scalar.place, reader)
     if words[1] == "mail":
         if length:
             reader.report("E104", "a mail comes once only", scalar.place, "write: per mail")

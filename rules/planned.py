@@ -9,8 +9,9 @@ from typing import Any
 from config.nodes import ListNode, MapNode, Node, Scalar
 from rules.addresses import is_pattern
 from rules.clock import GrammarError
-from rules.effect import MAIL_LATE, REMINDER_LATE, Effect, Plan
+from rules.effect import REMINDER_LATE, Effect, Plan
 from rules.moments import At, Delay, parse_at, parse_delay
+from rules.needs import check_names, refuse
 from rules.reader import Reader, entries
 from rules.texts import TextLine, text_line
 
@@ -42,12 +43,12 @@ def _remind(node: Node, slot: str, reader: Reader) -> Effect | None:
     mapping = reader.mapping(node, "`remind`", "{who: owner, in: 2 business days, text: Call}")
     if mapping is None:
         return None
-    when, who, text = _When(), "owner", TextLine("{{ mail.subject }}")
+    when, who, text = _When(), "owner", None
     for key, value in entries(mapping, reader, _REMIND, "part of `remind`"):
         if key.text == "who":
             who = _who(value, reader)
         elif key.text == "text":
-            text = text_line(value, "`text`", reader) or text
+            text = text_line(value, "`text`", reader)
         elif key.text == "as":
             _as(value, reader)
         else:
@@ -60,8 +61,8 @@ def _remind(node: Node, slot: str, reader: Reader) -> Effect | None:
             "who": who,
             "due_at": due,
             "late_after": plan.late(due, when.late or REMINDER_LATE),
-            "unless": "replied" if when.unless is None else when.unless,
-            "text": plan.line(text.source),
+            "unless": plan.ends_by_itself if when.unless is None else when.unless,
+            "text": plan.line(text.source) if text else plan.title,
         }
 
     return Effect(slot=slot, verb="remind", shown=f"remind {who}", build=build, apart=True)
@@ -111,6 +112,8 @@ def _mail_parts(verb: str, mapping: MapNode, reader: Reader) -> list[Effect]:
             template = _template(verb, value, reader)
         elif key.text == "reply":
             reply = bool(reader.yes_no(value, "`reply`"))
+            if reply:
+                refuse("mail", "`reply: yes`", value.place, reader)
         elif key.text == "to":
             to = _recipient(value, reader)
         else:
@@ -134,6 +137,7 @@ def _template(verb: str, node: Node, reader: Reader) -> str | None:
         help = f"add to `extract` of this rule: {missing[0]}, or give the template a fallback"
         reader.report("E418", message, scalar.place, help)
         return None
+    check_names(reader.template_names.get(scalar.text, ()), scalar.place, reader)
     if verb == "send" and scalar.text not in reader.settings.send.auto_templates:
         name = scalar.text
         help = f'add "{name}" to `send: auto_templates` in quietcrm.yaml, or write `draft: {name}`'
@@ -165,9 +169,9 @@ def _mail(verb: str, template: str, reply: bool, to: TextLine | None, when: _Whe
             "to": recipient,
             "rep": plan.person("owner"),
             "due_at": due,
-            "late_after": plan.late(due, when.late or MAIL_LATE),
+            "late_after": plan.mail_late(due, when.late),
             "unless": later if when.unless is None else when.unless,
-            "values": dict(plan.given),
+            "values": {**plan.of_the_occasion, **plan.given},
         }
 
     return Effect(slot="draft", verb=verb, shown=f"{verb} {template}", build=build)

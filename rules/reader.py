@@ -37,6 +37,10 @@ class Reader:
     lists      word lists by name; templates: names of the templates there are
     extracted  names that the rule at hand takes out of a mail; usable in its texts
     template_needs   template -> extracted names that it cannot be written without
+    template_names   template -> the names that it cannot be written without
+    missing    what the rule at hand never has: "mail", "meeting", "changed", "customer", see rules.needs
+    chooses    True once one of its conditions asks about the customer
+    waited     words of the triggers that rules wait for, None where that is not known; for rule tests
     dormant    True inside a rule with `mode: off`: what this release cannot do yet is passed over there
     spare      True once something was passed over
     """
@@ -47,6 +51,10 @@ class Reader:
     templates: frozenset[str] = frozenset()
     extracted: frozenset[str] = frozenset()
     template_needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    template_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+    chooses: bool = False
+    waited: frozenset[str] | None = None
     dormant: bool = False
     spare: bool = False
 

@@ -37,6 +37,31 @@ WHENS: dict[str, tuple[str, str]] = {
         "when: delivery failed",
     ),
     "contact unsubscribed": ("a contact asked for no more mail", "when: contact unsubscribed"),
+    "customer silent": (
+        "the last mail of either side is so long ago; once for each silence",
+        "when: {customer silent: 21 days}",
+    ),
+    "date comes": (
+        "so long before or after a date in a field of the customer, or `contact.FIELD` of a contact, when the office "
+        "opens that day by their clock. A date without a year and fields called birthday, aniversario, день рождения "
+        "and the like come every year; others once, unless `every year` stands behind",
+        "when: {date comes: 30 days before renewal_date}",
+    ),
+    "clock": (
+        "at that time by the office's clock: once for each customer that `if` chooses, else once for the office",
+        "when: {clock: mon-fri 08:00}",
+    ),
+    "record changed": (
+        "somebody or another rule changed stage, segment, owner, a tag or a field; never an import",
+        "when: {record changed: stage}",
+    ),
+    "meeting booked": ("a meeting with a customer was made", "when: meeting booked"),
+    "meeting moved": ("its time changed", "when: meeting moved"),
+    "meeting cancelled": ("it was called off", "when: meeting cancelled"),
+    "meeting answered": ("somebody invited answered", "when: meeting answered"),
+    "meeting missed": ("the rep says so, or everybody of the customer declined", "when: meeting missed"),
+    "meeting soon": ("so long before it begins", "when: {meeting soon: 1 business day before}"),
+    "meeting held": ("so long after its end", "when: {meeting held: 1 hour after}"),
 }
 CONDITIONS: dict[str, tuple[str, str]] = {
     "from": ("the sender: address, `*glob@x`, `@domain`, `@*.domain`, `$list`", 'from: "@acme.example"'),
@@ -81,6 +106,11 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "day": ("the weekday of the arrival", "day: [sat, sun]"),
     "date": ("the day of the arrival", "date: 2026-12-20..2027-01-06"),
     "holiday": ("the day is a holiday of `hours`", "holiday: yes"),
+    "title": ("the title of the meeting, tests as for `subject`", "title: [demo, price*]"),
+    "attendee": ("who takes part, written as in `from`", 'attendee: "@acme.example"'),
+    "answered": ("what somebody invited answered: accepted, declined, tentative, nothing", "answered: declined"),
+    "length": ("how long the meeting takes: `min`, `max`", "length: {min: 15 minutes}"),
+    "place": ("where it is, tests as for `subject`", "place: Teams"),
     "all": ("every one of these holds", "all: [{known: yes}, {tag: vip}]"),
     "any": ("at least one holds", "any: [{tag: vip}, {segment: gold}]"),
     "none": ("none of these holds", "none: [{open: case}]"),

@@ -13,6 +13,7 @@ from rules.extract import Extraction
 from rules.index import RuleIndex, build_index
 from rules.once import Once
 from rules.templates import Template
+from rules.triggers import Trigger
 from rules.view import View
 
 MODES = ("on", "watch", "off")
@@ -24,8 +25,11 @@ class Rule:
 
     place        "rules/20-orders.yaml:7"
     asks         its conditions, the cheapest first
+    triggers     what it waits for, as written
     directions   mail that came, mail that was sent
     events       what else a mail may mean, see rules.events
+    waits        words of the triggers that are no mail's mere coming; an Occasion carries one of them
+    office_wide  the clock makes it run once for the office, not for each customer
     kinds        kinds of automatic mail that its `if` names with `is`
     ignore       the reason of an `ignore` rule, "" for every other rule
     extract      values it takes out of a mail whose conditions hold
@@ -42,8 +46,11 @@ class Rule:
     about: str = ""
     mode: str = "on"
     place: str = ""
+    triggers: tuple[Trigger, ...] = ()
     directions: frozenset[Direction] = frozenset()
     events: frozenset[str] = frozenset()
+    waits: frozenset[str] = frozenset()
+    office_wide: bool = False
     conditions: tuple[Condition, ...] = ()
     asks: tuple[Callable[[View], bool], ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -62,8 +69,7 @@ class Rule:
     @property
     def whens(self) -> tuple[str, ...]:
         """Its `when`, in words."""
-        ways = sorted("mail arrives" if one is Direction.IN else "mail sent" for one in self.directions)
-        return (*ways, *sorted(self.events))
+        return tuple(one.words for one in self.triggers)
 
     @property
     def origin(self) -> str:
@@ -95,11 +101,26 @@ class RuleSet:
         return frozenset().union(*(rule.events for rule in self.rules if rule.mode != "off"))
 
     @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """What rules that are on or watch wait for beside the coming of mail, once each."""
+        every = (one for rule in self.rules if rule.mode != "off" for one in rule.triggers if one.words in rule.waits)
+        return tuple(dict.fromkeys(every))
+
+    def waiting(self, words: str) -> tuple[Rule, ...]:
+        """The rules that wait for an occasion of these words, in order."""
+        return tuple(self.rules[number] for number in self.index.waiting.get(words, ()))
+
+    @property
     def reads_markup(self) -> bool:
         """Whether a rule asks for the data in HTML parts, which are else left on the server beside a plain text."""
         return any(rule.reads_markup for rule in self.rules if rule.mode != "off")
 
 
 def index_rules(rules: tuple[Rule, ...]) -> RuleIndex:
-    """Enter every rule that can fire under what it needs."""
-    return build_index([(number, rule.keys) for number, rule in enumerate(rules) if rule.mode != "off"])
+    """Enter every rule that can fire under what it needs, or what it waits for."""
+    several = [(number, rule) for number, rule in enumerate(rules) if rule.mode != "off"]
+    index = build_index([(number, rule.keys) for number, rule in several if rule.directions or rule.events])
+    for number, rule in several:
+        for words in rule.waits:
+            index.waiting.setdefault(words, []).append(number)
+    return index

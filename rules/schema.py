@@ -5,33 +5,20 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from config.nodes import ListNode, MapNode, Node, Scalar, plain
+from config.nodes import MapNode, Scalar, plain
 from config.values import NAME
 from rules.actions import read_actions
 from rules.condition import Condition, best_keys
 from rules.conditions import read_conditions
-from rules.decision import Direction
 from rules.effect import Effect
-from rules.events import EVENTS
 from rules.extract import extracted_names, read_extract
+from rules.needs import missing, refuse, strikes_for_nobody
 from rules.once import read_once
 from rules.reader import Reader
 from rules.ruleset import MODES, Rule
+from rules.triggers import EVENTS, MAIL, Trigger, read_when
 
 KEYS = ("name", "about", "mode", "when", "if", "extract", "then", "once", "stop", "was", "use", "with")
-OFF = 'write "mode: off" in this rule until then'
-WHEN = {"mail arrives": Direction.IN, "mail sent": Direction.OUT}
-LATER_WHEN = (
-    "mail filed",
-    "mail tagged",
-    "mail flagged",
-    "mail unflagged",
-    "meeting booked",
-    "meeting moved",
-    "meeting cancelled",
-    "meeting answered",
-    "meeting missed",
-)
 
 
 def read_rule(node: MapNode, reader: Reader) -> Rule | None:
@@ -40,9 +27,14 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
     mode = _mode(node, reader)
     reader.dormant, reader.spare = mode == "off", False
     _check_keys(node, reader)
-    when = _when(node, reader)
+    triggers = _when(node, reader)
+    reader.missing, reader.chooses = missing(triggers), False
     conditions = read_conditions(found, reader) if (found := node.get("if")) else []
     extract = read_extract(found, reader) if (found := node.get("extract")) else ()
+    if extracting := node.key("extract"):
+        refuse("mail", "`extract`", extracting.place, reader)
+    office_wide = strikes_for_nobody(triggers, chooses=reader.chooses)
+    reader.missing |= {"customer"} if office_wide else frozenset()
     reader.extracted = frozenset(one.name for one in extract) | frozenset(extracted_names(node.get("extract")))
     effects = _then(node, reader)
     reader.dormant, partial = False, reader.spare
@@ -57,8 +49,11 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
         about=_text(node, "about"),
         mode=mode,
         place=_where(name),
-        directions=frozenset(WHEN[word] for word in when if word in WHEN),
-        events=frozenset(word for word in when if word in EVENTS),
+        triggers=triggers,
+        directions=frozenset(MAIL[one.word] for one in triggers if one.word in MAIL),
+        events=frozenset(one.word for one in triggers if one.word in EVENTS),
+        waits=frozenset(one.words for one in triggers if one.word not in MAIL and one.word not in EVENTS),
+        office_wide=office_wide,
         conditions=tuple(conditions),
         asks=tuple(one.holds for one in sorted(conditions, key=lambda one: one.cost)),
         effects=tuple(effect for effect in effects if effect.verb != "ignore"),
@@ -129,30 +124,12 @@ def _check_keys(node: MapNode, reader: Reader) -> None:
             reader.scalar(value, f"`{key.text}`")
 
 
-def _when(node: MapNode, reader: Reader) -> frozenset[str]:
+def _when(node: MapNode, reader: Reader) -> tuple[Trigger, ...]:
     value = node.get("when")
     if value is None:
         reader.report("E102", "the rule does not say when it runs", node.place, "add: when: mail arrives")
-        return frozenset()
-    nodes = value.items if isinstance(value, ListNode) else (value,)
-    if not nodes:
-        reader.report("E106", "`when` has no value", value.place, "write: mail arrives")
-    return frozenset(found for item in nodes if (found := _event(item, reader)))
-
-
-def _event(node: Node, reader: Reader) -> str | None:
-    if isinstance(node, MapNode):
-        name = node.entries[0][0].text if node.entries else ""
-        reader.later(f"`when: {{{name}: ...}}`", node.place, f"use mail arrives or mail sent, or {OFF}")
-        return None
-    scalar = reader.scalar(node, "`when`")
-    if scalar is None:
-        return None
-    word = " ".join(scalar.text.lower().split())
-    if word in LATER_WHEN:
-        reader.later(f"`when: {word}`", scalar.place, f"use mail arrives or mail sent, or {OFF}")
-        return None
-    return reader.choice(Scalar(word, scalar.place), (*WHEN, *EVENTS), "`when`")
+        return ()
+    return read_when(value, reader)
 
 
 def _then(node: MapNode, reader: Reader) -> list[Effect]:

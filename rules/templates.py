@@ -41,6 +41,8 @@ STANDARD_NAMES = frozenset(
         *(f"contact.{name}" for name in ("name", "first_name", "email", "phone", "title", "language", "fields.*")),
         *(f"customer.{name}" for name in ("name", "stage", "segment", "owner", "last_contact", "fields.*")),
         *(f"{who}.{name}" for who in ("owner", "rep") for name in ("name", "first_name", "mail")),
+        *(f"meeting.{name}" for name in ("title", "start", "end", "place")),
+        *(f"changed.{name}" for name in ("field", "before", "after")),
         *("company.name", "company.address", "greeting", "lang", "today"),
     ]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.nodes import Node
+from rules.needs import check_names
 from rules.reader import Reader
 from rules.templates import STANDARD_NAMES, check_line
 
@@ -21,6 +22,7 @@ def text_line(node: Node, what: str, reader: Reader) -> TextLine | None:
     scalar = reader.scalar(node, what)
     if scalar is None:
         return None
-    problems, _ = check_line(scalar, STANDARD_NAMES | reader.extracted)
+    problems, used = check_line(scalar, STANDARD_NAMES | reader.extracted)
     reader.problems.extend(problems)
+    check_names(used, scalar.place, reader)
     return TextLine(scalar.text)

@@ -16,7 +16,7 @@ from config.nodes import ListNode, MapNode, Node, Place, Scalar
 from config.values import MAIL, ascii_domain
 from connectors.model import Address, Attachment, Bounce, FolderRole, Kind, Message
 from rules.decision import Direction
-from rules.events import FAILED, UNSUBSCRIBED, events_of
+from rules.events import events_of
 from rules.facts import Directory, Thread
 from rules.ladder import direction_of, match
 from rules.machine_conditions import AUTH
@@ -27,6 +27,7 @@ from rules.reader import Reader, entries
 from rules.subjects import subject_key
 from rules.trial_clock import parse_time
 from rules.trial_world import World
+from rules.triggers import FAILED, UNSUBSCRIBED
 from rules.view import View
 
 ReadMail = Callable[[Path], Message | str]

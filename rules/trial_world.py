@@ -52,6 +52,10 @@ class World:
         """The given customer of that name; case is ignored."""
         return next((one for one in self.customers if one.name.casefold() == name.strip().casefold()), None)
 
+    def customer_of(self, contact: ContactFacts) -> CustomerFacts | None:
+        """Whose contact it is; None where the customer itself has a fault."""
+        return next((one for one in self.customers if one.id == contact.customer_id), None)
+
 
 def read_given(node: Node | None, now: datetime, reader: Reader) -> World:
     """The world of a test file; faults go to the reader. None = an empty one."""

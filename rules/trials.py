@@ -1,4 +1,4 @@
-"""Rule tests: what is expected of the rules, mail by mail, in tests/*.yaml. Loaded, run and judged here.
+"""Rule tests: what is expected of the rules, mail by mail and event by event, in tests/*.yaml. Loaded, run, judged.
 
 In the code a rule test is a Trial, so that nobody takes it for a test of quietcrm itself.
 """
@@ -16,35 +16,44 @@ from config.reading import read_yaml
 from config.settings import Settings
 from connectors.model import Message
 from rules.condition import clip
-from rules.decision import Check, Decision, RuleTrace
+from rules.decision import Check, Decision, Outcome, RuleTrace
 from rules.engine import evaluate
 from rules.expectation import Came, Expectation
 from rules.expectations import read_expect
 from rules.facts import Directory, Moment
 from rules.moments import parse_delay
+from rules.occasion import Occasion
 from rules.office import office_of
 from rules.reader import Reader, entries
 from rules.ruleset import Rule, RuleSet
 from rules.trial_clock import EVER, parse_moment, parse_now
+from rules.trial_event import happen, pass_time, read_event
 from rules.trial_mail import ReadMail, read_mail
 from rules.trial_world import World, read_given
 
 FILE_KEYS = ("about", "now", "given", "tests")
-TRIAL_KEYS = ("name", "about", "mail", "at", "after", "expect")
+TRIAL_KEYS = ("name", "about", "mail", "event", "at", "after", "expect")
 _ABOUT_ALL = ("nothing", "not", "ignore", "log")
 """Lines of `expect` that each rule which fired has to do with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Trial:
-    """One rule test, ready to be run. `place` is its name in its file, `unsubscribed`: the mail asks for no more."""
+    """One rule test, ready to be run. `place` is its name in its file.
+
+    message       the mail that comes; `unsubscribed`: it asks for no more mail
+    occasion      or what else happens
+    passes        or nothing but time, from one moment to another
+    """
 
     name: str
     place: Place
-    message: Message
     directory: Directory
     expectations: tuple[Expectation, ...]
+    message: Message | None = None
     unsubscribed: bool = False
+    occasion: Occasion | None = None
+    passes: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +110,8 @@ def read_trials(
 
 def _reader(settings: Settings, ruleset: RuleSet | None, problems: list[Problem], templates: frozenset[str]) -> Reader:
     names = templates | (frozenset(ruleset.templates) if ruleset else frozenset())
-    return Reader(settings=settings, problems=problems, templates=names)
+    waited = frozenset(one.words for one in ruleset.triggers) if ruleset else None
+    return Reader(settings=settings, problems=problems, templates=names, waited=waited)
 
 
 def _read_root(
@@ -161,37 +171,44 @@ def _read_trial(
 ) -> Trial | None:
     before = len(reader.problems)
     for key, _ in node.entries:
-        if key.text == "event":
-            reader.later("`event`", key.place, "write a `mail`, or take this test away until then")
-            return None
         if key.text not in TRIAL_KEYS:
             reader.unknown("part of a test", key, TRIAL_KEYS)
     name = _name(node, reader, taken)
     at = _at(node, world.now, reader)
-    mail, expect = node.get("mail"), node.get("expect")
+    expect = node.get("expect")
     if len(reader.problems) == before:  # else the misspelt name may be the missing one
         _check_parts(node, reader)
     expectations = read_expect(expect, reader, known) if expect else ()
-    if mail is None:
+    scene = _scene(node, at or world.now, world, reader, name.text if name else "", from_file)
+    if scene is None or name is None or len(reader.problems) > before:
         return None
-    tested = read_mail(mail, at or world.now, world, reader, name=name.text if name else "", from_file=from_file)
-    if tested is None or name is None or len(reader.problems) > before:
-        return None
-    return Trial(
-        name=name.text.strip(),
-        place=name.place,
-        message=tested.message,
-        directory=tested.directory,
-        expectations=expectations,
-        unsubscribed=tested.unsubscribed,
-    )
+    return replace(scene, name=name.text.strip(), place=name.place, expectations=expectations)
+
+
+def _scene(node: MapNode, at: datetime, world: World, reader: Reader, name: str, from_file: ReadMail) -> Trial | None:
+    """What happens in a test: a mail comes, something else happens, or time passes."""
+    empty = Trial(name=name, place=node.place, directory=world.directory(), expectations=())
+    mail, event = node.get("mail"), node.get("event")
+    if mail is not None:
+        tested = read_mail(mail, at, world, reader, name=name, from_file=from_file)
+        if tested is None:
+            return None
+        return replace(empty, message=tested.message, directory=tested.directory, unsubscribed=tested.unsubscribed)
+    if event is not None:
+        occasion = read_event(event, at, world, reader)
+        return replace(empty, occasion=occasion) if occasion else None
+    return replace(empty, passes=(world.now, at)) if at > world.now else None
 
 
 def _check_parts(node: MapNode, reader: Reader) -> None:
-    examples = {"mail": "{from: maria@acme.example, subject: Order}", "expect": "nothing"}
-    for word, example in examples.items():
-        if node.get(word) is None:
-            reader.report("E102", f"the test has no `{word}`", node.place, f"add: {word}: {example}")
+    if node.get("expect") is None:
+        reader.report("E102", "the test has no `expect`", node.place, "add: expect: nothing")
+    mail, event = node.key("mail"), node.key("event")
+    if mail and event:
+        reader.report("E413", "`event` beside `mail`", event.place, "keep one of the two")
+    if not mail and not event and node.get("after") is None and node.get("at") is None:
+        help = "add: mail: {from: maria@acme.example, subject: Order}, or event:, or after: 22 days"
+        reader.report("E102", "the test has no `mail`, and nothing else happens in it", node.place, help)
 
 
 def _name(node: MapNode, reader: Reader, taken: dict[str, Scalar]) -> Scalar | None:
@@ -262,19 +279,26 @@ def decide(
 
 
 def _run(trial: Trial, ruleset: RuleSet, settings: Settings) -> Verdict:
-    decision = _decided(trial, ruleset, settings, explain=False)
-    came = came_of(decision, trial.message, trial.directory, settings)
+    came = _came(trial, ruleset, settings, explain=False)
     failures = tuple(
         Failure(expectation=one, came=clip(one.came(came), 400)) for one in trial.expectations if not one.met(came)
     )
     if not failures:
-        return Verdict(trial=trial, decision=decision)
-    told = _decided(trial, ruleset, settings, explain=True)  # slower: every rule is asked
+        return Verdict(trial=trial, decision=came.decision)
+    told = _came(trial, ruleset, settings, explain=True).decision  # slower: every rule is asked
     return Verdict(trial=trial, decision=told, failures=failures, traces=_traces(failures, told, ruleset))
 
 
-def _decided(trial: Trial, ruleset: RuleSet, settings: Settings, *, explain: bool) -> Decision:
-    return decide(trial.message, trial.directory, ruleset, settings, unsubscribed=trial.unsubscribed, explain=explain)
+def _came(trial: Trial, ruleset: RuleSet, settings: Settings, *, explain: bool) -> Came:
+    message, directory = trial.message, trial.directory
+    if message is not None:
+        wish = trial.unsubscribed
+        decision = decide(message, directory, ruleset, settings, unsubscribed=wish, explain=explain)
+        return came_of(decision, message, directory, settings)
+    if trial.occasion is not None:
+        return _together(happen([trial.occasion], directory, ruleset, settings), directory, settings)
+    assert trial.passes is not None
+    return _together(pass_time(trial.passes, directory, ruleset, settings), directory, settings)
 
 
 def came_of(decision: Decision, message: Message, directory: Directory, settings: Settings) -> Came:
@@ -285,6 +309,24 @@ def came_of(decision: Decision, message: Message, directory: Directory, settings
         zone=settings.zone,
         hours=office_of(settings).hours,
         names={number: one.name for number, one in directory.customers.items()},
+    )
+
+
+def _together(several: Sequence[tuple[Occasion, Decision]], directory: Directory, settings: Settings) -> Came:
+    """What came of occasions one after another, as one decision. Delays count from the occasion of each."""
+    first = several[0][1] if several else Decision(outcome=Outcome.OCCASION)
+    whole = replace(
+        first,
+        actions=tuple(action for _, decision in several for action in decision.actions),
+        traces=tuple(trace for _, decision in several for trace in decision.traces),
+    )
+    return Came(
+        decision=whole,
+        at=several[0][0].at if several else EVER,
+        zone=settings.zone,
+        hours=office_of(settings).hours,
+        names={number: one.name for number, one in directory.customers.items()},
+        moments=tuple((action, one.at) for one, decision in several for action in decision.actions),
     )
 
 

@@ -1,4 +1,4 @@
-"""One mail as conditions see it: facts worked out when first asked for, and kept."""
+"""One mail or occasion as conditions see it: facts worked out when first asked for, and kept."""
 
 from __future__ import annotations
 
@@ -10,27 +10,49 @@ from rules.decision import Direction, Match
 from rules.facts import ContactFacts, CustomerFacts, Directory
 from rules.ladder import primary
 from rules.lazy import Lazy
+from rules.occasion import MeetingFacts, Occasion
 from rules.office import Office
 from rules.patterns import Searchable
 from rules.text_match import Folded, Joined, folded
 
 
 class View:
-    """A mail, who it is about, and the moment. Made for one evaluation and thrown away."""
+    """A mail, who it is about, and the moment. Made for one evaluation and thrown away.
+
+    With an `occasion` the mail is blank, unless it is one at hand (a person marked it).
+    """
 
     def __init__(
-        self, message: Message, match: Match, direction: Direction, directory: Directory, office: Office
+        self,
+        message: Message,
+        match: Match,
+        direction: Direction,
+        directory: Directory,
+        office: Office,
+        occasion: Occasion | None = None,
     ) -> None:
         self.message = message
         self.match = match
         self.direction = direction
         self.directory = directory
         self.office = office
+        self.occasion = occasion
 
     @property
     def at(self) -> datetime:
-        """When the mail arrived; conditions on time ask this, so an evaluation can be repeated."""
-        return self.message.received_at
+        """When the mail arrived or the occasion came true; conditions on time ask this, so an evaluation can be
+        repeated."""
+        return self.occasion.at if self.occasion else self.message.received_at
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is no mail at hand."""
+        return self.occasion is not None and self.message.sender is None
+
+    @property
+    def meeting(self) -> MeetingFacts | None:
+        """The meeting at hand."""
+        return self.occasion.meeting if self.occasion else None
 
     @Lazy
     def customer(self) -> CustomerFacts | None:
@@ -82,9 +104,8 @@ class View:
     @Lazy
     def language(self) -> str:
         """The language of the mail by a guess, else of the contact, else of the customer; "" if unknown."""
-        return mail_language(self.message) or _first(
-            one.language for one in (self.contact, self.customer) if one is not None
-        )
+        own = "" if self.is_blank else mail_language(self.message)
+        return own or _first(one.language for one in (self.contact, self.customer) if one is not None)
 
     @Lazy
     def is_open(self) -> bool:

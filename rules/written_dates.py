@@ -1,6 +1,6 @@
 """Days as people write them in mails: 24/12/2026, 24.12.2026, Dec 24, 2026, 24 декабря 2026 г. Pure.
 
-A day without its year is not read, and neither is one that may be two: 05/06/2026 in English.
+A day without its year is read where one is asked for only, and one that may be two never: 05/06/2026 in English.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ _FILLERS = frozenset(
 )
 _ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th|º|°|ª|o|er|-?го|-?е)(?![^\W\d_])", re.IGNORECASE)
 _DIGITS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})", re.ASCII)
+_SHORT = re.compile(r"(\d{1,2})([/.-])(\d{1,2})", re.ASCII)
+_VCARD = re.compile(r"--(\d{2})-?(\d{2})", re.ASCII)
+"""RFC 6350 4.3.1: a date of every year."""
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]\d{1,2}:\d{2}.{0,20})?", re.ASCII)
 
 
@@ -54,6 +57,39 @@ def read_day(text: str, language: str = "") -> date | None:
     bare = re.sub(r"\s*г(?:\.|ода)?$", "", plain)
     found = _DIGITS.fullmatch(bare)
     return _by_digits(found, language) if found else _by_words(plain)
+
+
+def read_month_day(text: str, language: str = "") -> tuple[int, int] | None:
+    """Month and day of a text without a year ("15/03", "--03-15", "15 de março", "March 15"); None as in read_day.
+
+    29 February is a day. Two numbers with a dash between them may be either (03-15, 15-03): read if only one way fits.
+    """
+    plain = " ".join(text.split()).strip(" ,;.")
+    if len(plain) > LONGEST:
+        return None
+    if found := _VCARD.fullmatch(plain):
+        return _of_leap_year(int(found[1]), int(found[2]))
+    if found := _SHORT.fullmatch(plain):
+        return _short(int(found[1]), found[2], int(found[3]), language)
+    words = [word for word in re.findall(r"[^\W\d_]+|\d+", fold_text(_ORDINAL.sub("", plain))) if word not in _FILLERS]
+    if len(words) != 2:
+        return None
+    days = [int(word) for word in words if word.isdecimal() and len(word) < 3]
+    months = [_MONTHS[word] for word in words if word in _MONTHS]
+    return _of_leap_year(months[0], days[0]) if days and months else None
+
+
+def _short(first: int, sign: str, second: int, language: str) -> tuple[int, int] | None:
+    day_first, month_first = _of_leap_year(second, first), _of_leap_year(first, second)
+    if sign == "." or (sign == "/" and language.lower().partition("-")[0] != "en"):
+        return day_first
+    if day_first and month_first and day_first != month_first:
+        return None
+    return day_first or month_first
+
+
+def _of_leap_year(month: int, day: int) -> tuple[int, int] | None:
+    return (month, day) if _day(2000, month, day) else None
 
 
 def _by_digits(found: re.Match[str], language: str) -> date | None:

@@ -214,7 +214,7 @@ BROKEN: list[tuple[str, str, int, int, int, str]] = [
     ("  - name: x\n    mail: {from: a@b.example}", "E102", 1, 5, 1, "add: expect: nothing"),
     ("  - name: x\n    expect: nothing", "E102", 1, 5, 1, "add: mail:"),
     ("  - mail: {from: a@b.example}\n    expect: nothing", "E102", 1, 5, 1, "add: name:"),
-    ("  - name: x\n    event: {when: meeting missed}\n    expect: nothing", "E401", 2, 5, 5, "write a `mail`"),
+    ("  - name: x\n    event: {when: meeting missed}\n    expect: nothing", "E421", 2, 19, 14, "they wait for: none"),
     (expect("{move: CRM}"), "E401", 3, 14, 4, "take it away"),
 ]  # fmt: skip
 

@@ -65,4 +65,4 @@ def test_the_trace_says_what_happened() -> None:
     assert "    ✓ when: delivery failed  saw: user_unknown 5.1.1" in lines
     assert "  gone  [rules/10.yaml:4]  not asked: its `when` is another" in lines
     assert RULES.events == {"delivery failed", "contact unsubscribed"}
-    assert RULES.rules[1].whens == ("mail sent", "contact unsubscribed")
+    assert RULES.rules[1].whens == ("contact unsubscribed", "mail sent")

@@ -11,10 +11,11 @@ from rules import reference
 from rules.actions import ACTIONS
 from rules.blueprints import INPUT_KEYS
 from rules.conditions import CONDITIONS, GROUPS
-from rules.events import EVENTS
 from rules.extract import PARTS
 from rules.mail_conditions import FLAGS
-from rules.schema import KEYS, WHEN
+from rules.meeting_conditions import MEETING
+from rules.schema import KEYS
+from rules.triggers import EXAMPLES, PLAIN
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / reference.PAGE
 ACCOUNTS = {"ana": {"type": "maildir", "rep": "ana", "path": "mail/ana", "authserv": "mx.vendas.example"}}
@@ -28,7 +29,7 @@ def test_page_is_up_to_date() -> None:
 
 def test_nothing_is_left_out() -> None:
     assert set(reference.PARTS) == set(KEYS)
-    assert set(reference.WHENS) == {*WHEN, *EVENTS}
+    assert set(reference.WHENS) == {*PLAIN, *EXAMPLES}
     assert set(reference.CONDITIONS) == {*CONDITIONS, *GROUPS}
     assert set(reference.VALUES) == set(PARTS)
     assert set(reference.INPUTS) == set(INPUT_KEYS)
@@ -51,12 +52,13 @@ def test_examples_of_parts(name: str) -> None:
 
 @pytest.mark.parametrize("name", reference.WHENS)
 def test_examples_of_whens(name: str) -> None:
-    assert faults(when=reference.WHENS[name][1]) == []
+    assert faults(when=reference.WHENS[name][1], then="then: {remind: {text: x}}") == []
 
 
 @pytest.mark.parametrize("name", reference.CONDITIONS)
 def test_examples_of_conditions(name: str) -> None:
-    assert faults(condition=f"if: {{{reference.CONDITIONS[name][1]}}}") == []
+    when = "when: meeting missed" if name in MEETING else "when: mail arrives"
+    assert faults(when=when, condition=f"if: {{{reference.CONDITIONS[name][1]}}}") == []
 
 
 @pytest.mark.parametrize("name", reference.VALUES)
