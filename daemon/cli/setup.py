@@ -122,9 +122,11 @@ def _consent(directory: Path, mail: str, *, asking: bool) -> None:
 def _finish(given: Invocation, written: list[Path], *, as_json: bool) -> None:
     from config.load import config_files
     from daemon.office import read_office
+    from daemon.schemas import write_schemas
 
     problems: list[Problem] = []
     office = read_office(given.directory, problems)
+    write_schemas(given.directory)
     before = [path for path in config_files(given.directory) if path not in written]
     data = {"directory": given.directory, "written": written, "existed": before, "next": _next(given, bool(problems))}
     emit(data, as_json=as_json, human=lambda: _show_init(data, office))
@@ -170,12 +172,14 @@ def check(
     """Name every fault of settings, rules, templates and lists, and every rule test that fails, with its remedy."""
     from config.show import in_order, problem_json, render_problems
     from daemon.office import read_office
+    from daemon.schemas import write_schemas
     from daemon.trials import check_tests
 
     directory, file = _place(path or invocation(context).directory)
     problems: list[Problem] = []
     office = read_office(directory, problems)
     tests = check_tests(directory, office, problems)
+    write_schemas(directory)
     shown = in_order(one for one in problems if file is None or one.path.resolve() == file.resolve())
 
     def show() -> None:

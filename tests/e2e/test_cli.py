@@ -137,6 +137,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
     "check": (),
     "doctor": (),
     "version": (),
+    "schema": ("rules",),
     "sync": ("--once",),
     "status": (),
     "read": ("{office}/Maildir",),

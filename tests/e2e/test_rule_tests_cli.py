@@ -80,14 +80,14 @@ def test_a_failing_test_says_what_was_expected_what_came_and_why(call: Call, off
     assert code == 1
     assert "✗ a complaint opens a case, and word leaves by itself" in out
     assert "expected  tag: complaint\n      came      tag:moan [complaint]" in out
-    assert "complaint  [rules/20-sales.yaml:31]  fired" in out
+    assert "complaint  [rules/20-sales.yaml:32]  fired" in out
     assert "→ done: tag: moan" in out
     assert "16 tests, 1 failed" in out
     assert "quietcrm check" in err
     code, out, _ = call("check")
     assert code == 1
     assert 'error[E420]: the test "a complaint opens a case, and word leaves by itself" fails' in out
-    assert "--> tests/20-sales.yaml:49:" in out
+    assert "--> tests/20-sales.yaml:50:" in out
     code, out, _ = call("check", office / "rules/20-sales.yaml")
     assert code == 0  # the file itself has no fault
     _, out, _ = call("check", "--json")
@@ -179,7 +179,7 @@ def test_a_set_whose_tests_fail_is_not_taken(office: Path) -> None:
     change(office / "rules/20-sales.yaml", "      tag: complaint\n", "      tag: moan\n")
     with pytest.raises(ConfigError) as refused:
         load_settled(office)
-    assert [(one.code, one.path.name, one.line) for one in refused.value.problems] == [("E420", "20-sales.yaml", 49)]
+    assert [(one.code, one.path.name, one.line) for one in refused.value.problems] == [("E420", "20-sales.yaml", 50)]
 
 
 def test_a_start_falls_back_on_the_last_set_that_passed(office: Path) -> None:

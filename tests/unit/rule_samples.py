@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any
 
+import schema_oracle
+
 from config.errors import Problem
 from config.settings import Settings
 from connectors.model import Address, Message
@@ -54,7 +56,10 @@ SETTINGS = office()
 def rules_of(
     text: str, *, settings: Settings = SETTINGS, lists: Mapping[str, str] = LISTS
 ) -> tuple[RuleSet, list[Problem]]:
-    """Load one rules file with its lists and the templates "quote" and "thanks"."""
+    """Load one rules file with its lists and the templates "quote" and "thanks".
+
+    What loads without a fault must fit the schema that editors get: whoever adds to the one, adds to the other.
+    """
     with TemporaryDirectory() as name:
         folder = Path(name)
         for part, files in (("rules", {"10.yaml": text}), ("templates", TEMPLATES)):
@@ -65,7 +70,12 @@ def rules_of(
         for file, content in lists.items():
             (folder / "lists" / f"{file}.txt").write_text(content, encoding="utf-8")
         problems: list[Problem] = []
-        return load_ruleset(folder, settings, problems), problems
+        ruleset = load_ruleset(folder, settings, problems)
+    if not problems and not any(rule.partial for rule in ruleset.rules):
+        names = tuple(sorted({*lists, *ruleset.lists}))
+        against = schema_oracle.of_rules(dedent(text), settings, tuple(Path(one).stem for one in TEMPLATES), names)
+        assert against == [], f"the schema for editors (rules/shapes.py) refuses what loads: {against}"
+    return ruleset, problems
 
 
 def sound_rules(text: str, **options: Any) -> RuleSet:

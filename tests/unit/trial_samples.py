@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import schema_oracle
 from rule_samples import LISTS, TEMPLATES
 from rule_samples import office as office_of
 
 from config.errors import Problem
 from connectors.model import Message
+from rules.file_schemas import trial_schema
 from rules.load import load_ruleset
+from rules.own_names import own_names
 from rules.ruleset import RuleSet
 from rules.trials import Verdict, load_trials, run_trials
 
@@ -128,6 +131,9 @@ def judge(text: str, *, mails: dict[str, Message] | None = None) -> tuple[list[V
         trials = load_trials(
             folder, SETTINGS, ruleset, problems, lambda path: (mails or {}).get(path.name, "it is no mail")
         )
+        if not problems:  # then it fits the schema that editors get
+            against = schema_oracle.refusals(trial_schema(own_names(folder, SETTINGS)), text)
+            assert against == [], f"the schema for editors (rules/shapes.py) refuses what loads: {against}"
         return run_trials(trials, ruleset, SETTINGS), problems
 
 

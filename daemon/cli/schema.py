@@ -1,0 +1,37 @@
+"""schema: what may stand in a file, for editors and other programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.options import AsJson, invocation
+from daemon.cli.screen import emit, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(schema)
+
+
+def schema(
+    context: typer.Context,
+    part: Annotated[str, typer.Argument(metavar="config|rules|tests|blueprint", help="Which sort of files.")] = "rules",
+    as_json: AsJson = False,
+) -> None:
+    """Print the JSON schema of a sort of files, with the names of this office; `check` keeps them in .quietcrm/."""
+    from config.values import did_you_mean
+    from daemon.schemas import PARTS, schema_of
+
+    if part not in PARTS:
+        help = did_you_mean(part, PARTS, f"one of {', '.join(PARTS)}")
+        raise typer.BadParameter(f'there are no files called "{part}"; {help}', param_hint="PART")
+    found = schema_of(part, invocation(context).directory)
+    emit(found, as_json=as_json, human=lambda: say(_indented(found)))
+
+
+def _indented(data: Any) -> str:
+    import json
+
+    return json.dumps(data, ensure_ascii=False, indent=2)
