@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from config.exchange_login import ExchangeLogin
 from config.sign_in import SignIn
 from config.values import Duration, Length, Location, Mail, Name, Names, SecretSetting, Since, Words, fault
 from config.values import Section as Section
@@ -113,6 +114,18 @@ class ImapAccount(Reading, Login):
         return self
 
 
+class ExchangeAccount(Reading, ExchangeLogin):
+    """A mailbox on an Exchange Server of one's own."""
+
+    type: Literal["exchange"] = Field(description="mailbox on an Exchange Server", examples=["exchange"])
+    idle: bool = Field(
+        True, description="let the server tell of new mail at once (streaming notifications)", examples=["yes"]
+    )
+    every: Duration = Field(
+        Length(60, "second"), description="look for new mail at least this often", examples=["60 seconds"]
+    )
+
+
 class FileAccount(Reading):
     """What the accounts that read files have in common."""
 
@@ -150,7 +163,8 @@ class MemoryAccount(Reading):
 
 
 Account = Annotated[
-    ImapAccount | MaildirAccount | MboxAccount | EmlAccount | MemoryAccount, Field(discriminator="type")
+    ImapAccount | ExchangeAccount | MaildirAccount | MboxAccount | EmlAccount | MemoryAccount,
+    Field(discriminator="type"),
 ]
 
 
@@ -197,6 +211,18 @@ class SmtpSender(Login):
         return self
 
 
+class ExchangeSender(ExchangeLogin):
+    """A mailbox on an Exchange Server by which mail leaves; the copy in Sent is the server's own."""
+
+    type: Literal["exchange"] = Field(description="a mailbox on an Exchange Server", examples=["exchange"])
+    rep: Name | None = Field(
+        None, description="whose mail leaves here; by default the person with the sender's name", examples=["ana"]
+    )
+    address: Mail | None = Field(
+        None, alias="from", description="the From address, if not the person's own", examples=["ana@vendas.example"]
+    )
+
+
 class MemorySender(Section):
     """Keeps what it should send; for tests."""
 
@@ -205,9 +231,9 @@ class MemorySender(Section):
     address: Mail | None = Field(None, alias="from", description="the From address", examples=["ana@vendas.example"])
 
 
-Sender = Annotated[SmtpSender | MemorySender, Field(discriminator="type")]
+Sender = Annotated[SmtpSender | ExchangeSender | MemorySender, Field(discriminator="type")]
 
 
-def interval(account: ImapAccount | FileAccount | MemoryAccount) -> timedelta:
+def interval(account: ImapAccount | ExchangeAccount | FileAccount | MemoryAccount) -> timedelta:
     """How long to wait between two looks at `account`."""
     return account.every.delta()

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 from config.accounts import (
     Account,
     EmlAccount,
+    ExchangeAccount,
+    ExchangeSender,
     FileAccount,
     Folders,
     ImapAccount,
@@ -47,6 +49,8 @@ __all__ = [
     "Account",
     "Company",
     "EmlAccount",
+    "ExchangeAccount",
+    "ExchangeSender",
     "FileAccount",
     "Folders",
     "Hours",
@@ -200,8 +204,9 @@ class Settings(Section):
     def own_addresses(self) -> frozenset[str]:
         """Every address mail of ours may carry, lower case: team, aliases, logins and From addresses."""
         logins = (account.login for account in self.accounts.values() if isinstance(account, ImapAccount))
+        boxes = (one.mailbox_address for one in self.accounts.values() if isinstance(one, ExchangeAccount))
         froms = (sender.address or "" for sender in self.senders.values())
-        return frozenset(self._reps) | {text.lower() for text in (*logins, *froms) if "@" in text}
+        return frozenset(self._reps) | {text.lower() for text in (*logins, *boxes, *froms) if "@" in text}
 
     def sender_for(self, rep: str) -> str | None:
         """The name of the sender a person's mail leaves by: theirs by `rep`, else the one of the same name."""
@@ -241,7 +246,9 @@ def _with_poll(data: dict[str, Any]) -> dict[str, Any]:
     known = {key: poll[key] for key in ("every", "since") if poll.get(key)}
     idle = {"idle": poll["idle"]} if poll.get("idle") else {}
     filled = {
-        name: {**known, **(idle if one.get("type") == "imap" else {}), **one} if isinstance(one, dict) else one
+        name: {**known, **(idle if one.get("type") in ("imap", "exchange") else {}), **one}
+        if isinstance(one, dict)
+        else one
         for name, one in accounts.items()
     }
     return {**data, "accounts": filled}

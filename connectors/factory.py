@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from config.accounts import (
     Account,
     EmlAccount,
+    ExchangeAccount,
+    ExchangeSender,
     ImapAccount,
     MaildirAccount,
     MboxAccount,
@@ -21,6 +23,7 @@ from config.accounts import (
 )
 from config.secrets import SecretRef, resolve
 from config.state import state_directory
+from connectors.exchange.settings import ExchangeSettings
 from connectors.imap.desk import ImapDesk
 from connectors.imap.settings import ImapSettings
 from connectors.imap.source import ImapSource
@@ -33,7 +36,17 @@ from connectors.protocols import Desk, Mailer, Parser, Source, Tokens
 from connectors.shelf import Shelf, ShelfSource
 from connectors.smtp.mailer import SmtpMailer, SmtpSettings
 
-__all__ = ["DESKS", "MAILERS", "SOURCES", "Surroundings", "build_desk", "build_mailer", "build_source", "imap_settings"]
+__all__ = [
+    "DESKS",
+    "MAILERS",
+    "SOURCES",
+    "Surroundings",
+    "build_desk",
+    "build_mailer",
+    "build_source",
+    "exchange_settings",
+    "imap_settings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,51 @@ def _imap(name: str, account: ImapAccount, parser: Parser, around: Surroundings)
     return ImapSource(imap_settings(name, account, around), parser, heard=around.heard)
 
 
+def exchange_settings(name: str, one: ExchangeAccount | ExchangeSender, around: Surroundings) -> ExchangeSettings:
+    """What the Exchange connector, its desk and its stream need to know of an account, its mailer of a sender."""
+    found = ExchangeSettings(
+        account=name,
+        endpoint=one.endpoint,
+        mailbox=one.mailbox_address,
+        login=one.login or "",
+        password=around.secret(one.password),
+        auth="oauth" if one.sign_in else one.auth,
+        access=one.access,
+        version=one.version,
+        ca=str(around.path(one.ca)) if one.ca else "",
+        tokens=around.tokens(name, one) if one.sign_in else None,
+    )
+    if isinstance(one, ExchangeSender):
+        return found
+    folders = one.folders
+    return replace(found, since=one.since_date(around.today), only=tuple(folders.only), skip=tuple(folders.not_))
+
+
+def login_settings(name: str, account: Account, around: Surroundings) -> ImapSettings | ExchangeSettings | None:
+    """Everything that opens an account on a server, its secret included; None for files. Raises SecretUnavailable."""
+    if isinstance(account, ImapAccount):
+        return imap_settings(name, account, around)
+    return exchange_settings(name, account, around) if isinstance(account, ExchangeAccount) else None
+
+
+def _exchange(name: str, account: ExchangeAccount, parser: Parser, around: Surroundings) -> Source:
+    from connectors.exchange.source import ExchangeSource  # 40 MB: only where there is an Exchange Server
+
+    return ExchangeSource(exchange_settings(name, account, around), parser, heard=around.heard)
+
+
+def _exchange_desk(name: str, account: ExchangeAccount, around: Surroundings) -> Desk:
+    from connectors.exchange.desk import ExchangeDesk
+
+    return ExchangeDesk(exchange_settings(name, account, around))
+
+
+def _exchange_mailer(name: str, sender: ExchangeSender, around: Surroundings) -> Mailer:
+    from connectors.exchange.mailer import ExchangeMailer
+
+    return ExchangeMailer(exchange_settings(name, sender, around))
+
+
 def _shelf(make: Callable[[str, Path], Shelf]) -> Callable[..., Source]:
     def build(
         name: str, account: MaildirAccount | MboxAccount | EmlAccount, parser: Parser, around: Surroundings
@@ -137,6 +195,7 @@ def _smtp(name: str, sender: SmtpSender, around: Surroundings) -> Mailer:
 
 SOURCES: Mapping[type[Any], Callable[..., Source]] = {
     ImapAccount: _imap,
+    ExchangeAccount: _exchange,
     MaildirAccount: _shelf(MaildirShelf),
     MboxAccount: _shelf(MboxShelf),
     EmlAccount: _shelf(EmlShelf),
@@ -145,12 +204,14 @@ SOURCES: Mapping[type[Any], Callable[..., Source]] = {
 
 DESKS: Mapping[type[Any], Callable[..., Desk]] = {
     ImapAccount: lambda name, account, around: ImapDesk(imap_settings(name, account, around)),
+    ExchangeAccount: _exchange_desk,
     MaildirAccount: lambda name, account, around: MaildirDesk(name, around.path(account.path)),
     MemoryAccount: lambda name, _, around: MemoryDesk(around.mailbox(name)),
 }
 
 MAILERS: Mapping[type[Any], Callable[..., Mailer]] = {
     SmtpSender: _smtp,
+    ExchangeSender: _exchange_mailer,
     MemorySender: lambda name, _, __: MemoryMailer(name),
 }
 

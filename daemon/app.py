@@ -124,7 +124,7 @@ class App:
         """Everything a poller is made of, secrets included: two equal marks need no new one."""
         account = office.settings.accounts[name]
         try:
-            login = factory.imap_settings(name, account, self.around) if isinstance(account, ImapAccount) else None
+            login = factory.login_settings(name, account, self.around)
         except SecretUnavailable as missing:
             return account, missing.message
         return account, login, office.settings.poll.backfill_per_second

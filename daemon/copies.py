@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from config.accounts import SmtpSender
+from config.accounts import ExchangeSender, SmtpSender
 from config.errors import QuietcrmError
 from connectors.errors import Misconfigured
 from connectors.outgoing import HeaderMismatch
@@ -90,6 +90,8 @@ class Copies:
 
     def _way(self, rep: str) -> str:
         sender = self.office.settings.senders.get(self.office.settings.sender_for(rep) or "")
+        if isinstance(sender, ExchangeSender):  # SendItem lays the copy into Sent in the same step
+            return "server"
         return sender.sent_copy if isinstance(sender, SmtpSender) else "append"
 
     def _note(self, number: int, state: SentCopy) -> bool:

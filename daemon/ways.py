@@ -105,5 +105,5 @@ class Ways:
             mailer.close()
 
 
-DESKS = ("imap", "maildir", "memory")
+DESKS = ("imap", "exchange", "maildir", "memory")
 """Account types into which mail can be laid."""

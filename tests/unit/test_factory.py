@@ -28,6 +28,11 @@ from connectors.skeleton import SkeletonSettings, SkeletonSource
 
 ACCOUNTS = {
     "imap": {"host": "127.0.0.1", "port": 143, "security": "none", "login": "ana", "password": {"env": "ANA_PASSWORD"}},
+    "exchange": {
+        "endpoint": "https://mail.vendas.example/EWS/Exchange.asmx",
+        "login": "ana@vendas.example",
+        "password": {"env": "ANA_PASSWORD"},
+    },
     "maildir": {"path": "Maildir"},
     "mbox": {"path": "archive.mbox"},
     "eml": {"path": "letters"},
@@ -62,7 +67,7 @@ def test_sources(kind: str, around: Surroundings) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("kind", ["imap", "maildir", "memory"])
+@pytest.mark.parametrize("kind", ["imap", "exchange", "maildir", "memory"])
 def test_desks(kind: str, around: Surroundings) -> None:
     assert isinstance(build_desk("ana", account(kind), around), Desk)
 
@@ -72,8 +77,15 @@ def test_where_nothing_can_be_laid(kind: str, around: Surroundings) -> None:
     assert build_desk("ana", account(kind), around) is None
 
 
-@pytest.mark.parametrize("sender", [{"type": "smtp", "host": "127.0.0.1", "security": "none"}, {"type": "memory"}])
-def test_mailers(sender: dict[str, str], around: Surroundings) -> None:
+@pytest.mark.parametrize(
+    "sender",
+    [
+        {"type": "smtp", "host": "127.0.0.1", "security": "none"},
+        {"type": "exchange", **ACCOUNTS["exchange"]},
+        {"type": "memory"},
+    ],
+)
+def test_mailers(sender: dict[str, object], around: Surroundings) -> None:
     mailer = build_mailer("ana", TypeAdapter(Sender).validate_python(sender), around)
     assert isinstance(mailer, Mailer)
     assert mailer.account == "ana"
