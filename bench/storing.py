@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from connectors.model import Address, Attachment, Message
-from store import accounts, customers, history, interactions, schema, unmatched
+from store import accounts, customers, history, interactions, schema, sightings, unmatched
 from store.engine import Store, open_store
 from store.hashing import HashKey
 from store.identity import identity
@@ -151,14 +151,9 @@ def read_in(store: Store, found: list[Message], clock: Clocked) -> None:
             with clock.measure("record"):
                 interactions.record(session, rows)
             with clock.measure("sightings of known"):
-                interactions.add_sightings(
-                    session,
-                    [
-                        (known[i.key], m.account, m.folder, m.ref, m.received_at)
-                        for m, i in zip(batch, identities, strict=True)
-                        if i.key in known
-                    ],
-                )
+                pairs = zip(batch, identities, strict=True)
+                copies = [sightings.sighted(known[i.key], m) for m, i in pairs if i.key in known]
+                sightings.add_sightings(session, copies)
             with clock.measure("touch"):
                 interactions.touch(
                     session,

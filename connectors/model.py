@@ -265,6 +265,10 @@ class Marks:
     move: str = ""
 
 
+NO_DAY = "keeps no day with a flag"
+"""In `Marked.missing`: the mail is flagged, the server has no place for the day."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
     """What came of it. `folder` and `ref` say where the mail lies now; both "" = it is no longer in the mailbox.

@@ -28,6 +28,7 @@ from daemon.glance import existing_store
 from daemon.loading import Boot
 from daemon.locked import LockedSource
 from daemon.lookout import Lookout
+from daemon.mailbox_marks import MailboxMarks
 from daemon.notice import Notices
 from daemon.office import Office, load_office, state_directory
 from daemon.outlets import Outlets
@@ -105,6 +106,7 @@ class App:
         self.outlets.renew(office.settings)
         self.sends.office = self.sends.witness.office = office
         self.desks = Desks(self.store, office, self.ways, self.clock)
+        self.mailbox_marks = MailboxMarks(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.copies = Copies(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
         for name in [name for name in self.pollers if name in fresh or name not in marks]:

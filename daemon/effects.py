@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from sqlmodel import Session
 
-from connectors.model import Address, Message
+from connectors.model import Address, Marks, Message
 from daemon.blocks import why_blocked
 from daemon.citizen import is_no_reply, why_no_answer
 from daemon.desks import later
@@ -27,10 +27,10 @@ from rules.ladder import primary
 from rules.occasion import Occasion
 from rules.office import office_of
 from rules.view import mail_language
-from store import actions, customers, outbox, records, reminders, unmatched
+from store import actions, changes, customers, mailbox_marks, outbox, records, reminders, unmatched
 from store.customers import Actor, ContactRow
 from store.hashing import HashKey
-from store.tables import OutboxMail, Reminder, Way
+from store.tables import MailboxMark, MarkState, OutboxMail, Reminder, Way
 
 log = structlog.get_logger()
 
@@ -400,6 +400,49 @@ def _desk_of(cause: Cause, rep: str) -> str:
     return cause.account if cause.account in theirs else next(iter(theirs), "")
 
 
+# --- what is done to the mail itself ---------------------------------------------------------------------------------
+
+
+def _mark(cause: Cause, action: Action, interaction_id: int | None) -> None:
+    """Plan a mark on the copy that was read; daemon.mailbox_marks makes it after the commit. Not for an occasion that
+    has no mail."""
+    if interaction_id is None or not cause.message.ref:
+        return
+    message, account = cause.message, cause.office.settings.accounts.get(cause.account)
+    asked = mailbox_marks.as_data(_asked(action))
+    row = MailboxMark(
+        event=cause.event,
+        rule=action.rule,
+        slot=action.slot,
+        interaction_id=interaction_id,
+        account=cause.account,
+        folder=message.folder,
+        ref=message.ref,
+        message_id=message.message_id,
+        marks=asked,
+        created_at=cause.now,
+    )
+    number = mailbox_marks.plan(cause.session, row)
+    if number is None:
+        return
+    if account is None or account.type not in DESKS:
+        why = "mail in such an account cannot be marked"
+        mailbox_marks.settle(cause.session, number, MarkState.IMPOSSIBLE, cause.now, reason=why)
+    by, after = cause.actor(action.rule), {**asked, "slot": action.slot}
+    place = ("mailbox_mark", number)
+    changes.note(cause.session, at=by.now, actor=by.name, what="marked", row=place, before={}, after=after)
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"mark {number}")
+
+
+def _asked(action: Action) -> Marks:
+    args = action.args
+    if action.verb == "category":
+        return Marks(add=(str(args["category"]),))
+    if action.verb == "uncategory":
+        return Marks(remove=(str(args["category"]),))
+    return Marks(flag=args["day"]) if action.verb == "flag" else Marks(move=str(args["folder"]))
+
+
 _VERBS: dict[str, Callable[[Cause, Action, int | None], None]] = {
     "create": _create_record,
     "set": _set,
@@ -411,4 +454,8 @@ _VERBS: dict[str, Callable[[Cause, Action, int | None], None]] = {
     "remind": _remind,
     "draft": _draft,
     "send": _send,
+    "category": _mark,
+    "uncategory": _mark,
+    "flag": _mark,
+    "move": _mark,
 }

@@ -17,14 +17,16 @@ from connectors.parsing import ParserPool
 from connectors.protocols import Parser, Rereader
 from daemon.app import hash_key, looking
 from daemon.clock import SystemClock
+from daemon.mailbox_marks import mark_line
 from daemon.office import Office
 from daemon.pipeline import Pipeline
 from daemon.reading import one_mail
 from rules.explain import as_dict, explain
-from store import actions, customers, history, unmatched
+from store import actions, customers, history, mailbox_marks, unmatched
 from store.engine import Store
 from store.errors import NotFound
 from store.hashing import HashKey
+from store.tables import MailboxMark
 
 
 @dataclass(slots=True)
@@ -94,15 +96,24 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneIn
         f"logged by: {entry['rule'] or 'default (a mail with a known customer)'}",
     ]
     lines += [f"done: {slot} by rule {name}" + (f" -> {detail}" if detail else "") for name, slot, detail in done]
+    marks = mailbox_marks.of_mails(session, [number])
+    lines += [f"mailbox: {line}" for line in map(mark_line, marks)]
     if trace:
         at = trace["at"].astimezone(zone)
         lines.append(f"recorded {at:%Y-%m-%d %H:%M} with configuration {trace['config_hash']}")
     data = {
         **entry,
         "done": [{"rule": name, "slot": slot, "detail": detail} for name, slot, detail in done],
+        "marks": [_mark_data(one) for one in marks],
         "trace": trace,
     }
     return Explained(lines=lines, data=data)
+
+
+def _mark_data(mark: MailboxMark) -> dict[str, Any]:
+    """One mark as plain data."""
+    asked = {"rule": mark.rule, "account": mark.account, "folder": mark.folder, "marks": mark.marks}
+    return asked | {"state": str(mark.state), "reason": mark.reason, "done_at": mark.done_at}
 
 
 def _places(session: Session, office: Office, key: HashKey, name: str, found: list[Any]) -> list[tuple[str, str, str]]:

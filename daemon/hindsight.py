@@ -17,10 +17,11 @@ from daemon.office import Office
 from daemon.replayed import Planned
 from daemon.turns import take_turns
 from rules.decision import Action, Direction, Outcome
-from store import changes, customers, filing, interactions, marking, unmatched
+from store import changes, customers, filing, interactions, marking, sightings, unmatched
 from store.hashing import HashKey
 from store.identity import identity
 from store.interactions import NewInteraction, Touch
+from store.sightings import Copy
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,8 +119,8 @@ class Hindsight:
     def _adopt(self, hashed: str, number: int) -> None:
         """The remembered copies become sightings of the mail's row, and its answers come in at the next pass."""
         copies = unmatched.copies_of(self.session, [hashed])
-        seen = [(number, one.account, one.folder, one.ref, one.at) for one in copies]
-        interactions.add_sightings(self.session, seen)
+        seen = [Copy(number, one.account, one.folder, one.ref, one.at) for one in copies]
+        sightings.add_sightings(self.session, seen)
         unmatched.forget(self.session, [one.id for one in copies])
 
     # --- both

@@ -32,12 +32,13 @@ from rules.decision import Decision, Direction, Outcome
 from rules.engine import evaluate
 from rules.facts import Moment, Thread
 from rules.office import office_of
-from store import accounts, actions, customers, interactions, quarantine, suppressions, unmatched
+from store import accounts, actions, customers, interactions, quarantine, sightings, suppressions, unmatched
 from store.engine import Store
 from store.errors import StoreError
 from store.hashing import HashKey
 from store.identity import Identity, identity, subject_key
 from store.interactions import NewInteraction, Touch
+from store.sightings import Copy, sighted
 from store.unmatched import NewUnmatched
 
 log = structlog.get_logger()
@@ -148,10 +149,10 @@ class Pipeline:
         fresh = {one.message_id for one, who in zip(ordered, identities, strict=True) if who.key not in known}
         work.ids = interactions.repeated_ids(work.session, fresh)
         strangers = unmatched.known(work.session, {self._key.identity(who.key) for who in identities})
-        sightings = []
+        copies: list[Copy] = []
         for message, who in zip(ordered, identities, strict=True):
             if (number := known.get(who.key)) is not None:
-                sightings.append((number, message.account, message.folder, message.ref, message.received_at))
+                copies.append(sighted(number, message))
                 work.counts.duplicate += 1
                 self._settle_copy(work, message)
             elif is_own(message, work.office):
@@ -160,7 +161,7 @@ class Pipeline:
                 work.counts.skipped["draft"] += 1
             else:
                 self._new(work, message, who, seen_before=self._key.identity(who.key) in strangers)
-        interactions.add_sightings(work.session, sightings)
+        sightings.add_sightings(work.session, copies)
         hashed = {self._key.identity(key): number for key, number in known.items()}
         self._adopt(work, {one: number for one, number in hashed.items() if one in strangers})
         self._mark(work)
@@ -226,8 +227,7 @@ class Pipeline:
         number = interactions.find_known(work.session, [who]).get(who.key)
         if number is None:  # the first one could not be written
             return False
-        copy = (number, message.account, message.folder, message.ref, message.received_at)
-        interactions.add_sightings(work.session, [copy])
+        sightings.add_sightings(work.session, [sighted(number, message)])
         return True
 
     def _act(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
@@ -356,9 +356,8 @@ class Pipeline:
     def _adopt(self, work: Work, recorded: dict[str, int]) -> None:
         """Copies of a mail that matched nobody when they were read are sightings of its row now."""
         copies = unmatched.copies_of(work.session, recorded)
-        interactions.add_sightings(
-            work.session, [(recorded[one.identity], one.account, one.folder, one.ref, one.at) for one in copies]
-        )
+        seen = [Copy(recorded[one.identity], one.account, one.folder, one.ref, one.at) for one in copies]
+        sightings.add_sightings(work.session, seen)
         unmatched.forget(work.session, [one.id for one in copies])
 
     def _record(self, work: Work, rows: list[NewInteraction]) -> list[tuple[int, NewInteraction]]:

@@ -74,6 +74,7 @@ def remembered(mail: PastMail) -> Message:
         ),
         headers=_UnkeptItems.of("the header"),
         markup=_UnkeptItems.of("its data for machines"),
+        categories=_UnkeptItems.of("its categories"),
         kind=Kind(row["kind"]),
         size=row["size"],
         degraded=tuple(filter(None, row["degraded"].split("; "))),

@@ -17,7 +17,8 @@ from store.customers import CustomerRow
 from store.past import PastMail
 
 RECORDS = frozenset(("file_under", "create", "set", "tag", "untag", "segment", "stage", "owner"))
-"""What `--apply` does afterwards. Promises (drafts, sends, reminders) belong to their time and are never made later."""
+"""What `--apply` does afterwards. Promises (drafts, sends, reminders) and marks in the
+mailbox belong to their time and are never made later."""
 LEAVES, ENTERS = "leaves", "enters"
 
 
@@ -111,6 +112,9 @@ def told(action: Action) -> dict[str, Any]:
     }
 
 
+_TOLD = ("tag", "segment", "to", "rep", "category", "day", "folder")
+
+
 def _words(action: Action) -> str:
     args = action.args
     if action.verb == "create":
@@ -126,7 +130,7 @@ def _words(action: Action) -> str:
         return f"remind {args['rep']}: {args['text']}"
     if action.verb in ("draft", "send"):
         return f"{action.verb} {args['template']} to {args['to']}"
-    value = next((args[name] for name in ("tag", "segment", "to", "rep") if args.get(name)), "")
+    value = next((args[name] for name in _TOLD if args.get(name)), "")
     return f"{action.verb} {value}".strip()
 
 

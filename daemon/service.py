@@ -267,6 +267,7 @@ class Service:
         with self._turn, self._app.watchdog.step("desk"):
             self._hold_store()
             self._app.desks.tidy()
+            self._app.mailbox_marks.tidy()
             self._app.copies.tidy()
 
     def _notice(self) -> None:

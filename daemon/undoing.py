@@ -12,6 +12,7 @@ from sqlmodel import Session
 from daemon.clock import SystemClock
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
+from daemon.mailbox_marks import mark_words
 from daemon.office import load_office, state_directory
 from store import customers, outbox, reversal, schema
 from store.engine import open_store
@@ -86,6 +87,8 @@ def _words(change: Change) -> str:
         return f"took mail {change.row_id} into the history"
     if change.what == "set":
         return _fields(change)
+    if change.what == "marked":
+        return f"marked it: {mark_words(change.after)}"
     rows = [
         (word, name, row)
         for word, side in (("added", change.after), ("removed", change.before))

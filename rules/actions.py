@@ -12,6 +12,7 @@ from config.values import NAME
 from rules.creations import build_create
 from rules.effect import Effect, Plan
 from rules.ladder import domain_customers
+from rules.mailbox_actions import categories, flag, move
 from rules.needs import check_action
 from rules.planned import build_draft, build_remind, build_send
 from rules.reader import Reader, entries
@@ -21,12 +22,8 @@ Build = Callable[[Node, Reader], list[Effect]]
 LOG_WAYS = ("yes", "headers", "no")
 OFF = 'write "mode: off" in this rule until then'
 LATER: dict[str, str] = {
-    "category": f"use `tag`, or {OFF}",
-    "uncategory": f"use `untag`, or {OFF}",
-    "move": f"take it away, or {OFF}",
     "start": f"use `draft` with `in`, or {OFF}",
     "stop": f"write `stop: yes` beside `then` to end the run of rules; sequences come later, so {OFF}",
-    "flag": f"use `remind`, or {OFF}",
     "notify": f"use `remind`, or {OFF}",
 }
 
@@ -249,5 +246,9 @@ ACTIONS: dict[str, Build] = {
     "remind": build_remind,
     "draft": build_draft,
     "send": build_send,
+    "category": categories("category"),
+    "uncategory": categories("uncategory"),
+    "flag": flag,
+    "move": move,
 }
 """Actions by name."""

@@ -17,7 +17,6 @@ GROUPS = {"all": all_of, "any": any_of, "none": none_of}
 _OF_A_MAIL = frozenset({*MAIL, *MACHINE}) - {"language"}
 """`language` falls back to that of the contact."""
 LATER: dict[str, str] = {
-    "category": 'test `folder` instead, or write "mode: off" in this rule',
     "in_sequence": 'test `open` or `last_out` instead, or write "mode: off" in this rule',
 }
 

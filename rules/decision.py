@@ -84,6 +84,9 @@ class Action:
       stage       {to, back: bool}
       owner       {rep} or {round_robin: [rep, ...]}
       remind      {rep, due_at, late_after, unless, text}      rep "owner"/"sender" already resolved
+      category, uncategory  {category}
+      flag        {day: date}
+      move        {folder}     with / between its levels
       draft       {template, reply: bool, to, due_at, late_after, unless, values: {...}}
     """
 

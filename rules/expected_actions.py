@@ -10,6 +10,7 @@ from rules.creations import FIELDS
 from rules.decision import Action
 from rules.expectation import Build, Came, Expectation, same, shown_node
 from rules.explain import action_line
+from rules.mailbox_actions import parse_day
 from rules.moments import parse_delay
 from rules.office import office_of
 from rules.planned import UNLESS, WHO
@@ -191,6 +192,17 @@ def _due(scalar: Scalar, reader: Reader, due: Callable[[Action], datetime | None
     return [lambda came, action: due(action) == parse_moment(text, came.since(action), came.hours)]
 
 
+def _flag(key: Scalar, node: Node, reader: Reader) -> Expectation | None:
+    """`flag: today`: the day counts from the mail's arrival, as in a rule."""
+    scalar = reader.scalar(node, "`flag`")
+    if scalar is None or scalar.text.lower() in YES:
+        return _line(key, node, [_has_value("yes")]) if scalar else None
+    day = reader.parsed(scalar, parse_day, "E203")
+    if day is None:
+        return None
+    return _line(key, node, [lambda came, action: action.args["day"] == day.after(came.at, came.hours)])
+
+
 ACTION_LINES: dict[str, Build] = {
     "file_under": _file_under,
     "create": _create,
@@ -200,5 +212,6 @@ ACTION_LINES: dict[str, Build] = {
     "stage": _defined("stage", lambda reader: reader.settings.stages.order),
     "owner": _defined("person", lambda reader: reader.settings.team),
     "set": _set,
+    "flag": _flag,
 }
 """Lines with a grammar of their own; every other action takes one of its values, or `yes` (plain_action)."""

@@ -143,6 +143,12 @@ def _outcome(decision: Decision, zone: tzinfo | None) -> Iterator[str]:
         yield f"  {action_line(action, zone)}"
 
 
+_TOLD = ("to", "rep", "value", "segment")
+"""Arguments that say more than the slot."""
+_MARKS = {"category": "category", "uncategory": "category", "flag": "day", "move": "folder"}
+"""What is done to the mail itself, and the argument that says it."""
+
+
 def action_line(action: Action, zone: tzinfo | None) -> str:
     """One action in a line: what, for whom, when, and by which rule."""
     args = action.args
@@ -152,8 +158,10 @@ def action_line(action: Action, zone: tzinfo | None) -> str:
         what = f"draft {args['template']} to {args['to']}, in the Drafts of {args['rep']}"
     elif action.verb == "send":
         what = f"send {args['template']} to {args['to']}, for {args['rep']}"
+    elif action.verb in _MARKS:
+        what = f"{action.verb} {args[_MARKS[action.verb]]}"
     else:
-        what = f"{action.slot}" + "".join(f" {args[key]}" for key in ("to", "rep", "value", "segment") if key in args)
+        what = f"{action.slot}" + "".join(f" {args[key]}" for key in _TOLD if key in args)
     due = args.get("due_at")
     unless = f", unless {args['unless']}" if args.get("unless") else ""
     when = f", due {_time(due, zone)}{unless}" if isinstance(due, datetime) else ""

@@ -386,6 +386,7 @@ MAIL: dict[str, Build] = {
     "token": _named_values(lambda view: tokens_in(view.message.subject)),
     "plus": _named_values(lambda view: plus_tags(view.message, view.office.settings)),
     "folder": _named_values(_folder_names),
+    "category": _named_values(lambda view: view.message.categories),
     "mailbox": _mailbox,
     "size": _size,
 }

@@ -121,6 +121,10 @@ _TOLD = {
     "stage": "to",
     "owner": "rep",
     "segment": "segment",
+    "category": "category",
+    "uncategory": "category",
+    "flag": "day",
+    "move": "folder",
 }
 """Of each action the argument that tells most."""
 

@@ -88,6 +88,10 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "token": ("the sign of a reminder in the subject, `[CRM-4F2K]`", "token: yes"),
     "plus": ("the tag of crm+tag@ in one of our addresses", "plus: 4f2k"),
     "folder": ("the folder the mail lies in: its whole name, or the last part", "folder: Private"),
+    "category": (
+        "categories that the mailbox shows on it (IMAP: keywords); * and ? may be used; yes and no",
+        'category: "CRM: private"',
+    ),
     "mailbox": ("the account of quietcrm.yaml", "mailbox: ana"),
     "size": ("`larger` and `smaller`", "size: {larger: 5 MB}"),
     "known": ("the mail is about exactly one customer", "known: yes"),
@@ -160,6 +164,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "a mail in Drafts: `template`, `reply`, `to`, `in` or `at`, `unless`, `late_after`",
         "draft: {template: quote, reply: yes}",
     ),
+    "category": ("put categories on the mail in the mailbox it was read in", 'category: "CRM: lead"'),
+    "uncategory": ("take categories off it", 'uncategory: "CRM: lead"'),
+    "flag": ("flag it for follow-up by a day: `today`, `3 days`, `friday`, a date", "flag: 2 business days"),
+    "move": ("move it into a folder, made if need be", "move: CRM/Orders"),
     "send": ("the same, leaving by itself; the template must be in `send: auto_templates`", "send: received"),
 }
 SECTIONS = (

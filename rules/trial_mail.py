@@ -35,7 +35,7 @@ ReadMail = Callable[[Path], Message | str]
 
 KEYS = (
     *("from", "to", "cc", "bcc", "reply_to", "subject", "body", "is", "kind", "direction", "when", "time", "folder"),
-    *("mailbox", "attachment", "header", "size", "thread", "bounced", "jsonld", "auth"),
+    *("mailbox", "attachment", "header", "size", "thread", "bounced", "jsonld", "auth", "category"),
 )
 PARENT = "earlier@quietcrm.invalid"
 """Message-ID of the mail that a reply in a test answers."""
@@ -267,6 +267,10 @@ def _jsonld(_key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
     draft.parts["markup"] = tuple((path, scalar.text) for path, scalar in pairs if scalar)
 
 
+def _categories(_key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
+    draft.parts["categories"] = tuple(scalar.text.strip() for scalar in reader.scalars(node, "`category`"))
+
+
 def _auth(_key: Scalar, node: Node, draft: _Draft, reader: Reader) -> None:
     scalar = reader.scalar(node, "`auth`")
     if scalar:
@@ -290,6 +294,7 @@ _PARTS: Mapping[str, Part] = {
     "bounced": _bounced,
     "jsonld": _jsonld,
     "auth": _auth,
+    "category": _categories,
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 
+from store import mailbox_marks
 from store.columns import UtcTime
 from store.errors import Conflict, NotFound
 from store.statements import among, table
@@ -29,12 +30,13 @@ def note(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
 ) -> int:
-    """Write down a change of `row` (table name, id); its number.
+    """Write down a change of `row` (table name, id); its number. See `undo` for what each kind of change comes to.
 
     what: "create" (undo deletes), "set" (undo writes `before` back), "rows" (`before` and `after` hold the rows of
     other tables: {table: [row, ...]}; undo deletes `after` and puts `before` back), "merge", "logged" (a mail that
     belonged to nobody came into the history: undo takes it out and puts `before`'s rows back; `after` names under
-    "due" the unmatched mails that became due by it).
+    "due" the unmatched mails that became due by it), "marked" (a mark in a mailbox, planned; undo cancels it or plans
+    the opposite).
     """
     values = {
         "at": at,
@@ -96,6 +98,8 @@ def undo(session: Session, number: int, now: datetime) -> Change:
         _put_back(session, target, change)
     elif change.what == "logged":
         _unlog(session, change)
+    elif change.what == "marked":
+        mailbox_marks.take_back(session, change.row_id, change.id or 0, now)
     else:
         _exchange(session, change)
     session.execute(update(_CHANGE).where(_CHANGE.c.id == number).values(undone_at=now))
@@ -113,7 +117,7 @@ def _delete(session: Session, target: Table, number: int) -> None:
         ) from error
 
 
-_OF_A_MAIL = ("trace", "sighting", "participant", "interaction_customer")
+_OF_A_MAIL = ("trace", "mailbox_mark", "sighting", "participant", "interaction_customer")
 
 
 def _unlog(session: Session, change: Change) -> None:

@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 from connectors.model import Address, Message
 from store.gate import storable, storable_values
 from store.identity import Identity, subject_key
-from store.statements import among, insert_new, is_sqlite, table, upsert
-from store.tables import AddressRow, Contact, Customer, Interaction, InteractionCustomer, Participant, Sighting, Trace
+from store.sightings import add_sightings, sighted
+from store.statements import among, insert_new, is_sqlite, table
+from store.tables import AddressRow, Contact, Customer, Interaction, InteractionCustomer, Participant, Trace
 
 _INTERACTION = table(Interaction)
 _LINK = table(InteractionCustomer)
 _PARTICIPANT = table(Participant)
-_SIGHTING = table(Sighting)
 _TRACE = table(Trace)
 _CUSTOMER = table(Customer)
 _CONTACT = table(Contact)
@@ -128,25 +128,8 @@ def record(session: Session, rows: Sequence[NewInteraction]) -> list[int]:
         placed = [
             number if number in ours else faster[row.identity.key] for number, row in zip(placed, rows, strict=True)
         ]
-    add_sightings(
-        session,
-        [
-            (number, row.message.account, row.message.folder, row.message.ref, row.message.received_at)
-            for number, row in zip(placed, rows, strict=True)
-        ],
-    )
+    add_sightings(session, [sighted(number, row.message) for number, row in zip(placed, rows, strict=True)])
     return placed
-
-
-def add_sightings(session: Session, rows: Sequence[tuple[int, str, str, str, datetime]]) -> None:
-    """Note copies: (interaction id, account, folder, ref, seen at). A copy seen before gets the new place."""
-    if not rows:
-        return
-    values = [
-        {"interaction_id": number, "account": account, "folder": folder, "ref": ref, "seen_at": seen}
-        for number, account, folder, ref, seen in rows
-    ]
-    upsert(session, _SIGHTING, values, key=("interaction_id", "account", "folder"), change=("ref", "seen_at"))
 
 
 def touch(session: Session, touches: Sequence[Touch]) -> None:

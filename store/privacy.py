@@ -26,6 +26,7 @@ from store.tables import (
     Interaction,
     InteractionCustomer,
     Lead,
+    MailboxMark,
     Note,
     Order,
     OutboxMail,
@@ -70,6 +71,7 @@ def export(session: Session, customer_id: int) -> dict[str, Any]:
         "interactions": [changes.plain(dict(row)) for row in session.execute(mails).mappings()],
         "participants": _of_mails(session, number, _PARTICIPANT),
         "sightings": _of_mails(session, number, table(Sighting)),
+        "marks": _of_mails(session, number, table(MailboxMark)),
         "traces": _of_mails(session, number, table(Trace)),
         "changes": [changes.plain(one.model_dump()) for one in changes.of_row(session, "customer", number, 10_000)],
     }
@@ -152,7 +154,7 @@ def _erase_mails(session: Session, numbers: Collection[int], addresses: Collecti
     for model in _PROMISES:
         target = table(model)
         session.execute(update(target).where(among(session, target.c.interaction_id, only)).values(interaction_id=None))
-    for target in (_PARTICIPANT, table(Sighting)):
+    for target in (_PARTICIPANT, table(Sighting), table(MailboxMark)):
         session.execute(delete(target).where(among(session, target.c.interaction_id, only)))
     session.execute(delete(_INTERACTION).where(among(session, _INTERACTION.c.id, only)))
     from_them = among(session, _INTERACTION.c.sender, addresses)

@@ -15,12 +15,13 @@ from sqlmodel import SQLModel
 from store import changes
 from store.errors import Conflict
 from store.statements import table
-from store.tables import ActionDone, Change, Contact, InteractionCustomer
+from store.tables import ActionDone, Change, Contact, InteractionCustomer, MailboxMark
 
 _CHANGE = table(Change)
 _DONE = table(ActionDone)
 _CONTACT = table(Contact)
 _LINK = table(InteractionCustomer)
+_MARK = table(MailboxMark)
 _RECORDS = {"lead": "lead", "case": "case", "task": "task", "note": "note", "sales_order": "order"}
 _HEARD = ("last_in_at", "last_out_at")
 """Moved forward by newer mail all the time: left alone then, and that is no obstacle."""
@@ -78,6 +79,9 @@ def customer_of(session: Session, change: Change) -> int:
         return change.row_id
     if change.table_name == "contact":
         statement = select(_CONTACT.c.customer_id).where(_CONTACT.c.id == change.row_id)
+    elif change.what == "marked":
+        statement = select(_LINK.c.customer_id).join(_MARK, _MARK.c.interaction_id == _LINK.c.interaction_id)
+        statement = statement.where(_MARK.c.id == change.row_id).order_by(_LINK.c.customer_id)
     elif change.what == "logged":
         mine = _LINK.c.interaction_id == change.row_id
         statement = select(_LINK.c.customer_id).where(mine, _LINK.c.rung == "created")
@@ -103,7 +107,7 @@ def _take_back(session: Session, change: Change, actor: str, now: datetime) -> N
     else:
         if change.what == "create":
             _mind_touched(session, change, actor)
-        else:
+        elif change.what != "marked":
             _mind_rows(session, change)
         try:
             with session.begin_nested():
@@ -234,6 +238,8 @@ def _give_back_claim(session: Session, change: Change, actor: str) -> None:
 
 def _slots(change: Change) -> Iterator[str]:
     """The slots that a change of this kind came from."""
+    if change.what == "marked":
+        yield str(change.after["slot"])
     if change.what == "set":
         yield from (name for name in ("stage", "segment", "owner") if name in change.after)
         before, after = change.before.get("fields", {}), change.after.get("fields", {})

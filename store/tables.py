@@ -205,7 +205,10 @@ class Participant(SQLModel, table=True):
 
 
 class Sighting(SQLModel, table=True):
-    """A copy of an interaction in a mailbox folder. `ref` is the newest place of it there."""
+    """A copy of an interaction in a mailbox folder. `ref` is the newest place of it there.
+
+    marks   what it was marked with when it was last looked at, see store.sightings; NULL = not known
+    """
 
     __tablename__ = "sighting"
     __table_args__ = _JOIN
@@ -214,6 +217,48 @@ class Sighting(SQLModel, table=True):
     folder: str = Field(primary_key=True)
     ref: str
     seen_at: datetime = _time(nullable=False)
+    marks: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+
+class MarkState(StrEnum):
+    """planned -> done | impossible | cancelled. impossible = the mailbox cannot do it, or the mail is gone (`reason`);
+    cancelled = taken back before it was done."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    IMPOSSIBLE = "impossible"
+    CANCELLED = "cancelled"
+
+
+class MailboxMark(SQLModel, table=True):
+    """A mark on a mail in a rep's mailbox that a rule wants: category, flag, folder. Keyed (event, rule, slot).
+
+    account, folder, ref   where the mail lay when the rule acted; its sightings know where it lies now
+    marks      {add: [..], remove: [..], flag: "2026-12-24", unflag: bool, move: "CRM/Orders"}, what is asked for
+    before     how it was when it was done, so that it can be taken back: {marks: text as of a sighting, folder}
+    attempts   tries begun; one that was begun may have been done without our knowing
+    reason     why not, or what the server did only in part
+    """
+
+    __tablename__ = "mailbox_mark"
+    __table_args__ = (UniqueConstraint("event", "rule", "slot"), _NUMBERED)
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = Field(default=MarkState.PLANNED, index=True)
+    event: str
+    rule: str
+    slot: str
+    interaction_id: int = Field(foreign_key="interaction.id", index=True)
+    account: str
+    folder: str
+    ref: str
+    message_id: str = ""
+    marks: dict[str, Any] = _json(dict)
+    before: dict[str, Any] = _json(dict)
+    attempts: int = 0
+    retry_at: datetime | None = _time()
+    reason: str = _text()
+    created_at: datetime = _time(nullable=False)
+    done_at: datetime | None = _time()
 
 
 # --- what we promised: tasks, leads, cases, reminders, outgoing mail ---------------------------------------------

@@ -16,7 +16,7 @@ from connectors.folders import Folder, Purpose, choose_folders, encode_name
 from connectors.imap.connection import Connection, mailbox_name
 from connectors.imap.trouble import BUSY_CODES
 from connectors.imap.wire import Answer, Node, Refused, quote, tokens
-from connectors.model import Marked, Marks
+from connectors.model import NO_DAY, Marked, Marks
 from connectors.outgoing import message_id_of
 
 __all__ = ["Marking", "mark_words"]
@@ -149,7 +149,7 @@ class Marking:
         wanted = {keyword_of(name): f"keeps no category {name}" for name in marks.add}
         if marks.flag is not None:
             wanted["\\Flagged"] = "keeps no flags"
-            self._missing.append("keeps no day with a flag")
+            self._missing.append(NO_DAY)
         had = {flag.lower() for flag in now}
         for flag in wanted:
             if flag.lower() not in had:

@@ -15,7 +15,7 @@ from connectors.errors import Unavailable
 from connectors.folders import Folder, choose_folders, encode_name
 from connectors.maildir.keywords import FILE, letters_of, read_keywords, take_letter
 from connectors.maildir.maildir import MaildirShelf, unique_name
-from connectors.model import Marked, Marks
+from connectors.model import NO_DAY, Marked, Marks
 from connectors.outgoing import message_id_of
 
 __all__ = ["MaildirMarking"]
@@ -99,7 +99,7 @@ class MaildirMarking:
         unwanted |= {"F"} if marks.unflag else set()
         kept = "".join(letter for letter in letters if letter not in unwanted)
         if marks.flag is not None:
-            self._missing.append("keeps no day with a flag")
+            self._missing.append(NO_DAY)
             kept += "F"
         return kept + "".join(self._letter(folder, name) for name in marks.add)
 

@@ -169,6 +169,7 @@ def work(app: App) -> Counts:
     for counts in app.revisit.run().values():
         total.add(counts)
     app.desks.tidy()
+    app.mailbox_marks.tidy()
     return total
 
 

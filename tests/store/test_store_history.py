@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from store_samples import ADMIN, NOW
 
 from connectors.model import Address, Attachment, Message
-from store import customers, history, interactions, retention
+from store import customers, history, interactions, retention, sightings
 from store.customers import Actor
 from store.engine import Store
 from store.identity import identity
@@ -33,14 +33,8 @@ def take(session: Session, messages: Sequence[Message]) -> list[int]:
     known = interactions.find_known(session, [identity(message) for message in messages])
     fresh = [message for message in messages if identity(message).key not in known]
     ids = interactions.record(session, [new(message) for message in fresh])
-    interactions.add_sightings(
-        session,
-        [
-            (known[identity(m).key], m.account, m.folder, m.ref, m.received_at)
-            for m in messages
-            if identity(m).key in known
-        ],
-    )
+    copies = [sightings.sighted(known[identity(m).key], m) for m in messages if identity(m).key in known]
+    sightings.add_sightings(session, copies)
     return ids
 
 

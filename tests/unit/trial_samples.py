@@ -121,9 +121,11 @@ def office_folder(rules: str = RULES) -> Iterator[tuple[Path, RuleSet]]:
         yield folder, ruleset
 
 
-def judge(text: str, *, mails: dict[str, Message] | None = None) -> tuple[list[Verdict], list[Problem]]:
+def judge(
+    text: str, *, mails: dict[str, Message] | None = None, rules: str = RULES
+) -> tuple[list[Verdict], list[Problem]]:
     """Run one file of tests. `mails`: name of a file below tests/ -> what is in it."""
-    with office_folder() as (folder, ruleset):
+    with office_folder(rules) as (folder, ruleset):
         (folder / "tests" / "10.yaml").write_text(text, "utf-8")
         for file in mails or {}:
             (folder / "tests" / file).touch()
@@ -137,10 +139,10 @@ def judge(text: str, *, mails: dict[str, Message] | None = None) -> tuple[list[V
         return run_trials(trials, ruleset, SETTINGS), problems
 
 
-def outcome(mail: str, expect: str, *, more: str = "") -> Verdict:
+def outcome(mail: str, expect: str, *, more: str = "", rules: str = RULES) -> Verdict:
     """The verdict of one test that has no fault."""
     text = f"{HEAD}  - name: probe\n    mail: {mail}\n    expect: {expect}\n{more}"
-    verdicts, problems = judge(text)
+    verdicts, problems = judge(text, rules=rules)
     assert problems == []
     assert len(verdicts) == 1
     return verdicts[0]
