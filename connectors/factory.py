@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -53,13 +54,15 @@ __all__ = [
 class Surroundings:
     """What building needs beside the settings: the folder of quietcrm.yaml (relative paths lie below it), today's
     date (for `since: 2 years`), the memory mailboxes that accounts of type memory share by name, who hears that
-    mail is coming in (a slow line is no dead one), and whether a rule asks for the data in HTML parts."""
+    mail is coming in (a slow line is no dead one), whether a rule asks for the data in HTML parts, and the time in
+    seconds since 1970, by which access tokens end."""
 
     base: Path
     today: date
     mailboxes: dict[str, MemoryMailbox] = field(default_factory=dict)
     heard: Callable[[], None] = lambda: None
     markup: bool = False
+    seconds: Callable[[], float] = time.time
 
     def path(self, path: Path) -> Path:
         """A path of the settings as an absolute one."""
@@ -76,7 +79,7 @@ class Surroundings:
         """
         from connectors.oauth.opening import tokens_for  # only where somebody signs in
 
-        return tokens_for(name, account, state=state_directory(self.base), secret=self.secret)
+        return tokens_for(name, account, state=state_directory(self.base), secret=self.secret, clock=self.seconds)
 
     def mailbox(self, name: str) -> MemoryMailbox:
         """The memory mailbox of an account, the same one each time."""

@@ -1,4 +1,5 @@
-"""Mail to the admin when something needs a person now and cannot wait for the daily notice.
+"""Mail to the admin, and to the rep whom it concerns, when something needs a person now and cannot wait for the daily
+notice.
 
 One mail for everything that is new, at most one an hour for each cause, and once a day while it lasts; refused files
 once, and again when something else is wrong with them. It goes by another account than the one in trouble where there
@@ -30,6 +31,7 @@ from daemon.letters import own_headers
 from daemon.office import Office
 from daemon.page import Block, Line, as_html, as_text
 from daemon.phrases import phrase
+from daemon.sign_ins import LostSignIn
 from daemon.watchdog import Hang, hang_words
 from daemon.ways import DESKS, Ways
 from store import accounts
@@ -61,6 +63,9 @@ class Cause:
     key       the same for the same trouble
     kind      what it is about: name of the phrase that is its heading
     account   the mailbox it came from, which is a bad way to tell of it
+    involved  further accounts and senders that are as bad
+    person    who is told; "" = the admin
+    once      told once, not every day
     listing   lines to be shown as they are. A cause with a listing is told once for each listing, not every day
     """
 
@@ -72,6 +77,14 @@ class Cause:
     account: str = ""
     listing: str = ""
     patience: timedelta = timedelta(0)
+    involved: tuple[str, ...] = ()
+    person: str = ""
+    once: bool = False
+
+    @property
+    def ways(self) -> set[str]:
+        """Accounts and senders by which it had better not be told."""
+        return {self.account, *self.involved}
 
     @property
     def mark(self) -> str:
@@ -109,11 +122,14 @@ def find_causes(
     hangs: Sequence[Hang],
     clock_trouble: str = "",
     senders: Mapping[str, str] | None = None,
+    sign_ins: Sequence[LostSignIn] = (),
 ) -> list[Cause]:
-    """What needs the admin now; `senders` = those that do not work -> why. Never raises for trouble of the store: that
-    is one of the causes."""
+    """What needs the admin now; `senders` = those that do not work -> why, `sign_ins` = those that ended. Never raises
+    for trouble of the store: that is one of the causes."""
     found = [_hanging(hang) for hang in hangs]
-    found += [_silent_sender(name, reason) for name, reason in (senders or {}).items()]
+    found += [cause for lost in sign_ins for cause in _ended_sign_in(lost, office)]
+    explained = {name for lost in sign_ins for name in lost.names}
+    found += [_silent_sender(name, reason) for name, reason in (senders or {}).items() if name not in explained]
     if clock_trouble:
         found.append(Cause(key="clock", kind="alert_clock", text=clock_trouble, command="timedatectl"))
     if config_trouble:
@@ -121,11 +137,31 @@ def find_causes(
     if disk_trouble:
         found.append(Cause(key="disk", kind="alert_disk", text=disk_trouble, hint=REMEDY, command="df -h"))
     try:
-        return found + _failing_accounts(store, office)
+        return found + [cause for cause in _failing_accounts(store, office) if cause.account not in explained]
     except StoreError as error:
         command = "quietcrm db check" if isinstance(error, StoreDamaged) else "quietcrm status"
         found.append(Cause(key="store", kind="alert_store", text=error.message, hint=error.hint, command=command))
         return found
+
+
+def _ended_sign_in(lost: LostSignIn, office: Office) -> Iterator[Cause]:
+    """For the admin, who can mend it, and for each rep whose mailbox is not read any more."""
+    names, admin = ", ".join(lost.names), office.settings.admin
+    yield Cause(
+        key=f"sign-in {lost.key}",
+        kind="alert_sign_in",
+        text=f"{names}: {lost.reason}",
+        hint=lost.hint,
+        command=lost.command,
+        involved=lost.names,
+        once=True,
+    )
+    who = office.settings.team[admin].name or admin
+    for rep in lost.reps:
+        if rep != admin:
+            text = phrase("alert_sign_in_rep", office.settings.language_for(rep)).format(names, who)
+            key, kind = f"sign-in {lost.key} {rep}", "alert_sign_in"
+            yield Cause(key=key, kind=kind, text=text, involved=lost.names, person=rep, once=True)
 
 
 def _refused_config(trouble: str) -> Cause:
@@ -179,7 +215,7 @@ class Alerts:
         self._clock = clock
         self._path = path
         self._told: dict[str, _Told] | None = None
-        self._rests_until: datetime | None = None
+        self._rests_until: dict[str, datetime] = {}
 
     def tell(self, causes: Sequence[Cause]) -> int:
         """Note which causes there are now, and tell those whose time has come; how many were told."""
@@ -187,25 +223,37 @@ class Alerts:
         known = self._known()
         before = json.dumps(_as_data(known))
         self._note(known, causes, now)
-        due = [cause for cause in causes if _is_due(known[cause.key], cause, now)]
-        if self._rests_until is not None and now < self._rests_until:
-            due = []
+        due = [cause for cause in causes if _is_due(known[cause.key], cause, now) and self._is_awake(cause, now)]
         for cause in due:
             known[cause.key].tried_at = now
         if json.dumps(_as_data(known)) != before:
             self._save(known)
         if not due:
             return 0
-        told = self._deliver(due, now)
-        self._rests_until = None if told else now + RETRY
+        told = [
+            cause for person in dict.fromkeys(cause.person for cause in due) for cause in self._tell(person, due, now)
+        ]
         for cause in due:
             entry = known[cause.key]
-            if told:
+            if cause in told:
                 entry.told_at, entry.told_mark = now, entry.mark
             else:
                 entry.tried_at = None  # the hour counts from when somebody was told
         self._save(known)
-        return len(due) if told else 0
+        return len(told)
+
+    def _is_awake(self, cause: Cause, now: datetime) -> bool:
+        until = self._rests_until.get(cause.person)
+        return until is None or now >= until
+
+    def _tell(self, person: str, due: Sequence[Cause], now: datetime) -> list[Cause]:
+        """One mail with everything for one person; what was told."""
+        mine = [cause for cause in due if cause.person == person]
+        if self._deliver(mine, person, now):
+            self._rests_until.pop(person, None)
+            return mine
+        self._rests_until[person] = now + RETRY
+        return []
 
     @staticmethod
     def _note(known: dict[str, _Told], causes: Sequence[Cause], now: datetime) -> None:
@@ -242,12 +290,13 @@ class Alerts:
 
     # --- the mail ----------------------------------------------------------------------------------------------------
 
-    def _deliver(self, causes: Sequence[Cause], now: datetime) -> bool:
+    def _deliver(self, causes: Sequence[Cause], person: str, now: datetime) -> bool:
         reasons: list[str] = []
+        to = person or self._office.settings.admin
         try:
-            for route in self._routes({cause.account for cause in causes}):
+            for route in self._routes(set().union(*(cause.ways for cause in causes)), to):
                 try:
-                    self._go(route, self._mail(causes, route, now))
+                    self._go(route, self._mail(causes, route, to, now))
                 except QuietcrmError as error:
                     reasons.append(f"{route.name}: {error.message}")
                     continue
@@ -255,7 +304,7 @@ class Alerts:
                 return True
         finally:
             self._ways.close()
-        if self._rests_until is None:  # once, not at every try
+        if person not in self._rests_until:  # once, not at every try
             log.error("alert.undelivered", causes=[cause.key for cause in causes], reasons=reasons)
         return False
 
@@ -265,29 +314,29 @@ class Alerts:
         else:
             self._ways.desk(route.name).place_mail(mail)
 
-    def _routes(self, failing: Collection[str]) -> Iterator[_Route]:
-        """Ways to the admin, the best first: own mailboxes and senders that work, other senders, then a colleague's
-        mailbox, at last what is failing: it may take mail all the same."""
+    def _routes(self, failing: Collection[str], person: str) -> Iterator[_Route]:
+        """Ways to a person, the best first: own mailboxes and senders that work, other senders, then (to the admin) a
+        colleague's mailbox, at last what is failing: it may take mail all the same."""
         settings = self._office.settings
-        admin = settings.admin
         desks = [
             _Route("desk", name, one.rep) for name, one in settings.accounts.items() if one.type in DESKS and one.rep
         ]
-        mine = [route for route in desks if route.rep == admin]
-        own = settings.sender_for(admin)
-        senders = [_Route("sender", name, admin) for name in sorted(settings.senders, key=lambda name: name != own)]
+        mine = [route for route in desks if route.rep == person]
+        own = settings.sender_for(person)
+        senders = [_Route("sender", name, person) for name in sorted(settings.senders, key=lambda name: name != own)]
         near = [*senders, *mine] if settings.reminders.via == "smtp" else [*mine, *senders]
-        every = [*near, *(route for route in desks if route.rep != admin)]
+        colleagues = [route for route in desks if route.rep != person] if person == settings.admin else []
+        every = [*near, *colleagues]
         return iter(sorted(every, key=lambda route: route.name in failing))
 
-    def _mail(self, causes: Sequence[Cause], route: _Route, now: datetime) -> OutgoingMail:
+    def _mail(self, causes: Sequence[Cause], route: _Route, person: str, now: datetime) -> OutgoingMail:
         settings = self._office.settings
         member = settings.team[route.rep]
         language = settings.language_for(route.rep)
         title = phrase("alert", language)
         blocks = list(_blocks(causes, language))
-        if route.rep != settings.admin:
-            admin = settings.team[settings.admin]
+        if route.rep != person:
+            admin = settings.team[person]
             note = phrase("alert_pass_on", language).format(admin.name or admin.mail)
             blocks.insert(0, Block(title="", lines=[Line(text=note)], tone="act"))
         foot = phrase("alert_footer", language)
@@ -325,7 +374,7 @@ def _is_due(told: _Told, cause: Cause, now: datetime) -> bool:
         return now - last >= CHANGED
     if told.told_at is None or told.told_at < since:
         return now - last >= QUIET
-    return not cause.listing and now - last >= AGAIN
+    return not (cause.listing or cause.once) and now - last >= AGAIN
 
 
 def _blocks(causes: Sequence[Cause], language: str) -> Iterator[Block]:

@@ -36,6 +36,7 @@ from daemon.pipeline import Pipeline
 from daemon.poll import Poller, Stop
 from daemon.revisit import Revisit
 from daemon.sends import Sends
+from daemon.sign_ins import SignIns
 from daemon.watchdog import Watchdog
 from daemon.ways import Ways
 from store import accounts, actions, schema
@@ -62,7 +63,9 @@ class App:
         today = clock.now().astimezone(office.settings.zone).date()
         self.watchdog = Watchdog(clock.monotonic)
         self.disk = DiskGuard(store.folder)
-        self.around = Surroundings(base=office.directory, today=today, heard=self.watchdog.progress)
+        self.around = Surroundings(
+            base=office.directory, today=today, heard=self.watchdog.progress, seconds=lambda: clock.now().timestamp()
+        )
         self.parser = ParserPool()
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
@@ -71,6 +74,7 @@ class App:
         self.hold: Callable[[], None] = lambda: None
         """Raises AlreadyRunning when another process has become the writer of our store."""
         self._marks: dict[str, object] = {}
+        self.sign_ins = SignIns(office)
         self.outlets = Outlets(settings=office.settings, clock=clock, build=self._build_mailer)
         self.lookout = Lookout(self.pollers, clock, lambda account: self.wake(account))
         self.sends = Sends(
@@ -103,6 +107,7 @@ class App:
             self.ways.close()
         self.ways = self._find_ways(office)
         self.alerts = Alerts(office, self._find_ways(office), self.clock, self.store.folder / "alerts.json")
+        self.sign_ins.renew(office)
         self.outlets.renew(office.settings)
         self.sends.office = self.sends.witness.office = office
         self.desks = Desks(self.store, office, self.ways, self.clock)
@@ -113,6 +118,20 @@ class App:
             self.pollers.pop(name).retire()
         self.pollers.update(fresh)
         self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
+
+    def note_sign_ins(self) -> tuple[str, ...]:
+        """Somebody may have signed in: what waited for that is tried at once. Accounts that shall be polled now."""
+        names = self.sign_ins.news()
+        mended = tuple(name for name in names if name in self.pollers)
+        if mended:
+            with self.store.writing() as session:
+                for name in mended:
+                    accounts.change(session, name, retry_at=None)
+        for name in names:
+            self.outlets.mend(name)
+            if self.ways:
+                self.ways.mend(name)
+        return mended
 
     def note_config(self, trouble: str) -> None:
         """Note what is wrong with the files on disk; "" = nothing, they are what runs."""

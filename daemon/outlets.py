@@ -69,6 +69,10 @@ class Outlets:
         """Senders that do not work now -> why."""
         return dict(self._reasons)
 
+    def mend(self, name: str) -> None:
+        """Something was done about a sender or the login it uses: its pause is over."""
+        self._resting.pop(name, None)
+
     def worked(self, name: str) -> None:
         """The server took a mail."""
         self._reasons.pop(name, None)

@@ -123,6 +123,19 @@ PHRASES: dict[str, dict[str, str]] = {
         "pt": "Os e-mails não estão saindo",
         "ru": "Письма не уходят",
     },
+    "alert_sign_in": {
+        "en": "Sign-in has ended",
+        "pt": "O acesso expirou",
+        "ru": "Вход больше не действует",
+    },
+    "alert_sign_in_rep": {
+        "en": "quietcrm cannot reach your mailbox any more ({0}): somebody has to sign in again. {1} has been told and "
+        "will come to you. Nothing is lost: what arrives meanwhile is read afterwards.",
+        "pt": "O quietcrm não tem mais acesso à sua caixa ({0}): é preciso entrar de novo. Já avisamos {1}, que vai "
+        "falar com você. Nada se perde: o que chegar enquanto isso será lido depois.",
+        "ru": "quietcrm больше не может открыть ваш ящик ({0}): нужно войти заново. {1} уже знает и обратится к вам. "
+        "Ничего не потеряется: всё, что придёт за это время, будет прочитано потом.",
+    },
     "alert_worker": {"en": "Something hangs", "pt": "Algo travou", "ru": "Что-то зависло"},
     "alert_pass_on": {
         "en": "Please tell {0}: quietcrm found no other way to reach them.",

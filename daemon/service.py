@@ -193,6 +193,7 @@ class Service:
         self._add("status", self._look_around, STATUS_TICK)
         self._add("alert", self._alert, ALERT_TICK, executor="alert")
         self._add("watch", self._reloading.look, WATCH_TICK)
+        self._add("sign-ins", self._note_sign_ins, WATCH_TICK)
         self._add("beat", self._beat, BEAT_TICK)
         self._beat()
 
@@ -286,6 +287,14 @@ class Service:
             self._signalled.send(bytes([signal.SIGTERM]))
             raise
 
+    def _note_sign_ins(self) -> None:
+        """Somebody signed in beside us, by the command line: go on at once."""
+        mended = self._app.note_sign_ins()
+        for name in mended:
+            self._wake(name)
+        if mended:
+            self._listen()
+
     def _revisit(self) -> None:
         with self._app.watchdog.step("revisit"):
             for name, counts in self._app.revisit.run().items():
@@ -303,6 +312,7 @@ class Service:
                 hangs=hangs,
                 clock_trouble=app.sends.clock_trouble,
                 senders=app.outlets.troubles(),
+                sign_ins=app.sign_ins.lost(),
             )
             app.alerts.tell(causes)
 

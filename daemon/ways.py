@@ -96,6 +96,10 @@ class Ways:
         if failures == 1:
             log.warning("desk.unreachable", account=account, reason=verdict.reason)
 
+    def mend(self, account: str) -> None:
+        """Something was done about an account or its login: its pause is over."""
+        self._resting.pop(account, None)
+
     def close(self) -> None:
         """Let go of every connection."""
         for desk in self._desks.values():

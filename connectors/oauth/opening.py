@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,18 @@ def party_of(name: str, one: Account | Sender) -> Party | None:
 
 
 def tokens_for(
-    name: str, one: Account | Sender, *, state: Path, secret: Callable[[SecretRef | None], str]
+    name: str,
+    one: Account | Sender,
+    *,
+    state: Path,
+    secret: Callable[[SecretRef | None], str],
+    clock: Callable[[], float] = time.time,
 ) -> PersonTokens | AppTokens:
-    """Its tokens. `state` is the state folder, `secret` fetches what the settings point to."""
+    """Its tokens. `state` is the state folder, `secret` fetches what the settings point to, `clock` gives seconds
+    since 1970."""
     party = party_of(name, one)
     assert party is not None, "the account has sign_in"
     desk = party.desk(secret)
     if party.sign_in.by_itself:
-        return AppTokens(desk, party.scopes)
-    return PersonTokens(desk, party.user, party.scopes, party.shelf(state))
+        return AppTokens(desk, party.scopes, clock)
+    return PersonTokens(desk, party.user, party.scopes, party.shelf(state), clock)

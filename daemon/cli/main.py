@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from config.errors import ConfigError, QuietcrmError
-from daemon.cli import customers, database, demo, history, outbox, reading, rules, running, schema, setup
+from daemon.cli import (
+    customers,
+    database,
+    demo,
+    history,
+    outbox,
+    reading,
+    rules,
+    running,
+    schema,
+    setup,
+    signing,
+)
 from daemon.cli.options import Invocation
 from daemon.cli.screen import Exit, remark
 
@@ -22,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (setup, schema, running, customers, history, outbox, rules, reading, database, demo):
+for part in (setup, schema, running, signing, customers, history, outbox, rules, reading, database, demo):
     part.register(app)
 
 
