@@ -140,6 +140,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
     "schema": ("rules",),
     "sync": ("--once",),
     "status": (),
+    "auth status": (),
     "read": ("{office}/Maildir",),
     "customer propose": (),
     "customer import": ("{office}/customers.csv",),
@@ -166,6 +167,8 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
 }
 """In this order on one office: later ones need what earlier ones made."""
 NOT_HERE = {
+    "auth login": "needs a provider: tests of signing in",
+    "auth logout": "needs a provider: tests of signing in",
     "rules lint": "finds something here, which is no success: tests of its own",
     "rules record": "writes a file: tests of the rule tests",
     "run": "the daemon; it has no result",
