@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from config.exchange_login import ExchangeLogin
+from config.graph_login import GraphLogin
 from config.sign_in import SignIn
 from config.values import Duration, Length, Location, Mail, Name, Names, SecretSetting, Since, Words, fault
 from config.values import Section as Section
@@ -126,6 +127,15 @@ class ExchangeAccount(Reading, ExchangeLogin):
     )
 
 
+class GraphAccount(Reading, GraphLogin):
+    """A mailbox in Microsoft 365 or at outlook.com, by Microsoft Graph."""
+
+    type: Literal["graph"] = Field(description="mailbox in Microsoft 365, by Microsoft Graph", examples=["graph"])
+    every: Duration = Field(
+        Length(60, "second"), description="look for new mail at least this often", examples=["60 seconds"]
+    )
+
+
 class FileAccount(Reading):
     """What the accounts that read files have in common."""
 
@@ -163,7 +173,7 @@ class MemoryAccount(Reading):
 
 
 Account = Annotated[
-    ImapAccount | ExchangeAccount | MaildirAccount | MboxAccount | EmlAccount | MemoryAccount,
+    ImapAccount | GraphAccount | ExchangeAccount | MaildirAccount | MboxAccount | EmlAccount | MemoryAccount,
     Field(discriminator="type"),
 ]
 
@@ -223,6 +233,21 @@ class ExchangeSender(ExchangeLogin):
     )
 
 
+class GraphSender(GraphLogin):
+    """A mailbox in Microsoft 365 by which mail leaves; it keeps the copies in Sent itself."""
+
+    type: Literal["graph"] = Field(description="a mailbox in Microsoft 365, by Microsoft Graph", examples=["graph"])
+    rep: Name | None = Field(
+        None, description="whose mail leaves here; by default the person with the sender's name", examples=["ana"]
+    )
+    address: Mail | None = Field(
+        None, alias="from", description="the From address, if not the person's own", examples=["ana@vendas.example"]
+    )
+    timeout: Duration = Field(
+        Length(120, "second"), description="how long to wait for the service's answer", examples=["120 seconds"]
+    )
+
+
 class MemorySender(Section):
     """Keeps what it should send; for tests."""
 
@@ -231,9 +256,9 @@ class MemorySender(Section):
     address: Mail | None = Field(None, alias="from", description="the From address", examples=["ana@vendas.example"])
 
 
-Sender = Annotated[SmtpSender | ExchangeSender | MemorySender, Field(discriminator="type")]
+Sender = Annotated[SmtpSender | GraphSender | ExchangeSender | MemorySender, Field(discriminator="type")]
 
 
-def interval(account: ImapAccount | ExchangeAccount | FileAccount | MemoryAccount) -> timedelta:
+def interval(account: ImapAccount | GraphAccount | ExchangeAccount | FileAccount | MemoryAccount) -> timedelta:
     """How long to wait between two looks at `account`."""
     return account.every.delta()

@@ -203,7 +203,7 @@ class Settings(Section):
 
     def own_addresses(self) -> frozenset[str]:
         """Every address mail of ours may carry, lower case: team, aliases, logins and From addresses."""
-        logins = (account.login for account in self.accounts.values() if isinstance(account, ImapAccount))
+        logins = (str(getattr(one, "login", None) or "") for one in self.accounts.values())
         boxes = (one.mailbox_address for one in self.accounts.values() if isinstance(one, ExchangeAccount))
         froms = (sender.address or "" for sender in self.senders.values())
         return frozenset(self._reps) | {text.lower() for text in (*logins, *boxes, *froms) if "@" in text}

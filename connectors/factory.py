@@ -14,6 +14,8 @@ from config.accounts import (
     EmlAccount,
     ExchangeAccount,
     ExchangeSender,
+    GraphAccount,
+    GraphSender,
     ImapAccount,
     MaildirAccount,
     MboxAccount,
@@ -25,6 +27,10 @@ from config.accounts import (
 from config.secrets import SecretRef, resolve
 from config.state import state_directory
 from connectors.exchange.settings import ExchangeSettings
+from connectors.graph.desk import GraphDesk
+from connectors.graph.mailer import GraphMailer
+from connectors.graph.settings import GraphSettings
+from connectors.graph.source import GraphSource
 from connectors.imap.desk import ImapDesk
 from connectors.imap.settings import ImapSettings
 from connectors.imap.source import ImapSource
@@ -46,6 +52,7 @@ __all__ = [
     "build_mailer",
     "build_source",
     "exchange_settings",
+    "graph_settings",
     "imap_settings",
 ]
 
@@ -196,9 +203,30 @@ def _smtp(name: str, sender: SmtpSender, around: Surroundings) -> Mailer:
     )
 
 
+def graph_settings(name: str, one: GraphAccount | GraphSender, around: Surroundings) -> GraphSettings:
+    """What the Graph connector, its desk and its mailer need to know of an account or a sender."""
+    settings = GraphSettings(
+        account=name,
+        login=one.login,
+        tokens=around.tokens(name, one),
+        by_address=one.by_address,
+        service=one.service,
+        markup=around.markup,
+    )
+    if isinstance(one, GraphSender):
+        return replace(settings, final_timeout=one.timeout.delta().total_seconds())
+    only, skip = tuple(one.folders.only), tuple(one.folders.not_)
+    return replace(settings, since=one.since_date(around.today), only=only, skip=skip)
+
+
+def _graph(name: str, account: GraphAccount, parser: Parser, around: Surroundings) -> Source:
+    return GraphSource(graph_settings(name, account, around), parser, heard=around.heard)
+
+
 SOURCES: Mapping[type[Any], Callable[..., Source]] = {
     ImapAccount: _imap,
     ExchangeAccount: _exchange,
+    GraphAccount: _graph,
     MaildirAccount: _shelf(MaildirShelf),
     MboxAccount: _shelf(MboxShelf),
     EmlAccount: _shelf(EmlShelf),
@@ -208,6 +236,7 @@ SOURCES: Mapping[type[Any], Callable[..., Source]] = {
 DESKS: Mapping[type[Any], Callable[..., Desk]] = {
     ImapAccount: lambda name, account, around: ImapDesk(imap_settings(name, account, around)),
     ExchangeAccount: _exchange_desk,
+    GraphAccount: lambda name, account, around: GraphDesk(graph_settings(name, account, around)),
     MaildirAccount: lambda name, account, around: MaildirDesk(name, around.path(account.path)),
     MemoryAccount: lambda name, _, around: MemoryDesk(around.mailbox(name)),
 }
@@ -215,6 +244,7 @@ DESKS: Mapping[type[Any], Callable[..., Desk]] = {
 MAILERS: Mapping[type[Any], Callable[..., Mailer]] = {
     SmtpSender: _smtp,
     ExchangeSender: _exchange_mailer,
+    GraphSender: lambda name, sender, around: GraphMailer(graph_settings(name, sender, around)),
     MemorySender: lambda name, _, __: MemoryMailer(name),
 }
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from config.accounts import ExchangeSender, SmtpSender
+from config.accounts import ExchangeSender, GraphSender, SmtpSender
 from config.errors import QuietcrmError
 from connectors.errors import Misconfigured
 from connectors.outgoing import HeaderMismatch
@@ -90,7 +90,7 @@ class Copies:
 
     def _way(self, rep: str) -> str:
         sender = self.office.settings.senders.get(self.office.settings.sender_for(rep) or "")
-        if isinstance(sender, ExchangeSender):  # SendItem lays the copy into Sent in the same step
+        if isinstance(sender, ExchangeSender | GraphSender):  # the copy in Sent is the server's own
             return "server"
         return sender.sent_copy if isinstance(sender, SmtpSender) else "append"
 

@@ -9,14 +9,13 @@ from datetime import datetime
 
 import structlog
 
-from config.accounts import SmtpSender
 from config.errors import QuietcrmError
 from config.settings import Settings
 from connectors.protocols import Mailer
 from daemon.clock import Clock
 from daemon.policy import judge
 from daemon.watchdog import STEP
-from daemon.ways import DESKS
+from daemon.ways import DESKS, last_answer
 
 log = structlog.get_logger()
 
@@ -43,9 +42,8 @@ class Outlets:
         return self._mailers[name]
 
     def patience(self, name: str) -> float:
-        """Seconds that handing over one mail may take: RFC 5321 4.5.3.2.6 asks to wait long for the last answer."""
-        sender = self.settings.senders[name]
-        return STEP + (sender.timeout.delta().total_seconds() if isinstance(sender, SmtpSender) else 0.0)
+        """Seconds that handing over one mail may take."""
+        return STEP + last_answer(self.settings.senders[name])
 
     def keeps_copy(self, rep: str) -> bool:
         """Whether the rep has a mailbox into which the copy of a sent mail can be laid."""

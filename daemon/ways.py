@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from config.accounts import SmtpSender
+from config.accounts import GraphSender, Sender, SmtpSender
 from config.errors import QuietcrmError
 from config.settings import Settings
 from connectors.errors import Misconfigured
@@ -45,7 +45,7 @@ class Ways:
             raise Misconfigured(
                 account,
                 f'mail cannot be laid into "{account or "no account"}"',
-                hint="give the person an account of type imap or maildir with rep: NAME in quietcrm.yaml",
+                hint="give the person an account of type imap, graph or maildir with rep: NAME in quietcrm.yaml",
             )
         self._failures.pop(account, None)
         self.watchdog.progress()
@@ -79,9 +79,8 @@ class Ways:
             self._mailers[name].send(mail, envelope_from=mail.sender.email, recipient=recipient)
 
     def _last_answer(self, name: str) -> float:
-        """Seconds that a server may take to answer the final dot (RFC 5321 4.5.3.2.6)."""
-        sender = self.settings.senders[name]
-        return sender.timeout.delta().total_seconds() if isinstance(sender, SmtpSender) else 0.0
+        """Seconds that a server may take to say that it has the mail."""
+        return last_answer(self.settings.senders[name])
 
     def is_resting(self, account: str) -> bool:
         """Whether a pause after a failure lasts."""
@@ -109,5 +108,10 @@ class Ways:
             mailer.close()
 
 
-DESKS = ("imap", "exchange", "maildir", "memory")
+def last_answer(sender: Sender) -> float:
+    """Seconds that a sender's server may take to say that it has the mail (for SMTP see RFC 5321 4.5.3.2.6)."""
+    return sender.timeout.delta().total_seconds() if isinstance(sender, SmtpSender | GraphSender) else 0.0
+
+
+DESKS = ("imap", "graph", "exchange", "maildir", "memory")
 """Account types into which mail can be laid."""

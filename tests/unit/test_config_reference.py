@@ -41,6 +41,7 @@ def test_every_setting_has_a_description_and_an_example(model: type[BaseModel]) 
 def test_union_members_are_found_by_their_tag() -> None:
     assert [tag_of(one) for one in members(annotation_at(["accounts", "x"]))] == [
         "imap",
+        "graph",
         "exchange",
         "maildir",
         "mbox",

@@ -26,7 +26,9 @@ from connectors.parsing import InlineParser
 from connectors.protocols import Desk, Mailer, Source, Wakeable
 from connectors.skeleton import SkeletonSettings, SkeletonSource
 
-ACCOUNTS = {
+SIGN_IN = {"provider": "microsoft", "client_id": "quietcrm", "tenant": "vendas.example"}
+ACCOUNTS: dict[str, dict[str, object]] = {
+    "graph": {"login": "ana@vendas.example", "sign_in": SIGN_IN},
     "imap": {"host": "127.0.0.1", "port": 143, "security": "none", "login": "ana", "password": {"env": "ANA_PASSWORD"}},
     "exchange": {
         "endpoint": "https://mail.vendas.example/EWS/Exchange.asmx",
@@ -67,7 +69,7 @@ def test_sources(kind: str, around: Surroundings) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("kind", ["imap", "exchange", "maildir", "memory"])
+@pytest.mark.parametrize("kind", ["imap", "graph", "exchange", "maildir", "memory"])
 def test_desks(kind: str, around: Surroundings) -> None:
     assert isinstance(build_desk("ana", account(kind), around), Desk)
 
@@ -82,6 +84,7 @@ def test_where_nothing_can_be_laid(kind: str, around: Surroundings) -> None:
     [
         {"type": "smtp", "host": "127.0.0.1", "security": "none"},
         {"type": "exchange", **ACCOUNTS["exchange"]},
+        {"type": "graph", "login": "ana@vendas.example", "sign_in": SIGN_IN},
         {"type": "memory"},
     ],
 )
