@@ -152,7 +152,7 @@ def _jinja(broken: Breakdown) -> Iterator[Problem]:
 
 def _inner_colon(broken: Breakdown) -> Iterator[Problem]:
     line = broken.source(broken.at.line)
-    if "mapping values" not in broken.text:
+    if "mapping values" not in broken.text and "got ':'" not in broken.text:
         return
     for column, value in value_at(line, broken.at.column):
         if column <= broken.at.column and ": " in value + " ":

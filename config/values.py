@@ -66,6 +66,10 @@ def shorten(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
 
 
+AS_NEAR = 0.1
+"""Two names whose likeness to a misspelt one differs by less are equally near."""
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """The known name most like `word`, or "" if none is near."""
     folded = {name.lower(): name for name in known}
@@ -74,9 +78,18 @@ def closest(word: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """The help line for a misspelt name: the nearest known one, else `otherwise`."""
-    near = closest(word, known)
-    return f'did you mean "{near}"?' if near else otherwise
+    """The help line for a misspelt name: the nearest known one, both if two are as near, else `otherwise`."""
+    near = [f'"{name}"' for name in _nearest(word, known)]
+    return f"did you mean {' or '.join(near)}?" if near else otherwise
+
+
+def _nearest(word: str, known: Iterable[str]) -> list[str]:
+    """The known name most like `word`, and the next one if it is like it nearly as much."""
+    names = list(known)
+    first = closest(word, names)
+    second = closest(word, [name for name in names if name.lower() != first.lower()]) if first else ""
+    alike = [difflib.SequenceMatcher(a=name.lower(), b=word.lower()).ratio() for name in (first, second)]
+    return [first, second] if second and alike[0] - alike[1] < AS_NEAR else [first] if first else []
 
 
 @dataclass(frozen=True, slots=True)

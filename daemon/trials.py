@@ -47,15 +47,20 @@ def check_tests(directory: Path, office: Office | None, problems: list[Problem])
 
     Without an office (the rules have faults) the files of tests are read, and not run.
     """
-    if office is not None:
-        verdicts = _run(office, problems)
-        problems.extend(problems_of(verdicts))
-        return len(verdicts)
-    settings = read_settings(directory, [])
+    if office is None:
+        return read_tests(directory, None, problems)
+    verdicts = _run(office, problems)
+    problems.extend(problems_of(verdicts))
+    return len(verdicts)
+
+
+def read_tests(directory: Path, office: Office | None, problems: list[Problem]) -> int:
+    """Add what is wrong with the files of tests below `directory` to `problems`; the number of tests. None is run."""
+    settings = office.settings if office else read_settings(directory, [])
     if settings is None or not trial_files(directory):
         return 0
     with _mail_reader() as from_file:
-        return len(load_trials(directory, settings, None, problems, from_file))
+        return len(load_trials(directory, settings, office.rules if office else None, problems, from_file))
 
 
 def _run(office: Office, problems: list[Problem]) -> list[Verdict]:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from config.nodes import MapNode, Scalar, plain
-from config.values import NAME
+from config.values import NAME, closest
 from rules.actions import read_actions
 from rules.condition import Condition, best_keys
 from rules.conditions import read_conditions
@@ -124,10 +124,16 @@ def _check_keys(node: MapNode, reader: Reader) -> None:
             reader.scalar(value, f"`{key.text}`")
 
 
+def _is_misspelt(part: str, node: MapNode) -> bool:
+    """Whether a part that is missing stands there under a name much like it, which is told already."""
+    return any(key.text not in KEYS and closest(key.text, KEYS) == part for key, _ in node.entries)
+
+
 def _when(node: MapNode, reader: Reader) -> tuple[Trigger, ...]:
     value = node.get("when")
     if value is None:
-        reader.report("E102", "the rule does not say when it runs", node.place, "add: when: mail arrives")
+        if not _is_misspelt("when", node):
+            reader.report("E102", "the rule does not say when it runs", node.place, "add: when: mail arrives")
         return ()
     return read_when(value, reader)
 
@@ -135,7 +141,8 @@ def _when(node: MapNode, reader: Reader) -> tuple[Trigger, ...]:
 def _then(node: MapNode, reader: Reader) -> list[Effect]:
     value = node.get("then")
     if value is None:
-        reader.report("E102", "the rule does nothing: it has no `then`", node.place, "add: then: {log: yes}")
+        if not _is_misspelt("then", node):
+            reader.report("E102", "the rule does nothing: it has no `then`", node.place, "add: then: {log: yes}")
         return []
     return read_actions(value, reader)
 

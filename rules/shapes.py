@@ -148,13 +148,15 @@ ACTIONS: dict[str, Shape] = {
     "notify": mapping({"channel": ref("channel"), "text": TEXT}, needs=["channel"]),
 }
 
+_AGE_OF = _LENGTH.pattern.replace(r"(business\s+)?", "")
+_DAYS = rf"{_WEEKDAYS}(\s*[,-]\s*{_WEEKDAYS})*"
 WHENS: dict[str, Shape] = {
-    "meeting soon": like(rf"{_LENGTH.pattern} before"),
-    "meeting held": like(rf"{_LENGTH.pattern} after"),
-    "customer silent": LENGTH,
-    "date comes": like(r"([0-9]{1,6}\s+\S.*\s+(before|after)\s+)?\S+"),
-    "clock": TEXT,
-    "record changed": many(TEXT),
+    "meeting soon": like(rf"{_LENGTH.pattern}\s+before"),
+    "meeting held": like(rf"{_LENGTH.pattern}\s+after"),
+    "customer silent": like(_AGE_OF),
+    "date comes": like(rf"(on|({_LENGTH.pattern}|0\s+days?)\s+(before|after))\s+\S+(\s+every\s+year)?"),
+    "clock": clock(rf"({_DAYS}\s+)?{CLOCK}"),
+    "record changed": like(r"\S+"),
 }
 """Of each `when` that says more than its name, what it says."""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from config.errors import Problem
+from daemon.cli import fixing
 from daemon.cli.options import AsJson, Invocation, invocation
 from daemon.cli.screen import Exit, emit, progress, remark, say
 
@@ -167,6 +168,10 @@ def _variables(office: Any) -> list[str]:
 def check(
     context: typer.Context,
     path: Annotated[Path | None, typer.Argument(help="A configuration folder, or one file of it.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Carry out the remedies that leave no choice; shows them first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: write without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Name every fault of settings, rules, templates and lists, and every rule test that fails, with its remedy."""
@@ -176,6 +181,8 @@ def check(
     from daemon.trials import check_tests
 
     directory, file = _place(path or invocation(context).directory)
+    if fix:
+        fixing.mend(directory, file, yes=yes, as_json=as_json)
     problems: list[Problem] = []
     office = read_office(directory, problems)
     tests = check_tests(directory, office, problems)
