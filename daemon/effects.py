@@ -19,6 +19,7 @@ from daemon.citizen import is_no_reply, why_no_answer
 from daemon.desks import later
 from daemon.letters import new_token
 from daemon.office import Office
+from daemon.rhythm import keep_rhythm
 from daemon.settling import CUSTOMER_WROTE, EITHER_WROTE, LATE, TEAM_WROTE
 from daemon.turns import had_their_turn, take_turns
 from daemon.ways import DESKS
@@ -198,6 +199,8 @@ def _create_record(cause: Cause, action: Action, interaction_id: int | None) -> 
     row = records.make(action.args["what"], fields, **known)
     number = records.create(cause.session, row, cause.actor(action.rule))
     actions.describe(cause.session, (cause.event, action.rule, action.slot), f"{action.args['what']} {number}")
+    if action.args["what"] == "order" and cause.main is not None:
+        keep_rhythm(cause.session, cause.main, cause.office.settings.zone, cause.actor(action.rule))
 
 
 def _owner(cause: Cause) -> str:

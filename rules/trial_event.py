@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from config.nodes import MapNode, Node, Place, Scalar
 from config.settings import Settings
@@ -24,8 +24,9 @@ from rules.reader import Reader, entries
 from rules.ruleset import RuleSet
 from rules.trial_clock import EVER
 from rules.trial_world import World
-from rules.triggers import CHANGED, CLOCK, HELD, SOON, Trigger, read_trigger
+from rules.triggers import CHANGED, CLOCK, HELD, OWN_FIELDS, SOON, Trigger, read_trigger
 
+Record = TypeVar("Record", CustomerFacts, ContactFacts)
 KEYS = ("when", "customer", "contact", "from", "to", "title", "attendee", "answered", "length", "place")
 _OF_A_MEETING = ("title", "attendee", "answered", "length", "place")
 _HOUR = timedelta(hours=1)
@@ -225,11 +226,37 @@ def happen(
     found = []
     for occasion in occasions:
         moment = Moment(now=occasion.at, baseline=EVER, loaded=loaded)
-        known = replace(directory, once=turns)
+        known = _as_changed(replace(directory, once=turns), occasion)
         decision = evaluate_occasion(ruleset, occasion, known, settings, moment)
         _take_turns(turns, occasion, decision, known, ruleset)
         found.append((occasion, decision))
     return found
+
+
+def _as_changed(directory: Directory, occasion: Occasion) -> Directory:
+    """The world in which a record has already become what the event says."""
+    change, customer = occasion.changed, directory.customers.get(occasion.customer_id or 0)
+    if change is None or customer is None:
+        return directory
+    if occasion.when.startswith(f"{CHANGED}: contact."):
+        contacts = {
+            email: tuple(_with_field(one, change) if one.id == occasion.contact_id else one for one in several)
+            for email, several in directory.contacts.items()
+        }
+        return replace(directory, contacts=contacts)
+    if change.field == "tag":
+        tags = (customer.tags - {change.before}) | ({change.after} - {""})
+        customer = replace(customer, tags=tags)
+    elif change.field in OWN_FIELDS:
+        own: dict[str, Any] = {change.field: change.after}
+        customer = replace(customer, **own)
+    else:
+        customer = _with_field(customer, change)
+    return replace(directory, customers={**directory.customers, customer.id: customer})
+
+
+def _with_field(record: Record, change: Change) -> Record:
+    return replace(record, fields={**record.fields, change.field: change.after})
 
 
 def _take_turns(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from email.message import EmailMessage
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from offices import TestOffice, import_customers, work
 from servers.dovecot import DovecotServer
 
 from daemon.app import App
-from store import records
+from store import customers, records
 from store.tables import Order
 
 RULES = r"""
@@ -76,6 +77,23 @@ def test_an_order_of_a_known_customer(office: MaildirOffice, html: bool, wanted:
         assert entry["customers"] == ["Padaria Sol"]
     (draft,) = office.drafts()
     assert f"Pedido {wanted[0]}".encode() in draft
+
+
+def test_three_orders_are_a_rhythm(office: MaildirOffice) -> None:
+    with office.running() as app:
+        for number, gap in enumerate((1, 30, 30)):
+            office.clock.move(timedelta(days=gap))
+            mail = notice(html=False)
+            mail.replace_header("Message-ID", f"<rhythm{number}@loja.example>")
+            mail.replace_header("Date", format_datetime(office.clock.now()))
+            mail.set_content(TEXT.replace("111", f"20{number}"))
+            office.deliver(mail.as_bytes())
+            work(app)
+        with app.store.session() as session:
+            fields = customers.get(session, 1).fields
+        last = office.clock.now().date()
+        assert fields["last_order"] == last.isoformat()
+        assert fields["next_order"] == (last + timedelta(days=30)).isoformat()
 
 
 @pytest.fixture
