@@ -11,9 +11,10 @@ from pathlib import Path
 
 import structlog
 
-from config.accounts import ImapAccount
+from config.accounts import ExchangeAccount, ImapAccount
 from config.secrets import SecretUnavailable
 from connectors import factory
+from connectors.exchange.settings import ExchangeSettings
 from connectors.factory import Surroundings
 from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
@@ -197,6 +198,22 @@ class App:
         account = self.office.settings.accounts[name]
         assert isinstance(account, ImapAccount)
         return factory.imap_settings(name, account, self.around)
+
+    def exchange_settings(self, name: str) -> ExchangeSettings:
+        """The same for an Exchange account and its stream. Raises SecretUnavailable."""
+        account = self.office.settings.accounts[name]
+        assert isinstance(account, ExchangeAccount)
+        return factory.exchange_settings(name, account, self.around)
+
+    @property
+    def streaming_accounts(self) -> list[str]:
+        """Exchange accounts whose server is to tell of new mail."""
+        every = self.office.settings.accounts
+        return [
+            name
+            for name, one in every.items()
+            if isinstance(one, ExchangeAccount) and one.idle and not isinstance(self.pollers[name].source, LockedSource)
+        ]
 
     @property
     def idle_accounts(self) -> list[str]:

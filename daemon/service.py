@@ -82,6 +82,7 @@ class Service:
         )
         self._control = ControlServer(app.office.state, self._request)
         self._idle: Any = None
+        self._streams: Any = None
         self._turn = threading.Lock()
         self._reloading = Reloading(app, swap=self._swap, settled=self._reloaded)
         self._status = "starting"
@@ -174,6 +175,8 @@ class Service:
         """Wait for whatever still works, and let go of every connection."""
         if self._idle is not None:
             self._idle.close()
+        if self._streams is not None:
+            self._streams.close()
         if self._metrics is not None:
             self._metrics.close()
         self._scheduler.shutdown(wait=True)
@@ -326,12 +329,22 @@ class Service:
         """Let servers wake us; polling goes on behind it. Accounts that are watched already stay so."""
         from connectors.imap.idle import IdleHub
 
+        self._listen_to_exchange()
         names = self._app.idle_accounts
         if names and self._idle is None:
             self._idle = IdleHub(self._wake)
             self._idle.start()
         if self._idle is not None:
             self._idle.watch([self._app.imap_settings(name) for name in names])
+
+    def _listen_to_exchange(self) -> None:
+        names = self._app.streaming_accounts
+        if names and self._streams is None:
+            from connectors.exchange.stream import StreamHub  # 40 MB: only where there is an Exchange Server
+
+            self._streams = StreamHub(self._wake)
+        if self._streams is not None:
+            self._streams.watch([self._app.exchange_settings(name) for name in names])
 
     # --- reload and requests ---------------------------------------------------------------------------------------
 

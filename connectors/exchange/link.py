@@ -38,7 +38,7 @@ from connectors.exchange.trouble import (
 from connectors.exchange.words import MNS, TNS, Element
 from connectors.protocols import Tokens
 
-__all__ = ["Answer", "Link", "Operation"]
+__all__ = ["Answer", "Link", "Operation", "answer_of"]
 
 logging.getLogger("exchangelib").setLevel(logging.CRITICAL + 1)
 _OPENING = threading.Lock()
@@ -208,7 +208,7 @@ class Link:
             raise translate(self.settings, error) from error
         self._heard()
         self._used = True
-        answers = [_answer(one) for one in messages]
+        answers = [answer_of(one) for one in messages]
         for one in answers:
             if one.code in ABOUT_THE_SERVER:
                 raise refusal(self.settings, one.code, one.words, pause=_pause(one.element))
@@ -262,7 +262,8 @@ def _require_sound(settings: ExchangeSettings) -> None:
         raise Misconfigured(settings.account, f"there is no file {settings.ca}", hint="correct `ca:` in quietcrm.yaml")
 
 
-def _answer(message: Element) -> Answer:
+def answer_of(message: Element) -> Answer:
+    """A response message as an `Answer`."""
     code = message.findtext(f"{{{MNS}}}ResponseCode") or (
         "NoError" if message.get("ResponseClass") == "Success" else ""
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from connectors.exchange.folders import Directory, Glance
 from connectors.exchange.link import Link
 from connectors.exchange.reader import Harvest, Reader
 from connectors.exchange.settings import ExchangeSettings
+from connectors.exchange.stream import Stream
 from connectors.exchange.sync import MOST_CHANGES, Page, sync_page
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
 from connectors.model import Batch, Cursor, FolderRole, Message, Remark, Unreadable
@@ -44,7 +46,7 @@ class _Found:
 
 
 class ExchangeSource:
-    """A `Source` on one mailbox of an Exchange Server; see `connectors.protocols` for the promises."""
+    """A `Source` and `Wakeable` on one mailbox of an Exchange Server; see `connectors.protocols` for the promises."""
 
     def __init__(
         self,
@@ -61,6 +63,9 @@ class ExchangeSource:
         since = settings.since
         self._since = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) if since else 0
         self._trouble: ConnectorError | None = None
+        self._stream: Stream | None = None
+        self._wake = threading.Event()
+        self._interrupted = False
         self._monotonic = monotonic
         self._forget()
 
@@ -144,8 +149,27 @@ class ExchangeSource:
                 found += self._reader.read(folder, [ref for ref, _ in newest], any_age=True, head_only=True).items
         return tuple(sorted(found, key=lambda mail: mail.received_at, reverse=True)[:MOST_JUNK])
 
+    def wait(self, timeout: float) -> bool:
+        """Wait on a second connection until something changes. False after `timeout` seconds, or where the server does
+        not tell."""
+        if self._stream is None:
+            self._stream = Stream(self._settings, self._wake.set)
+            self._stream.start()
+        told = self._wake.wait(timeout) and not self._interrupted
+        self._interrupted = False
+        self._wake.clear()
+        return told
+
+    def interrupt(self) -> None:
+        """Make a running `wait` return now. From any thread."""
+        self._interrupted = True
+        self._wake.set()
+
     def close(self) -> None:
-        """Let go of the connection. The source connects again when asked."""
+        """Let go of the connections. The source connects again when asked."""
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.stop()
         self._link.drop()
         self._forget()
 

@@ -177,6 +177,7 @@ class EwsServer:
     def subscribe(self, box: Mailbox) -> str:
         name = f"sub{next(self._ids)}"
         self.subscriptions[name] = box, []
+        self.news.notify_all()
         return name
 
     def end_streams(self, *, forget: bool = False) -> None:
@@ -202,6 +203,7 @@ class EwsServer:
             if busy:
                 return busy
             fault = self.faults.next(name)
+            self.news.notify_all()
             if fault in _ANSWERS:
                 if fault in ("429", "busy500", "busy200"):
                     self._busy_until[login] = self.clock() + self.back_off
@@ -287,7 +289,7 @@ def _stream_page(told: list[tuple[str, list[tuple[str, str, str]]]], status: str
     if told:
         notifications = M.Notifications()
         for name, events in told:
-            one = M.Notification(T.SubscriptionId(name))
+            one = T.Notification(T.SubscriptionId(name))
             for event, item, folder in events:
                 at = T.TimeStamp(stamp(START))
                 one.append(T(event, at, T.ItemId(Id=item, ChangeKey="CQ=="), T.ParentFolderId(Id=folder)))
@@ -411,6 +413,7 @@ class _Handler(BaseHTTPRequestHandler):
             ews.requests["GetStreamingEvents"] += 1
             ews.violations += ews.oracle.complaints(request)
             fault = ews.faults.next("GetStreamingEvents")
+            ews.news.notify_all()
         if fault:
             status, headers, body, end = _ANSWERS[fault](ews)
             self.close_connection = True

@@ -65,7 +65,7 @@ def test_sources(kind: str, around: Surroundings) -> None:
     source = build_source("ana", account(kind), InlineParser(), around)
     assert isinstance(source, Source)
     assert source.account == "ana"
-    assert isinstance(source, Wakeable) == (kind == "imap")
+    assert isinstance(source, Wakeable) == (kind in ("imap", "exchange"))
     source.close()
 
 
