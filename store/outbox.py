@@ -53,6 +53,16 @@ def listing(
     return [_shown(row) for row in rows]
 
 
+def outcomes(session: Session) -> dict[str, dict[str, int]]:
+    """Rule -> state -> how many of its mails came to that."""
+    columns = _OUTBOX.c
+    found: dict[str, dict[str, int]] = {}
+    statement = select(columns.rule, columns.state, func.count()).group_by(columns.rule, columns.state)
+    for rule, state, count in session.execute(statement):
+        found.setdefault(rule, {})[state] = count
+    return found
+
+
 def counts_by_way(session: Session) -> dict[tuple[str, str], int]:
     """(state, way) -> how many."""
     columns = _OUTBOX.c

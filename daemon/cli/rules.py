@@ -1,4 +1,4 @@
-"""rules list|explain; replay, undo and lint have modules of their own."""
+"""rules list|explain|new; replay, undo and lint have modules of their own."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def register(app: typer.Typer) -> None:
 
 @group.command("list")
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
-    """The rules in the order they run, with how often each acted."""
+    """The rules in the order they run: how often each acted (or would have), what became of its mails, when last."""
     from daemon.app import looking
-    from store import actions
+    from store import actions, outbox
 
     with looking(invocation(context).directory) as (office, store), store.session() as session:
-        hits = actions.hits(session)
-    data = [_rule(rule, hits.get(rule.name)) for rule in office.rules.rules]
+        hits, mails = actions.hits(session), outbox.outcomes(session)
+    data = [_rule(rule, hits.get(rule.name), mails.get(rule.name, {})) for rule in office.rules.rules]
     zone = office.settings.zone
-    rows = [
-        [one["name"], one["mode"], one["when"], one["hits"], local(one["last_hit"], zone), one["place"], one["about"]]
-        for one in data
-    ]
-    emit(data, as_json=as_json, human=lambda: table(["rule", "mode", "when", "hits", "last", "place", "about"], rows))
+    shown = ("name", "mode", "when", "hits", "sent", "declined", "last_hit", "place", "about")
+    rows = [[local(one[key], zone) if key == "last_hit" else one[key] for key in shown] for one in data]
+    headings = ["rule", "mode", "when", "hits", "sent", "declined", "last", "place", "about"]
+    emit(data, as_json=as_json, human=lambda: table(headings, rows))
 
 
-def _rule(rule: Any, row: Any) -> dict[str, Any]:
+def _rule(rule: Any, row: Any, mails: dict[str, int]) -> dict[str, Any]:
+    """`declined` and `expired`: drafts that a person deleted, or left alone too long."""
     return {
         "name": rule.name,
         "mode": rule.mode,
@@ -48,9 +48,34 @@ def _rule(rule: Any, row: Any) -> dict[str, Any]:
         "place": rule.place,
         "blueprint": rule.blueprint,
         "hits": row.hits if row else 0,
+        **{word: mails.get(word, 0) for word in ("sent", "declined", "expired")},
         "last_hit": row.last_hit_at if row else None,
         "loaded": row.first_at if row else None,
     }
+
+
+@group.command("new")
+def new(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the rule: letters, digits and -.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a rule to begin with, in a file of its own: it only watches, and says what else may stand in it."""
+    from daemon.office import load_office
+    from daemon.schemas import write_schemas
+    from daemon.writing import write_rule
+
+    directory = invocation(context).directory
+    path = write_rule(load_office(directory), name)
+    write_schemas(directory)
+    data = {"file": path, "name": name, "next": "quietcrm check"}
+    emit(data, as_json=as_json, human=lambda: _show_new(data, directory))
+
+
+def _show_new(data: dict[str, Any], directory: Path) -> None:
+    say(f"written: {data['file'].relative_to(directory)}; it only watches, and runs behind all other rules")
+    say("Say in it what it is for, when it is asked, what has to hold and what it does. Then: quietcrm check")
+    say(f"What it would do with a mail: quietcrm rules explain FILE.eml --rule {data['name']}")
 
 
 @group.command("explain")

@@ -169,6 +169,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
 NOT_HERE = {
     "auth login": "needs a provider: tests of signing in",
     "auth logout": "needs a provider: tests of signing in",
+    "rules new": "writes a file: tests of its own",
     "rules lint": "finds something here, which is no success: tests of its own",
     "rules record": "writes a file: tests of the rule tests",
     "run": "the daemon; it has no result",

@@ -82,6 +82,14 @@ def test_what_people_should_hear_of_and_the_counts_by_way(store: Store) -> None:
         assert outbox.listing(session, obstacle="breaker") == []
 
 
+def test_what_became_of_the_mails_of_each_rule(store: Store) -> None:
+    ends = [("a", "sent"), ("a", "sent"), ("a", "declined"), ("b", "expired"), ("b", "placed")]
+    with store.writing() as session:
+        for number, (rule, state) in enumerate(ends):
+            outbox.plan(session, draft(f"draft:{number}", rule=rule, state=state))
+        assert outbox.outcomes(session) == {"a": {"sent": 2, "declined": 1}, "b": {"expired": 1, "placed": 1}}
+
+
 def test_the_last_notice_that_went_out_is_not_the_last_that_was_made(store: Store) -> None:
     with store.writing() as session:
         reminders.claim_notice(session, "ana", (NOW - timedelta(days=1)).date(), "m@x", NOW - timedelta(days=1))
