@@ -31,6 +31,7 @@ from daemon.locked import LockedSource
 from daemon.lookout import Lookout
 from daemon.mailbox_marks import MailboxMarks
 from daemon.notice import Notices
+from daemon.occasions import Occasions
 from daemon.office import Office, load_office, state_directory
 from daemon.outlets import Outlets
 from daemon.pipeline import Pipeline
@@ -87,6 +88,14 @@ class App:
             watchdog=self.watchdog,
             stop=self.stop,
         )
+        self.occasions = Occasions(
+            store=store,
+            office=office,
+            key=key,
+            clock=clock,
+            doubts_clock=self.sends.doubts_clock,
+            progress=self.watchdog.progress,
+        )
         self.assemble(office)
 
     def assemble(self, office: Office) -> None:
@@ -97,11 +106,9 @@ class App:
         marks = {name: self._mark(office, name) for name in office.settings.accounts}
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
         fresh = {name: self._build_poller(office, name) for name in changed}
-        with self.store.writing() as session:
-            loaded = [LoadedRule(rule.name, rule.fingerprint, rule.was) for rule in office.rules.rules]
-            actions.load_rules(session, loaded, now)
-            for name in changed:
-                accounts.change(session, name, retry_at=None)  # what kept it from working may be mended
+        with self.occasions.turn:
+            self._note_rules(office, changed, now)
+            self.occasions.office = office
         self.office = self.pipeline.office = office
         self._marks = marks
         if self.ways:
@@ -133,6 +140,15 @@ class App:
             if self.ways:
                 self.ways.mend(name)
         return mended
+
+    def _note_rules(self, office: Office, changed: list[str], now: datetime) -> None:
+        """In one transaction: since when each rule sees what happens, and what is looked for from now on."""
+        with self.store.writing() as session:
+            loaded = [LoadedRule(rule.name, rule.fingerprint, rule.was) for rule in office.rules.rules]
+            actions.load_rules(session, loaded, now)
+            self.occasions.begin(session, office)
+            for name in changed:
+                accounts.change(session, name, retry_at=None)  # what kept it from working may be mended
 
     def note_config(self, trouble: str) -> None:
         """Note what is wrong with the files on disk; "" = nothing, they are what runs."""

@@ -48,6 +48,7 @@ class Cause:
 
     message     a blank one (rules.occasion.blank_mail) where an occasion has none
     customers   id -> rung of the ladder, the main one first; contacts: address key -> contact id
+    chain       how many rules lead to its changes, see store.tables.Change
     """
 
     session: Session
@@ -62,6 +63,7 @@ class Cause:
     contacts: dict[str, int]
     contact_id: int | None = None
     occasion: Occasion | None = None
+    chain: int = 1
 
     @property
     def at(self) -> datetime:
@@ -86,7 +88,7 @@ class Cause:
 
     def actor(self, rule: str) -> Actor:
         """The rule as the author of a change."""
-        return Actor(name=f"rule {rule}", now=self.now)
+        return Actor(name=f"rule {rule}", now=self.now, chain=self.chain)
 
     def claim(self, wanted: Iterable[Action]) -> list[Action]:
         """Those of the actions that nobody carried out before."""

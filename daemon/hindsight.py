@@ -18,6 +18,7 @@ from daemon.replayed import Planned
 from daemon.turns import take_turns
 from rules.decision import Action, Direction, Outcome
 from store import changes, customers, filing, interactions, marking, sightings, unmatched
+from store.customers import HISTORY
 from store.hashing import HashKey
 from store.identity import identity
 from store.interactions import NewInteraction, Touch
@@ -143,6 +144,7 @@ class Hindsight:
             customers=dict(known),
             contacts=contacts,
             contact_id=contacts.get(end.key) if end is not None else None,
+            chain=HISTORY,
         )
 
     def _perform(self, cause: Cause, planned: Planned, number: int) -> None:

@@ -25,7 +25,7 @@ from daemon.office import state_directory
 from daemon.undoing import take_back
 from rules.office import office_of
 from store import changes, customers, importing, merging, outbox, privacy, suppressions, unmatched
-from store.customers import Actor, ContactRow
+from store.customers import HISTORY, Actor, ContactRow
 from store.errors import NotFound
 from store.tables import OutboxMail, OutboxState, SentCopy
 
@@ -69,7 +69,7 @@ def _import(app: App, args: Args) -> Any:
         rows = [importing.SourceRow(int(line), values) for line, values in args["rows"]]
         plan = importing.plan_import(session, rows, public=office_of(app.office.settings).public)
         shown = shown_plan(plan)
-        report = importing.apply_import(session, plan, Actor(name="import", now=app.clock.now()))
+        report = importing.apply_import(session, plan, Actor(name="import", now=app.clock.now(), chain=HISTORY))
         hashes = {app.key.address(one) for one in report.new_addresses}
         hashes |= {app.key.domain(one) for one in report.new_domains}
         due = unmatched.make_due(session, hashes)

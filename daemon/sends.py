@@ -118,7 +118,7 @@ class Sends:
         if not self.clock_trouble:
             sending.note_time(session, now)
 
-    def _is_clock_doubtful(self) -> bool:
+    def doubts_clock(self) -> bool:
         """Whether the clock is wrong, or was set since the last sweep: what seems to be due may not be."""
         stepped = self._clock_watch.has_stepped(self.clock.now(), self.clock.monotonic())
         return bool(self.clock_trouble) or stepped
@@ -140,7 +140,7 @@ class Sends:
 
     def send_due(self, sender: str) -> int:
         """Send what is due by this sender; how many left. A server that does not answer rests for a while."""
-        if self.stop or self._is_clock_doubtful() or not self.fence or self.outlets.is_resting(sender):
+        if self.stop or self.doubts_clock() or not self.fence or self.outlets.is_resting(sender):
             return 0
         settings = self.office.settings
         reps = [rep for rep in settings.team if settings.sender_for(rep) == sender]
@@ -290,7 +290,7 @@ class Sends:
 
     def _commit_attempt(self, sender: str, one: _Claimed) -> None:
         """The last moment at which nothing can have arrived. Raises what keeps the mail back."""
-        if self.stop or self._is_clock_doubtful() or self.clock.monotonic() > one.fresh_until:
+        if self.stop or self.doubts_clock() or self.clock.monotonic() > one.fresh_until:
             raise _NotNow("the last look is too old", hint="it is looked at again")
         now = self.clock.now()
         with self.store.writing() as session:

@@ -41,6 +41,7 @@ DESK_TICK = 5
 SEND_TICK = 2
 SWEEP_TICK = 10
 REVISIT_TICK = 30
+OCCASION_TICK = 60
 NOTICE_TICK = 60
 STATUS_TICK = 30
 ALERT_TICK = 30
@@ -191,6 +192,7 @@ class Service:
         self._add("sweep", self._sweep, SWEEP_TICK)
         self._add("desk", self._desk, DESK_TICK, executor="desk")
         self._add("revisit", self._revisit, REVISIT_TICK)
+        self._add("occasions", self._occasions, OCCASION_TICK)
         self._add("notice", self._notice, NOTICE_TICK, executor="desk")
         self._add("housekeeping", self._keep_house, 3600)
         self._add("status", self._look_around, STATUS_TICK)
@@ -302,6 +304,12 @@ class Service:
         with self._app.watchdog.step("revisit"):
             for name, counts in self._app.revisit.run().items():
                 self._tally.add(name, counts)
+
+    def _occasions(self) -> None:
+        with self._app.watchdog.step("occasions"):
+            done = self._app.occasions.look()
+        if done:
+            log.info("occasions.happened", acted=done)
 
     def _alert(self) -> None:
         app = self._app

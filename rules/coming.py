@@ -113,6 +113,18 @@ def dated(
             )
 
 
+def days_meant(trigger: Trigger, on: date, hours: OfficeHours) -> set[tuple[int, int]]:
+    """(month, day) of every date that comes true on the day `on`: the way back, for finding them."""
+    length = trigger.length
+    assert length is not None
+    days = length.count * _IN_DAYS[length.unit]
+    reach = range(0, 3 * days + 22) if length.business else range(days - length.count * 4 - 4, days + 5)
+    way = 1 if trigger.before else -1
+    near = (on + timedelta(days=way * step) for step in reach)
+    found = {(day.month, day.day) for day in near if fire_day(trigger, day, hours) == on}
+    return found | ({(2, 29)} if (2, 28) in found else set())
+
+
 def comes_every_year(trigger: Trigger, found: Dated) -> bool:
     """Whether the date has a next year: its field is one of birthdays and the like, or it is written without a year."""
     return trigger.yearly or found.year is None

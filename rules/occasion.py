@@ -4,8 +4,8 @@ missed. Pure values; rules.coming works out which come true, rules.engine judges
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -97,6 +97,15 @@ class Occasion:
         """What it is called where a mail would have its subject."""
         return self.meeting.title if self.meeting else self.when
 
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON data; `occasion_of` makes the occasion of it again."""
+        plain = asdict(self)
+        for name in ("at", "expires"):
+            plain[name] = plain[name].isoformat() if plain[name] else None
+        if self.meeting:
+            plain["meeting"] |= {"start": self.meeting.start.isoformat(), "end": self.meeting.end.isoformat()}
+        return {name: value for name, value in plain.items() if value not in (None, "", 0)}
+
     def values(self) -> dict[str, dict[str, Any]]:
         """What texts may name of it, see rules.templates.STANDARD_NAMES; plain JSON data."""
         found: dict[str, dict[str, Any]] = {}
@@ -114,6 +123,22 @@ class Occasion:
                 "after": self.changed.after,
             }
         return found
+
+
+def occasion_of(data: Mapping[str, Any]) -> Occasion:
+    """The occasion that `Occasion.as_dict` made plain data of."""
+    given = dict(data)
+    for name in ("at", "expires"):
+        given[name] = datetime.fromisoformat(given[name]) if given.get(name) else None
+    if changed := given.get("changed"):
+        given["changed"] = Change(**changed)
+    if meeting := given.get("meeting"):
+        people = [
+            Attendee(address=Address(**one["address"]), answer=one["answer"]) for one in meeting.get("attendees", ())
+        ]
+        times = {name: datetime.fromisoformat(meeting[name]) for name in ("start", "end")}
+        given["meeting"] = MeetingFacts(**{**meeting, **times, "attendees": tuple(people)})
+    return Occasion(**given)
 
 
 def blank_mail(at: datetime) -> Message:

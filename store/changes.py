@@ -29,8 +29,10 @@ def note(
     row: tuple[str, int],
     before: Mapping[str, Any],
     after: Mapping[str, Any],
+    chain: int = 0,
 ) -> int:
-    """Write down a change of `row` (table name, id); its number. See `undo` for what each kind of change comes to.
+    """Write down a change of `row` (table name, id); its number. See `undo` for what each kind of change comes to, and
+    store.tables.Change for `chain`.
 
     what: "create" (undo deletes), "set" (undo writes `before` back), "rows" (`before` and `after` hold the rows of
     other tables: {table: [row, ...]}; undo deletes `after` and puts `before` back), "merge", "logged" (a mail that
@@ -46,6 +48,7 @@ def note(
         "row_id": row[1],
         "before": plain(before),
         "after": plain(after),
+        "chain": chain,
     }
     return int(session.execute(insert(_CHANGE).values(values).returning(_CHANGE.c.id)).scalar_one())
 

@@ -99,12 +99,17 @@ class CustomerCard:
     domains: tuple[str, ...]
 
 
+HISTORY = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who changes and when: "rule NAME", "admin", "rep NAME", "import"."""
+    """Who changes and when: "rule NAME", "admin", "rep NAME", "import". `chain`: how many rules led to it; HISTORY for
+    what belongs to the past and sets no rule off."""
 
     name: str
     now: datetime
+    chain: int = 0
 
 
 # --- looking up ----------------------------------------------------------------------------------------------------
@@ -460,4 +465,6 @@ def _stated_moments(values: dict[str, Any]) -> dict[str, Any]:
 def _note(
     session: Session, by: Actor, what: str, row: tuple[str, int], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> int:
-    return changes.note(session, at=by.now, actor=by.name, what=what, row=row, before=before, after=after)
+    return changes.note(
+        session, at=by.now, actor=by.name, what=what, row=row, before=before, after=after, chain=by.chain
+    )

@@ -23,6 +23,7 @@ from store.tables import (
     Customer,
     CustomerDomain,
     CustomerTag,
+    DatedField,
     Interaction,
     InteractionCustomer,
     Lead,
@@ -176,8 +177,9 @@ def _erase_promises(session: Session, numbers: Collection[int], contacts: Collec
 
 
 def _erase_changes(session: Session, numbers: Collection[int], contacts: Collection[int]) -> None:
-    for name, ids in (("customer", numbers), ("contact", contacts)):
-        session.execute(delete(_CHANGE).where(_CHANGE.c.table_name == name, among(session, _CHANGE.c.row_id, ids)))
+    for target in (_CHANGE, table(DatedField)):
+        for name, ids in (("customer", numbers), ("contact", contacts)):
+            session.execute(delete(target).where(target.c.table_name == name, among(session, target.c.row_id, ids)))
 
 
 def _erase_records(session: Session, numbers: Sequence[int], contacts: Collection[int]) -> None:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from store.columns import KeyText, UtcTime
@@ -74,8 +74,8 @@ class Customer(SQLModel, table=True):
     source: str = ""
     fields: dict[str, Any] = _json(dict)
     created_at: datetime = _time(nullable=False)
-    last_in_at: datetime | None = _time()
-    last_out_at: datetime | None = _time()
+    last_in_at: datetime | None = _time(index=True)
+    last_out_at: datetime | None = _time(index=True)
     merged_into: int | None = Field(default=None, foreign_key="customer.id")
 
 
@@ -138,7 +138,8 @@ _BY_RULE = text("logged_by <> ''")
 
 
 class Interaction(SQLModel, table=True):
-    """One mail, call, meeting ... with a customer, once, however many mailboxes hold it.
+    """One mail, call, meeting ... with a customer, once, however many mailboxes hold it; or an occasion that rules
+    acted on (channel "occasion": `identity` is its event, `subject` the words of its trigger).
 
     identity      hash of Message-ID + From + Date (see store.identity); unique
     content_key   second identity for missing or rewritten ids: Date + From + To/Cc + subject + new text
@@ -712,14 +713,45 @@ class Trace(SQLModel, table=True):
     data: dict[str, Any] = _json(dict)
 
 
+class LookMark(SQLModel, table=True):
+    """How far was looked for what comes true: until a time, until a numbered change. See store.coming."""
+
+    __tablename__ = "look_mark"
+    name: str = Field(primary_key=True)
+    at: datetime | None = _time()
+    number: int = 0
+
+
+class DatedField(SQLModel, table=True):
+    """A field of a customer or contact that a rule takes for a date, found again by its day.
+
+    month_day   1224 = 24 December, whatever the year; 0 = what stands in the field is no date
+    """
+
+    __tablename__ = "dated_field"
+    __table_args__ = (Index("ix_dated_field_day", "table_name", "field", "month_day"), _JOIN)
+    table_name: str = Field(primary_key=True)
+    row_id: int = Field(primary_key=True)
+    field: str = Field(primary_key=True)
+    month_day: int
+
+
+_UNDONE = text("undone_at IS NOT NULL")
+
+
 class Change(SQLModel, table=True):
     """A numbered change to a record, with what it was before, so that it can be reversed.
 
     actor: "rule NAME", "admin", "rep NAME", "import". `table_name` and `row_id` name the record.
+    chain: how many rules led to it, one by what another changed; 0 = a person, -1 = of the past, sets no rule off.
     """
 
     __tablename__ = "change"
-    __table_args__ = _NUMBERED
+    __table_args__ = (
+        Index("ix_change_row", "table_name", "row_id"),
+        Index("ix_change_undone", "undone_at", sqlite_where=_UNDONE, postgresql_where=_UNDONE),
+        _NUMBERED,
+    )
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = _time(index=True, nullable=False)
     actor: str
@@ -729,3 +761,4 @@ class Change(SQLModel, table=True):
     before: dict[str, Any] = _json(dict)
     after: dict[str, Any] = _json(dict)
     undone_at: datetime | None = _time()
+    chain: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))

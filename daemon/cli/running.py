@@ -91,6 +91,7 @@ def sync(
         for name, counts in later.items():
             passes[name].logged += counts.logged + counts.degraded
             passes[name].seen += counts.logged + counts.degraded
+        app.occasions.look()
         done = app.desks.tidy() + app.mailbox_marks.tidy()
         with app.store.session() as session:
             from store import accounts
