@@ -52,7 +52,7 @@ def results(decision: Decision) -> dict[str, str]:
 
 WORDS = [
     ("{customer silent: 21 days}", "customer silent: 21 days"),
-    ("{Customer Silent: 1 day}", "customer silent: 1 day"),
+    ("{customer silent: 1 day}", "customer silent: 1 day"),
     ("{date comes: 30 days before renewal_date}", "date comes: 30 days before renewal_date"),
     ("{date comes: 2 business days after customer.signed}", "date comes: 2 business days after signed"),
     ("{date comes: 0 days before contact.birthday}", "date comes: 0 days before contact.birthday"),
