@@ -103,6 +103,7 @@ CODES: dict[str, str] = {
     "E513": "value as the whole address of a link",
     "E514": "image in a template",
     "E515": "something that cannot be used in a template",
+    "E516": "file to attach that is missing or cannot go",
     "W101": "company domain is a public mail domain",
     "W102": "the team's domain is not internal",
     "W301": "secret file readable by others",
@@ -119,7 +120,6 @@ CODES: dict[str, str] = {
     "W409": "rule that has not acted for long",
     "W410": "blueprint that nothing uses",
     "W411": "input that its blueprint does not use",
-    "W501": "attachments are not added to drafts yet",
 }
 
 ABOUT: dict[str, str] = {

@@ -38,6 +38,12 @@ class Company(Section):
     name: str = Field(description="name of the company, as customers know it", examples=["Vendas"], min_length=1)
     zone: Zone = Field(description="time zone of the office (IANA name)", examples=["America/Sao_Paulo"])
     language: Language = Field(description="language of notices where nothing else says so", examples=["pt"])
+    languages: tuple[Language, ...] = Field(
+        (),
+        description="languages that customers are written to in: every template has a text in each, unless it says "
+        "`fallback: yes`",
+        examples=["[pt, ru]"],
+    )
     address: str = Field("", description="postal address, for templates", examples=["Rua das Flores 10, São Paulo"])
 
 

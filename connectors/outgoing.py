@@ -19,9 +19,10 @@ from email.errors import MessageError
 from email.header import decode_header
 from email.message import Message as StdMessage
 from email.utils import format_datetime, getaddresses
+from urllib.parse import quote
 
 from config.errors import QuietcrmError
-from connectors.model import Address, OutgoingMail
+from connectors.model import Address, Enclosure, OutgoingMail
 
 __all__ = [
     "HeaderMismatch",
@@ -38,6 +39,10 @@ _LONGEST_WORD = 900
 """No line of a mail may have more than 998 bytes (RFC 5322 2.1.1), and words cannot be folded. In a name half of that:
 each character may need a backslash."""
 _HEADER_CLIP = 128 << 10
+_LONGEST_NAME = 150
+_BASE64_LINE = 57
+"""Bytes that make a line of 76 characters."""
+_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _BODY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}\Z")
@@ -204,17 +209,45 @@ def _field(name: str, value: str) -> str:
 
 def _body(mail: OutgoingMail) -> tuple[_Plan, bytes]:
     """Headers of the body and the body itself."""
-    fields, text = _leaf("text/plain", mail.text)
-    if not mail.html:
-        return fields, text
-    parts = [(fields, text), _leaf("text/html", mail.html)]
+    written = _leaf("text/plain", mail.text)
+    if mail.html:
+        written = _multipart("alternative", [written, _leaf("text/html", mail.html)])
+    if not mail.files:
+        return written
+    return _multipart("mixed", [written, *map(_file, mail.files)])
+
+
+def _file(file: Enclosure) -> tuple[_Plan, bytes]:
+    """A file as a part (RFC 2183; RFC 2231 for a name with other letters than English ones)."""
+    name, kind = _clean(file.name), file.content_type.lower()
+    if not name or len(name) > _LONGEST_NAME or not _TYPE.match(kind):
+        raise HeaderMismatch(f"the file {name[:60]!r} cannot be attached", hint="give it a shorter, plain name")
+    if name.isascii():
+        shown = '; filename="{}"'.format(name.replace("\\", "\\\\").replace('"', '\\"'))
+    else:
+        shown = f"; filename*=utf-8''{quote(name, safe='')}"
+    body = b"\r\n".join(binascii.b2a_base64(piece, newline=False) for piece in _pieces(file.content))
+    fields = [
+        ("Content-Type", kind),
+        ("Content-Disposition", f"attachment{shown}"),
+        ("Content-Transfer-Encoding", "base64"),
+    ]
+    return fields, body + b"\r\n"
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    for start in range(0, len(content), _BASE64_LINE):
+        yield content[start : start + _BASE64_LINE]
+
+
+def _multipart(subtype: str, parts: Sequence[tuple[_Plan, bytes]]) -> tuple[_Plan, bytes]:
     boundary = "=_" + hashlib.sha256(b"\0".join(body for _, body in parts)).hexdigest()[:40]
     pieces = []
     for headers, body in parts:
         head = "".join(f"{_field(name, value)}\r\n" for name, value in headers).encode("ascii")
         pieces.append(b"--" + boundary.encode() + b"\r\n" + head + b"\r\n" + body + b"\r\n")
     closed = b"".join(pieces) + b"--" + boundary.encode() + b"--\r\n"
-    return [("Content-Type", f'multipart/alternative; boundary="{boundary}"')], closed
+    return [("Content-Type", f'multipart/{subtype}; boundary="{boundary}"')], closed
 
 
 def _leaf(content_type: str, text: str) -> tuple[_Plan, bytes]:
@@ -259,9 +292,19 @@ def _compare(raw: bytes, plan: _Plan, mail: OutgoingMail) -> None:
         )
     if any(len(line) > 998 for line in raw.split(b"\r\n")) or b"\n" in raw.replace(b"\r\n", b""):
         raise HeaderMismatch("the finished mail has impossible lines", hint="the mail is held back")
-    texts = [_part_text(part) for part in parsed.walk() if not part.is_multipart()]
-    if texts != [_tidy(text) for text in (mail.text, *([mail.html] if mail.html else []))]:
+    leaves = [part for part in parsed.walk() if not part.is_multipart()]
+    written = [mail.text, *([mail.html] if mail.html else [])]
+    if [_part_text(part) for part in leaves[: len(written)]] != [_tidy(text) for text in written]:
         raise HeaderMismatch("the finished mail reads otherwise than planned", hint="the mail is held back")
+    files = [
+        (part.get_content_type(), _file_name(part), part.get_payload(decode=True)) for part in leaves[len(written) :]
+    ]
+    if files != [(one.content_type.lower(), _clean(one.name), one.content) for one in mail.files]:
+        raise HeaderMismatch("the finished mail carries other files than planned", hint="the mail is held back")
+
+
+def _file_name(part: StdMessage) -> str:
+    return part.get_filename("")
 
 
 def _shown(people: Sequence[Address]) -> str | list[tuple[str, str]]:

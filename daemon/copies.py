@@ -18,6 +18,7 @@ from config.errors import QuietcrmError
 from connectors.errors import Misconfigured
 from connectors.outgoing import HeaderMismatch
 from daemon.clock import Clock
+from daemon.enclosures import FileTrouble
 from daemon.letters import thawed
 from daemon.office import Office
 from daemon.ways import DESKS, Ways
@@ -85,7 +86,7 @@ class Copies:
             return False
         desk = self.ways.desk(self.ways.account_of(row.rep, row.account))
         if not desk.find_sent(row.message_id):
-            desk.place_sent(thawed(row)[0])
+            desk.place_sent(thawed(row, self.office.directory)[0])
         return self._note(row.id, SentCopy.LIES)
 
     def _way(self, rep: str) -> str:
@@ -106,7 +107,7 @@ class Copies:
             return False
         try:
             return act(row)
-        except (Misconfigured, HeaderMismatch) as error:  # no Sent folder, say: the mail left all the same
+        except (Misconfigured, HeaderMismatch, FileTrouble) as error:  # no Sent folder, say: the mail left all the same
             log.warning("copy.impossible", account=account, reason=error.message)
             with self.store.writing() as session:
                 outbox.change(session, row.id or 0, copy_state=SentCopy.NONE.value, looked_at=self.clock.now())

@@ -21,6 +21,7 @@ from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Desk
 from daemon.clock import Clock
+from daemon.enclosures import references
 from daemon.last_look import DAY_OVER
 from daemon.letters import Held, draft_mail, reminder_mail
 from daemon.office import Office
@@ -121,6 +122,7 @@ class Desks:
                 text=mail.text,
                 html=mail.html,
                 language=language,
+                files=references(mail.files),
                 attempts=draft.attempts + 1,
                 late=draft.late_after is not None and now > draft.late_after,
             )

@@ -4,7 +4,6 @@ restart, a rescan or a second mailbox never repeats one; every change to a recor
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from connectors.model import Address, Marks, Message
 from daemon.blocks import why_blocked
 from daemon.citizen import is_no_reply, why_no_answer
 from daemon.desks import later
-from daemon.letters import new_token
+from daemon.letters import new_long_token, new_token
 from daemon.office import Office
 from daemon.rhythm import keep_rhythm
 from daemon.settling import CUSTOMER_WROTE, EITHER_WROTE, LATE, TEAM_WROTE
@@ -35,9 +34,6 @@ from store.tables import MailboxMark, MarkState, OutboxMail, Reminder, Way
 
 log = structlog.get_logger()
 
-_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-_LENGTH = 26
-"""Signs and length of what stands in a List-Unsubscribe: 128 bits, to be typed without mistaking one for another."""
 _FIRST = ("file_under", "create")
 _PEOPLE = ("customer", "contact", "lead")
 
@@ -323,7 +319,7 @@ def _send(cause: Cause, action: Action, interaction_id: int | None) -> None:
     if row.late_after is not None and cause.now <= row.late_after <= row.due_at:  # our own wait makes nothing late
         row.late_after += row.due_at - planned
     row.reactive = cause.occasion is None and cause.decision.direction is Direction.IN
-    row.token = "".join(secrets.choice(_SIGNS) for _ in range(_LENGTH))
+    row.token = new_long_token()
     number = outbox.plan(cause.session, row)
     actions.describe(cause.session, (cause.event, action.rule, action.slot), f"send {number}")
 
@@ -375,6 +371,7 @@ def _mail_row(cause: Cause, action: Action, interaction_id: int | None, recipien
         template=str(action.args["template"]),
         language="" if cause.occasion else mail_language(cause.message),
         values=dict(action.args.get("values") or {}),
+        attach=list(action.args.get("attach") or []),
         reply=reply,
         unless=_draft_ends(cause, str(action.args.get("unless") or "")),
         in_reply_to=cause.message.message_id if reply else "",

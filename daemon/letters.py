@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session
@@ -12,6 +13,7 @@ from sqlmodel import Session
 from config.errors import QuietcrmError
 from connectors.model import Address, OutgoingMail
 from connectors.outgoing import is_usable_id, make_message_id
+from daemon.enclosures import FileTrouble, read_again, read_files
 from daemon.office import Office
 from daemon.page import Block, Line, as_html, as_text
 from daemon.phrases import day_words, phrase
@@ -30,19 +32,28 @@ class Held(QuietcrmError):
 
 
 def draft_mail(
-    session: Session, office: Office, draft: OutboxMail, now: datetime, card: CustomerCard | None = None
+    session: Session,
+    office: Office,
+    draft: OutboxMail,
+    now: datetime,
+    card: CustomerCard | None = None,
+    *,
+    language: str = "",
 ) -> tuple[OutgoingMail, str]:
-    """Render a draft from its template and today's records (`card`, if they are at hand); the mail and its language.
-    Raises Held."""
+    """Render a draft from its template, its files and today's records (`card`, if they are at hand); the mail and its
+    language, `language` if the template has it. Raises Held."""
     template = office.rules.templates.get(draft.template)
     if template is None:
         raise Held(f'the template "{draft.template}" is gone; write it again or: quietcrm outbox cancel {draft.id}')
     if draft.rep not in office.settings.team:
         raise Held(f'"{draft.rep}" is not of the team any more; quietcrm outbox cancel {draft.id}')
     values, languages = template_values(session, office, draft, card)
-    language = choose_language(template, *languages)
+    language = choose_language(template, language, *languages)
     try:
         rendered = template.render(values, language, now=now, zone=office.settings.zone)
+        files = read_files(office.directory, [*template.attach, *(draft.attach or [])], language)
+    except FileTrouble as error:
+        raise Held(f"{error.message}: {error.hint} and then: quietcrm outbox release {draft.id}") from error
     except QuietcrmError as error:
         raise Held(f"{error.message}: fill it in and then: quietcrm outbox release {draft.id}") from error
     member = office.settings.team[draft.rep]
@@ -56,6 +67,7 @@ def draft_mail(
         date=now,
         in_reply_to=draft.in_reply_to if is_usable_id(draft.in_reply_to) else "",
         references=tuple(filter(is_usable_id, draft.references)),
+        files=files,
     )
     return mail, language
 
@@ -68,7 +80,10 @@ def send_mail(
     What was once on the wire is never written anew: a second try carries the same words under the same Message-ID.
     """
     if row.attempts and row.frozen:
-        mail, envelope_from = thawed(row)
+        try:
+            mail, envelope_from = thawed(row, office.directory)
+        except FileTrouble as error:
+            raise Held(f"{error.message}: {error.hint}") from error
         return mail, row.language, envelope_from
     mail, language = draft_mail(session, office, row, now, card)
     sender = office.settings.senders.get(office.settings.sender_for(row.rep) or "")
@@ -100,8 +115,8 @@ def frozen(mail: OutgoingMail, envelope_from: str) -> dict[str, Any]:
     }
 
 
-def thawed(row: OutboxMail) -> tuple[OutgoingMail, str]:
-    """The mail as it was first claimed, and its envelope sender."""
+def thawed(row: OutboxMail, base: Path) -> tuple[OutgoingMail, str]:
+    """The mail as it was first claimed, and its envelope sender. Raises FileTrouble if its files are others by now."""
     kept = row.frozen
     mail = OutgoingMail(
         message_id=row.message_id,
@@ -114,6 +129,7 @@ def thawed(row: OutboxMail) -> tuple[OutgoingMail, str]:
         in_reply_to=kept["in_reply_to"],
         references=tuple(kept["references"]),
         headers=tuple((name, value) for name, value in kept["headers"]),
+        files=read_again(base, row.files or []),
     )
     return mail, str(kept["envelope_from"])
 
@@ -164,6 +180,15 @@ def own_headers(kind: str) -> tuple[tuple[str, str], ...]:
     return (("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("X-Quietcrm", kind))
 
 
+_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Signs of tokens, without those that people confuse (0 O 1 I)."""
+
+
 def new_token() -> str:
-    """Four characters for a subject, without those that people confuse (0 O 1 I)."""
-    return "".join(secrets.choice("23456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(4))
+    """Four signs for a subject."""
+    return "".join(secrets.choice(_SIGNS) for _ in range(4))
+
+
+def new_long_token() -> str:
+    """What stands in a List-Unsubscribe: 128 bits."""
+    return "".join(secrets.choice(_SIGNS) for _ in range(26))

@@ -54,7 +54,8 @@ def read_office(directory: Path, problems: list[Problem], files: Path | None = N
     """Load and check everything; faults and warnings are appended to `problems`. None if there is any fault."""
     files = files or directory
     settings = read_settings(files, problems, base=directory)
-    rules = load_ruleset(files, settings, problems) if settings else None
+    own = None if files == directory else directory
+    rules = load_ruleset(files, settings, problems, office=own) if settings else None
     if settings is None or rules is None or any(not problem.warning for problem in problems):
         return None
     return Office(

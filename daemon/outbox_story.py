@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from daemon.enclosures import told
 from daemon.letters import Held, draft_mail
 from daemon.office import Office
 from store import customers, exchanges, outbox, sending
@@ -24,6 +25,7 @@ def story(session: Session, office: Office, number: int, now: datetime) -> dict[
     cause      the mail that made a rule want this one: its number in the log, time and subject; None if there is none
     released   what a person let it go in spite of
     attempts   each try to send it: when, by which sender, outcome ("" = not known yet), the server's words
+    files      what it carries, once it was made: name, and whether that file is another one by now
     words      subject and text; `final` = as they were sent or laid out, else as they would be now
     """
     row = outbox.get(session, number)
@@ -34,6 +36,7 @@ def story(session: Session, office: Office, number: int, now: datetime) -> dict[
         "cause": _cause(session, row),
         "released": [one for one in row.released.split(",") if one],
         "attempts": [_attempt(one) for one in sending.attempts(session, number)],
+        "files": told(office.directory, row.files or []),
         "words": _words(session, office, row, now),
     }
 

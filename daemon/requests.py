@@ -17,6 +17,7 @@ from config.errors import QuietcrmError
 from config.values import mail_key
 from daemon import blocks, claims
 from daemon.app import App, opened
+from daemon.by_hand import plan_send
 from daemon.control import ask
 from daemon.errors import NotRunning, Refused
 from daemon.last_look import Obstacle
@@ -327,6 +328,7 @@ _REQUESTS: dict[str, Callable[[App, Args], Any]] = {
     "outbox.cancel": _cancel,
     "outbox.sent": _sent,
     "outbox.burst": _burst,
+    "mail.send": plan_send,
     "rules.replay": bring_about,
     "rules.undo": _undo_rule,
 }

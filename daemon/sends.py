@@ -23,6 +23,7 @@ from connectors.model import OutgoingMail
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Mailer
 from daemon.clock import Clock, ClockWatch
+from daemon.enclosures import references
 from daemon.evidence import Dossier, Witness
 from daemon.last_look import FRESH, RETRY_FOR, Obstacle, Step, Verdict, look
 from daemon.letters import Held, frozen, send_mail
@@ -210,6 +211,7 @@ class Sends:
             "claimed_at": now,
             "obstacle": "",
             "reason": "",
+            "files": references(mail.files),
             **text,
         }
         if not sending.claim(session, row.id, self.fence, **fields):

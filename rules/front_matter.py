@@ -23,7 +23,7 @@ class FrontMatter:
     """What the head says.
 
     subjects    by language in lower case; "" = one for all
-    attach      file names; drafts cannot carry them yet, so each is a warning
+    attach      names of files, see rules.enclosures
     """
 
     name: str
@@ -64,16 +64,12 @@ def read_front_matter(path: Path, text: str, problems: list[Problem]) -> FrontMa
         if key.text not in KEYS:
             help = did_you_mean(key.text, KEYS, "remove this line")
             problems.append(problem_at(key.place, "E101", f'unknown key "{key.text}"', help))
-    attach = _texts(node, "attach", problems)
-    for item in attach:
-        message = f'"{item.text}" is not attached to drafts yet: add it by hand before sending'
-        problems.append(problem_at(item.place, "W501", message, "remove it", warning=True))
     return FrontMatter(
         name=_name(node, path, problems),
         subjects=dict(_subjects(node, problems)),
         subject_place=(node.key("subject") or node).place,
         needs=_texts(node, "needs", problems),
-        attach=attach,
+        attach=_texts(node, "attach", problems),
         fallback=_fallback(node, problems),
     )
 

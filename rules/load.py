@@ -25,18 +25,22 @@ __all__ = ["Rule", "RuleSet", "load_ruleset"]
 FILE_KEYS = ("words", "rules")
 
 
-def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -> RuleSet:
+def load_ruleset(
+    directory: Path, settings: Settings, problems: list[Problem], *, office: Path | None = None
+) -> RuleSet:
     """Read the rules, blueprints, lists and templates below `directory`. Never raises for what is in them.
 
-    Faults are appended to `problems`, all of them; what is sound is in the answer.
+    Faults are appended to `problems`, all of them; what is sound is in the answer. `office`: the office's own folder,
+    if `directory` is an older copy: files to attach lie only there.
     """
     faults: list[Problem] = []
     # A template whose file has a fault is named once, there; not again by every rule that uses it.
     named = frozenset(path.stem for path in (directory / "templates").glob("*.md"))
     files = read_rule_files(directory, Reader(settings=settings, problems=faults, templates=named))
     extracted = frozenset(_extracted(files))
-    names = TemplateNames(language=settings.company.language, extracted=extracted)
-    templates = load_templates(directory / "templates", problems, names=names)
+    company = settings.company
+    names = TemplateNames(language=company.language, written=company.languages, extracted=extracted)
+    templates = load_templates(directory / "templates", problems, names=names, base=office)
     reader = Reader(
         settings=settings,
         problems=problems,
@@ -44,6 +48,9 @@ def load_ruleset(directory: Path, settings: Settings, problems: list[Problem]) -
         templates=frozenset(templates) | named,
         template_needs={name: _needed(template) & extracted for name, template in templates.items()},
         template_names={name: _needed(template) for name, template in templates.items()},
+        template_languages={name: template.languages for name, template in templates.items()},
+        office=office or directory,
+        older=office is not None,
     )
     _check_auto_templates(directory, reader)
     before = len(problems)

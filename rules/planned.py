@@ -10,6 +10,7 @@ from config.nodes import ListNode, MapNode, Node, Scalar
 from rules.addresses import is_pattern
 from rules.clock import GrammarError
 from rules.effect import REMINDER_LATE, Effect, Plan
+from rules.enclosures import check_enclosures
 from rules.moments import At, Delay, parse_at, parse_delay
 from rules.needs import check_names, refuse
 from rules.reader import Reader, entries
@@ -18,7 +19,7 @@ from rules.texts import TextLine, text_line
 UNLESS = {"replied": "replied", "mail sent": "mail sent", "never": "", "no": ""}
 WHO = ("owner", "sender", "admin")
 _REMIND = ("who", "in", "at", "as", "unless", "text", "late_after")
-_MAIL = ("template", "reply", "to", "in", "at", "unless", "late_after")
+_MAIL = ("template", "reply", "to", "attach", "in", "at", "unless", "late_after")
 
 
 @dataclass(slots=True)
@@ -98,15 +99,12 @@ def _read_mail(verb: str, node: Node, reader: Reader) -> list[Effect]:
     mapping = reader.mapping(node, f"`{verb}`", "{template: quote, reply: yes}")
     if mapping is None:
         return []
-    attach = mapping.key("attach")
-    if attach:
-        reader.later("`attach`", attach.place, 'attach the file by hand, or write "mode: off" in this rule until then')
-        mapping = MapNode(tuple(entry for entry in mapping.entries if entry[0] is not attach), mapping.place)
     return _mail_parts(verb, mapping, reader)
 
 
 def _mail_parts(verb: str, mapping: MapNode, reader: Reader) -> list[Effect]:
     when, template, reply, to = _When(), None, False, None
+    attach: tuple[Scalar, ...] = ()
     for key, value in entries(mapping, reader, _MAIL, f"part of `{verb}`"):
         if key.text == "template":
             template = _template(verb, value, reader)
@@ -116,13 +114,19 @@ def _mail_parts(verb: str, mapping: MapNode, reader: Reader) -> list[Effect]:
                 refuse("mail", "`reply: yes`", value.place, reader)
         elif key.text == "to":
             to = _recipient(value, reader)
+        elif key.text == "attach":
+            attach = tuple(reader.scalars(value, "`attach`"))
         else:
             _read_when(key, value, when, mapping, reader)
     if mapping.key("template") is None:
         reader.report(
             "E102", f"`{verb}` needs a template", mapping.place, "write for example {template: quote, reply: yes}"
         )
-    return [_mail(verb, template, reply, to, when)] if template else []
+    if template and attach and reader.office:
+        languages = reader.template_languages.get(template, ())
+        reader.problems += check_enclosures(attach, languages, reader.office, gone=reader.older)
+    names = tuple(one.text for one in attach)
+    return [_mail(verb, template, reply, to, when, names)] if template else []
 
 
 def _template(verb: str, node: Node, reader: Reader) -> str | None:
@@ -156,7 +160,9 @@ def _recipient(node: Node, reader: Reader) -> TextLine | None:
     return line
 
 
-def _mail(verb: str, template: str, reply: bool, to: TextLine | None, when: _When) -> Effect:
+def _mail(
+    verb: str, template: str, reply: bool, to: TextLine | None, when: _When, attach: tuple[str, ...] = ()
+) -> Effect:
     def build(plan: Plan) -> Mapping[str, Any] | None:
         recipient = plan.line(to.source).strip() if to else plan.recipient()
         if "@" not in recipient:
@@ -172,6 +178,7 @@ def _mail(verb: str, template: str, reply: bool, to: TextLine | None, when: _Whe
             "late_after": plan.mail_late(due, when.late),
             "unless": later if when.unless is None else when.unless,
             "values": {**plan.of_the_occasion, **plan.given},
+            "attach": list(attach),
         }
 
     return Effect(slot="draft", verb=verb, shown=f"{verb} {template}", build=build)

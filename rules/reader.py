@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 from config.errors import Problem
@@ -38,6 +39,8 @@ class Reader:
     extracted  names that the rule at hand takes out of a mail; usable in its texts
     template_needs   template -> extracted names that it cannot be written without
     template_names   template -> the names that it cannot be written without
+    template_languages   template -> the languages it is written in
+    office, older        the folder where files to attach lie; whether the files read are an older copy of it
     missing    what the rule at hand never has: "mail", "meeting", "changed", "customer", see rules.needs
     chooses    True once one of its conditions asks about the customer
     waited     words of the triggers that rules wait for, None where that is not known; for rule tests
@@ -52,6 +55,9 @@ class Reader:
     extracted: frozenset[str] = frozenset()
     template_needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     template_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    template_languages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    office: Path | None = None
+    older: bool = False
     missing: frozenset[str] = frozenset()
     chooses: bool = False
     waited: frozenset[str] | None = None

@@ -29,6 +29,7 @@ from config.errors import Problem
 from config.nodes import Place, Scalar
 from config.text import read_text, strange_characters
 from config.values import did_you_mean
+from rules.enclosures import check_enclosures
 from rules.front_matter import FrontMatter, problem_at, read_front_matter
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Template:
 
     subjects, bodies    by language; each language of `bodies` has a subject
     needs               dotted names that must have a value; a name with an `or` in the text needs none
+    attach              names of files that go with it, see rules.enclosures
     fallback            a language without a body is answered in the default language on purpose
     used                language -> dotted names that subject and body write or ask for
     optional            language -> those of them that have an `or`
@@ -130,12 +132,17 @@ def choose_language(template: Template, *candidates: str) -> str:
     return template.default_language
 
 
-def load_templates(directory: Path, problems: list[Problem], *, names: TemplateNames) -> dict[str, Template]:
-    """Read templates/*.md in file order. Faults are appended to `problems`; only sound templates are in the answer."""
+def load_templates(
+    directory: Path, problems: list[Problem], *, names: TemplateNames, base: Path | None = None
+) -> dict[str, Template]:
+    """Read templates/*.md in file order. Faults are appended to `problems`; only sound templates are in the answer.
+
+    base   the office's own folder, where files to attach lie, if `directory` is in an older copy of it
+    """
     loaded: dict[str, Template] = {}
     for path in sorted(directory.glob("*.md")):
         found: list[Problem] = []
-        template = _Reading(path, names, found).template()
+        template = _Reading(path, names, found, base or directory.parent, older=base is not None).template()
         if template and template.name in loaded:
             other = loaded[template.name].path.name
             message = f'the template "{template.name}" is in {other} already'
@@ -172,8 +179,9 @@ def _placed(found: Findings, text: Scalar) -> Iterator[Problem]:
 class _Reading:
     """Reads one file; every method appends what is wrong to `problems`."""
 
-    def __init__(self, path: Path, names: TemplateNames, problems: list[Problem]) -> None:
+    def __init__(self, path: Path, names: TemplateNames, problems: list[Problem], base: Path, *, older: bool) -> None:
         self._path, self._names, self._problems = path, names, problems
+        self._base, self._older = base, older
         self._used: dict[str, set[str]] = {}
         self._optional: dict[str, set[str]] = {}
 
@@ -199,6 +207,7 @@ class _Reading:
     def _built(self, front: FrontMatter, bodies: dict[str, tuple[int, str]]) -> Template:
         subjects = self._subjects(front, tuple(bodies))
         self._check_needs(front)
+        self._problems += check_enclosures(front.attach, bodies, self._base, gone=self._older)
         if not front.fallback:
             self._check_written(bodies)
         return Template(
@@ -229,7 +238,7 @@ class _Reading:
         bases = {language.partition("-")[0] for language in bodies}
         for wanted in self._names.written if bodies else ():
             if wanted.lower().partition("-")[0] not in bases:
-                help = f"add the line: --- {wanted} ---"
+                help = f"add the line: --- {wanted} ---, or to the head: fallback: yes"
                 self._add("E505", f'there is no text in "{wanted}"', next(iter(bodies.values()))[0], help=help)
 
     def _bodies(self, lines: list[str], start: int) -> dict[str, tuple[int, str]]:

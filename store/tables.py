@@ -423,6 +423,8 @@ class OutboxMail(SQLModel, table=True):
     unless       what settles it by itself, comma-separated: customer_wrote, team_wrote
     gone_at      our copy is no longer in Drafts: the rep sent it (its copy in Sent will tell) or deleted it
     late         it was found only after `late_after`; the notice says so
+    attach       names of files that the rule adds to those of its template
+    files        the files it carries, as they were when it was made: [{name, type, sha256}]
     text, html   rendered when it comes due, not before: the record may have changed
     content_hash of what we laid into Drafts; tells whether the rep edited it
     reactive     answers a mail of theirs by itself: the brakes against answering machines count these
@@ -478,6 +480,8 @@ class OutboxMail(SQLModel, table=True):
     attempts: int = 0
     late: bool = False
     reactive: bool = False
+    attach: list[Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    files: list[Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     obstacle: str = ""
     released: str = ""
     frozen: dict[str, Any] = _json(dict)

@@ -107,7 +107,8 @@ class MaildirDesk:
                 f"{folder} cannot be written: {error.strerror}",
                 hint="check its permissions and the disk",
             ) from error
-        return Placed(folder=self._name(folder), ref=unique_name(name), content_hash=content_hash(raw))
+        seen = content_hash(raw[: _HEAD + _LARGEST])  # so much of a mail is looked at later
+        return Placed(folder=self._name(folder), ref=unique_name(name), content_hash=seen)
 
     def _name(self, folder: Path) -> str:
         if folder == self._root:

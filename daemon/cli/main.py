@@ -22,6 +22,7 @@ from daemon.cli import (
     schema,
     setup,
     signing,
+    templates,
 )
 from daemon.cli.options import Invocation
 from daemon.cli.screen import Exit, remark
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (setup, schema, running, signing, customers, history, outbox, rules, reading, database, demo):
+for part in (setup, schema, running, signing, customers, history, outbox, templates, rules, reading, database, demo):
     part.register(app)
 
 

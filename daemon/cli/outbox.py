@@ -111,6 +111,7 @@ def _told(told: dict[str, Any], zone: Any) -> Iterator[str]:
     ]
     yield from (f"  {name:<19}{value}" for name, value in rows if value)
     yield from (f"  {'attempt':<19}{_attempt(one, zone)}" for one in told["attempts"])
+    yield from (f"  {'file':<19}{_file(one)}" for one in told["files"])
     yield from _words(told["words"])
 
 
@@ -127,6 +128,10 @@ def _cause(cause: dict[str, Any] | None, zone: Any) -> str:
 def _attempt(one: dict[str, Any], zone: Any) -> str:
     said = f": {one['said']}" if one["said"] else ""
     return f"{local(one['at'], zone)} by {one['sender']}, {_OUTCOMES.get(one['outcome'], one['outcome'])}{said}"
+
+
+def _file(one: dict[str, Any]) -> str:
+    return f"{one['name']}{' (changed since the mail was made)' if one['changed'] else ''}"
 
 
 def _words(words: dict[str, Any]) -> Iterator[str]:

@@ -52,6 +52,9 @@ def test_every_example_passes_check(text: str, tmp_path: Path) -> None:
         (tmp_path / "quietcrm.yaml").write_text(completed(text))
     for name in re.findall(r"\{file: ([\w.]+)\}", text):
         (tmp_path / name).touch(mode=0o600)
+    for name in re.findall(r"attach: ([\w.]+)", text):
+        (tmp_path / "attachments").mkdir(exist_ok=True)
+        (tmp_path / "attachments" / name).touch()
     let_leave(tmp_path, text)
     problems: list[Problem] = []
     check_tests(tmp_path, read_office(tmp_path, problems), problems)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.model import Address, OutgoingMail
+from connectors.model import Address, Enclosure, OutgoingMail
 from connectors.outgoing import HeaderMismatch, content_hash, make_message_id, message_id_of, render
 
 MAIL = OutgoingMail(
@@ -125,3 +125,48 @@ def test_message_ids_are_new_and_ours() -> None:
     assert first != second
     assert first.startswith("q7.")
     assert first.endswith("@vendas.example")
+
+
+PDF = Enclosure(name="catálogo каталог.pdf", content_type="application/pdf", content=bytes(range(256)) * 300)
+TXT = Enclosure(name='list "a".txt', content_type="text/plain", content=b"From here\r\n.\r\nto there")
+
+
+@pytest.mark.parametrize("html", ["<p>Olá</p>", ""])
+def test_files_go_along_as_they_are(html: str) -> None:
+    message = read(render(replace(MAIL, html=html, files=(PDF, TXT))))
+    assert message.get_content_type() == "multipart/mixed"
+    found = [
+        (part.get_filename(), part.get_content_type(), part.get_payload(decode=True))
+        for part in message.iter_attachments()
+    ]
+    assert found == [(one.name, one.content_type, one.content) for one in (PDF, TXT)]
+    body = message.get_body(("plain",))
+    assert body is not None
+    assert body.get_content().replace("\r\n", "\n") == MAIL.text
+    assert (message.get_body(("html",)) is not None) is bool(html)
+
+
+@settings(max_examples=80, deadline=None)
+@given(name=st.text(max_size=170), content=st.binary(max_size=300))
+def test_any_name_of_a_file_survives_or_is_held(name: str, content: bytes) -> None:
+    file = Enclosure(name=name, content_type="application/pdf", content=content)
+    try:
+        raw = render(replace(MAIL, files=(file,)))
+    except HeaderMismatch:
+        return
+    assert [key for key in email.message_from_bytes(raw) if key in ("To", "Subject", "Bcc")] == ["To", "Subject"]
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize("kind", ["application/pdf; x=y", "x", "a/b\r\nBcc: x@y.example", ""])
+def test_a_content_type_is_nothing_else(kind: str) -> None:
+    with pytest.raises(HeaderMismatch):
+        render(replace(MAIL, files=(replace(PDF, content_type=kind),)))
+
+
+def test_the_hash_sees_the_files() -> None:
+    with_file = content_hash(render(replace(MAIL, files=(PDF,))))
+    assert with_file != content_hash(render(MAIL))
+    assert with_file != content_hash(render(replace(MAIL, files=(TXT,))))
+    raw = render(replace(MAIL, files=(PDF,)))
+    assert content_hash(email.message_from_bytes(raw, policy=email.policy.SMTP).as_bytes()) == with_file

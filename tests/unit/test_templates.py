@@ -210,7 +210,7 @@ HEAD = '---\nname: x\nsubject: "S"\n---\n'
         ("---\nname: x\nsubject: a\nfallback: maybe\n---\nOlá", [("E104", 4, 11)]),
         ("---\nname: x\nsubject: a\nneeds: [owner.nam]\n---\nOlá", [("E509", 4, 9)]),
         ("---\nname: x\nsubject: a\nneeds: {a: b}\n---\nOlá", [("E103", 4, 8)]),
-        ("---\nname: x\nsubject: a\nattach: price.pdf\n---\nOlá", [("W501", 4, 9)]),
+        ("---\nname: x\nsubject: a\nattach: price.pdf\n---\nOlá", [("E516", 4, 9)]),
         ("---\nname: x\nname: y\nsubject: a\n---\nOlá", [("E007", 3, 1)]),
         (HEAD, [("E506", 5, 1)]),
         (HEAD + "hi\n--- pt ---\nOlá", [("E507", 5, 1)]),
