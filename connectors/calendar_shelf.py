@@ -53,14 +53,12 @@ class Changes:
     changed    objects that are new or changed, with their versions
     removed    objects that are gone
     complete   `changed` lists all objects there are; what is not among them is gone
-    more       there is more to ask with `token` at once
     """
 
     token: str
     changed: Mapping[str, str] = field(default_factory=dict)
     removed: Sequence[str] = ()
     complete: bool = False
-    more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +165,7 @@ class ShelfCalendarSource:
             place = position.places.setdefault(folder.key, _Place(folder.name))
             place.name = folder.name
             if not place.due:
-                more |= self._look(folder, place, harvest)
+                self._look(folder, place, harvest)
             some, place.due = place.due[:left], place.due[left:]
             left -= len(some)
             more |= bool(place.due)
@@ -190,8 +188,8 @@ class ShelfCalendarSource:
         """Let go of the shelf's connections."""
         self._shelf.close()
 
-    def _look(self, folder: Folder, place: _Place, harvest: _Harvest) -> bool:
-        """Ask what changed and put it down to be read. True if there is more to ask."""
+    def _look(self, folder: Folder, place: _Place, harvest: _Harvest) -> None:
+        """Ask what changed and put it down to be read."""
         changes = self._shelf.changes(folder, place.token)
         place.token = changes.token
         gone = [ref for ref in changes.removed if ref in place.known]
@@ -203,7 +201,6 @@ class ShelfCalendarSource:
         place.due = sorted(
             ref for ref, version in changes.changed.items() if not version or place.known.get(ref) != _hash(version)
         )
-        return changes.more
 
     def _read(self, folder: Folder, place: _Place, refs: Sequence[str], window: Window, harvest: _Harvest) -> None:
         loaded = self._shelf.load(folder, refs) if refs else {}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from servers.calendars import RadicaleServer, XandikosServer
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.identity import IdentityServer
 from servers.postfix import PostfixServer, why_not
@@ -104,6 +105,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     url = server.new_database()
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def radicale() -> Iterator[RadicaleServer]:
+    """One Radicale for this test process; make calendars of your own on it."""
+    with RadicaleServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def xandikos() -> Iterator[XandikosServer]:
+    """One Xandikos for this test process; make calendars of your own on it."""
+    with XandikosServer() as server:
+        yield server
 
 
 @pytest.fixture
