@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from connectors.calendars import (
     Answer,
@@ -22,10 +21,42 @@ from connectors.calendars import (
     When,
     Window,
 )
-from connectors.ical.events import Person, Telling
 from connectors.model import Address, Unreadable
 
-__all__ = ["FlatReading", "FlatSpan", "build_reading", "pack_calendar", "unpack_calendar"]
+__all__ = [
+    "FlatAttendee",
+    "FlatReading",
+    "FlatSpan",
+    "Person",
+    "Telling",
+    "build_reading",
+    "pack_calendar",
+    "unpack_calendar",
+]
+
+Person = tuple[str, str]
+FlatAttendee = tuple[str, str, str, str, Person | None]
+
+
+class Telling(NamedTuple):
+    """What all occurrences of a component share, in shapes that JSON knows; times in seconds since 1970."""
+
+    uid: str
+    sequence: int
+    stamped_at: float | None
+    changed_at: float | None
+    status: str
+    summary: str
+    location: str
+    text: str
+    organizer: Person | None
+    organizer_by: Person | None
+    attendees: list[FlatAttendee]
+    private: bool
+    free: bool
+    categories: list[str]
+    degraded: list[str]
+
 
 FlatSpan = tuple[int, str, str, str | None, bool, str, bool]
 """Number of its telling, start, end and original start (ISO 8601), exception, IANA zone or "", zone unclear."""
@@ -90,6 +121,8 @@ def _build_event(raw: RawCalendar, shared: dict[str, Any], span: FlatSpan) -> Ca
 def _when(text: str, zone: str) -> When:
     if len(text) == 10:
         return date.fromisoformat(text)
+    from zoneinfo import ZoneInfo  # not in children that see no calendar
+
     when = datetime.fromisoformat(text)
     return when.astimezone(ZoneInfo(zone)) if zone else when
 

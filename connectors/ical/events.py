@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from connectors.calendars import Answer, EventStatus, Role
+from connectors.ical.crossing import FlatAttendee, Person, Telling
 from connectors.ical.lines import Component, Line
 from connectors.ical.values import BadValue, address_of, parse_address, parse_stamp, parse_text, parse_texts
 from connectors.model import Address
 
-__all__ = ["FlatAttendee", "Person", "Telling", "describe", "people_of"]
+__all__ = ["describe", "is_private", "people_of"]
 
 ATTENDEES_LIMIT = 500
 _SUMMARY, _LOCATION, _TEXT, _CATEGORY = 1_000, 1_000, 20_000, 100
@@ -23,29 +23,6 @@ _ROLES = {
 }
 _ANSWERS = {answer.value.upper(): answer for answer in Answer}
 _STATUS = {status.value.upper(): status for status in EventStatus}
-
-Person = tuple[str, str]
-FlatAttendee = tuple[str, str, str, str, Person | None]
-
-
-class Telling(NamedTuple):
-    """What all occurrences of a component share, in shapes that JSON knows; times in seconds since 1970."""
-
-    uid: str
-    sequence: int
-    stamped_at: float | None
-    changed_at: float | None
-    status: str
-    summary: str
-    location: str
-    text: str
-    organizer: Person | None
-    organizer_by: Person | None
-    attendees: list[FlatAttendee]
-    private: bool
-    free: bool
-    categories: list[str]
-    degraded: list[str]
 
 
 def describe(component: Component, uid: str, notes: list[str]) -> Telling:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connectors.calendars import NO_START, CalendarReading, Method, RawCalendar, When
-from connectors.ical.crossing import FlatBad, FlatReading, FlatSpan, build_reading
-from connectors.ical.events import Telling, describe, is_private, people_of
+from connectors.ical.crossing import FlatBad, FlatReading, FlatSpan, Telling, build_reading
+from connectors.ical.events import describe, is_private, people_of
 from connectors.ical.lines import Component, Line, read_components
 from connectors.ical.rule import BadRule, Budget
 from connectors.ical.series import Span, Version, occurrences, read_version
@@ -21,6 +21,7 @@ __all__ = ["Limits", "parse_calendar", "read_calendar"]
 _STARTLESS = (Method.CANCEL, Method.REPLY, Method.REFRESH, Method.DECLINECOUNTER)
 _NOTES = 20
 _RAW = 20_000
+_NEVER_EMPTY = ("CLASS", "DTSTAMP", "ORGANIZER", "RRULE", "SEQUENCE", "STATUS", "UID")
 _NAMES = {"VEVENT": "event", "VTODO": "task"}
 
 
@@ -144,13 +145,18 @@ class _Reader:
                     told[id(span.version)] = len(self.tellings)
                     self.tellings.append(self._telling(uid, span.version, notes))
                 self.spans.append(_flat(told[id(span.version)], span))
-        except (BadValue, BadRule) as error:
+        except BadValue as error:
             self._refuse(versions[0].component, str(error))
+        except BadRule as error:
+            self._refuse(versions[0].component, f"its repetition cannot be worked out: {error}")
 
     def _telling(self, uid: str, version: Version, notes: list[str]) -> Telling:
         component = version.component
         odd = [f'no property: "{text[:40]}"' if text != NO_START else text for text in component.bad[:5]]
         odd += ["no UID: one was made from what it says"] * (not component.value("UID"))
+        odd += [
+            f"{line.name} is empty" for line in component.lines if line.name in _NEVER_EMPTY and not line.value.strip()
+        ]
         if version.zone.unclear and version.start and not version.all_day:
             odd.append(f"its zone is not known, {version.zone.name or 'UTC'} was assumed")
         telling = describe(component, uid, odd)

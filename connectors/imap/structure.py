@@ -12,6 +12,7 @@ from itertools import islice
 
 from connectors.imap.wire import Garbled, Node
 from connectors.mail.parameters import parse_parameters
+from connectors.mail.structure import is_calendar
 from connectors.model import Attachment
 
 __all__ = ["Plan", "Section", "plan_mail"]
@@ -21,6 +22,10 @@ _MOST_PARTS = 500
 _MOST_TEXTS = 6
 _TINY = 12
 """A text/plain alternative of fewer bytes is a placeholder: the HTML is read with it."""
+
+_MOST_CALENDARS = 5
+_LARGEST_CALENDAR = 1_400_000
+"""Of a calendar, as a file too, since it may be an invitation; in its transfer encoding."""
 
 _REPORTS = frozenset({"message/delivery-status", "message/feedback-report", "text/rfc822-headers"})
 
@@ -81,7 +86,10 @@ def plan_mail(structure: Node, *, returned: Callable[[], bool] = lambda: False, 
     bodies = _bodies(texts)
     reports = [leaf for leaf in leaves if _is_report(leaf, bounce)]
     shown = {id(leaf) for leaf in (*texts, *reports)}
-    wanted = {id(leaf) for leaf in (*bodies, *reports)}
+    calendars = [
+        leaf for leaf in leaves if is_calendar(leaf.content_type, leaf.name) and leaf.size <= _LARGEST_CALENDAR
+    ]
+    wanted = {id(leaf) for leaf in (*bodies, *reports, *calendars[:_MOST_CALENDARS])}
     spare = _spare(texts, wanted) if markup else set()
     attached = tuple(_attachment(leaf) for leaf in leaves if leaf.attached or id(leaf) not in shown)
     sections = (replace(_section(leaf), spare=id(leaf) in spare) for leaf in leaves if id(leaf) in wanted | spare)
@@ -116,7 +124,8 @@ def _is_report(leaf: _Leaf, bounce: bool) -> bool:
 def _section(leaf: _Leaf) -> Section:
     name = f"{leaf.section}.HEADER" if leaf.content_type == "message/rfc822" else leaf.section
     encoding = "" if leaf.content_type == "message/rfc822" else leaf.encoding
-    return Section(name, leaf.content_type, tuple(leaf.parameters.items()), encoding, leaf.size)
+    named = {"name": leaf.name} if is_calendar(leaf.content_type, leaf.name) else {}
+    return Section(name, leaf.content_type, tuple((leaf.parameters | named).items()), encoding, leaf.size)
 
 
 def _attachment(leaf: _Leaf) -> Attachment:

@@ -13,7 +13,6 @@ import json
 import marshal
 import os
 import resource
-import zoneinfo
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +28,8 @@ def serve(memory: int, seconds: int, zones: Sequence[str] = ()) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _go_first()
-    zoneinfo.reset_tzpath(to=zones or None)
+    if zones:
+        os.environ["PYTHONTZPATH"] = os.pathsep.join(zones)  # zoneinfo looks there once the first calendar comes
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)  # parsing makes many objects and hardly a cycle
     while frame := _read_frame():

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
+from connectors.calendars import Invitation, Method, RawCalendar
 from connectors.categories import categories_in
+from connectors.ical.crossing import FlatReading, build_reading
 from connectors.model import Address, Attachment, Bounce, Kind, Message, RawMail, RawPart
 
-__all__ = ["EMPTY", "FlatBounce", "Person", "Reading", "build_message", "pack_mail", "unpack_mail"]
+__all__ = ["EMPTY", "FlatBounce", "FlatInvitation", "Person", "Reading", "build_message", "pack_mail", "unpack_mail"]
 
 Person = tuple[str, str]
 FlatBounce = tuple[Sequence[str], bool | None, str, str, str]
+FlatInvitation = tuple[str, FlatReading, str, Sequence[str]]
+"""Method, reading, the text as it came, what could not be read."""
 Packed = tuple[Any, ...]
 
 
@@ -87,6 +91,7 @@ class Reading(NamedTuple):
     degraded: Sequence[str]
     markup: Sequence[tuple[str, str]] = ()
     verdicts: Sequence[tuple[str, str]] = ()
+    invitations: Sequence[FlatInvitation] = ()
 
 
 EMPTY = Reading("", (), "", None, None, None, (), (), (), (), "", "", "", "", (), (), Kind.HUMAN.value, None, None, ())
@@ -128,7 +133,14 @@ def build_message(raw: RawMail, reading: Reading) -> Message:
         degraded=tuple(reading.degraded),
         markup=tuple([(path, value) for path, value in reading.markup]),
         verdicts=tuple([(server, result) for server, result in reading.verdicts]),
+        invitations=tuple([_build_invitation(raw, *flat) for flat in reading.invitations]),
     )
+
+
+def _build_invitation(raw: RawMail, method: str, flat: Any, text: str, degraded: Sequence[str]) -> Invitation:
+    place = RawCalendar(account=raw.account, calendar=raw.folder, ref=raw.ref, data=b"")
+    events = build_reading(place, FlatReading(*flat)).events
+    return Invitation(method=Method(method), events=events, data=text, degraded=tuple(degraded))
 
 
 def _build_bounce(flat: FlatBounce) -> Bounce:

@@ -12,6 +12,7 @@ from connectors.mail.crossing import EMPTY, FlatBounce, Person, Reading, build_m
 from connectors.mail.dates import parse_date
 from connectors.mail.headers import Headers, scan_headers, split_header, unify_lines
 from connectors.mail.identifiers import merge_references, parse_identifier, parse_identifiers
+from connectors.mail.invitations import read_invitations
 from connectors.mail.kinds import Signs, classify
 from connectors.mail.markup import read_markup
 from connectors.mail.parameters import parse_parameters
@@ -54,6 +55,7 @@ def read_mail(raw: RawMail) -> Reading:
     verdict = _read_report(headers, people, subject, parts, texts, report)
     kind = _judge(headers, people.sender, subject, body.text or body.quoted, parts, report, verdict)
     replied = parse_identifiers(headers.raw(b"in-reply-to"))
+    invitations = read_invitations(parts, raw.received_at, notes)
     return Reading(
         message_id=parse_identifier(headers.raw(b"message-id")),
         references=merge_references(parse_identifiers(headers.raw(b"references")), replied),
@@ -77,6 +79,7 @@ def read_mail(raw: RawMail) -> Reading:
         degraded=tuple(dict.fromkeys((*raw.notes, *headers.notes, *notes)))[:20],
         markup=read_markup(parts),
         verdicts=read_verdicts(headers.all(b"authentication-results")),
+        invitations=invitations,
     )
 
 

@@ -11,7 +11,7 @@ from connectors.mail.headers import Headers, scan_headers, split_header
 from connectors.mail.parameters import parse_parameters
 from connectors.mail.words import decode_base64
 
-__all__ = ["Part", "Tree", "decode_body", "read_tree"]
+__all__ = ["Part", "Tree", "decode_body", "is_calendar", "read_tree"]
 
 DEPTH_LIMIT = 100
 PARTS_LIMIT = 10_000
@@ -65,8 +65,13 @@ class _Level:
 _KEPT = ("text/", "message/")
 
 
+def is_calendar(content_type: str, name: str) -> bool:
+    """A calendar, as a part or as a file, whatever type the sender's program gives it."""
+    return content_type in ("text/calendar", "application/ics") or name.lower().endswith((".ics", ".ical"))
+
+
 def read_tree(headers: Headers, body: bytes) -> Tree:
-    """Walk a mail's body (LF line ends). Bodies of leaves that are neither text nor message/* are not kept."""
+    """Walk a mail's body (LF line ends). Of leaves, bodies of text, message/* and calendars are kept."""
     tree = Tree()
     _Walk(tree, body).run(headers)
     return tree
@@ -184,7 +189,7 @@ class _Walk:
             size=max(end - begin, 0),
             alternative=alternative,
         )
-        if content_type.startswith(_KEPT) or not self.stack:
+        if content_type.startswith(_KEPT) or not self.stack or is_calendar(content_type, part.name):
             part.truncated = end - begin > TEXT_LIMIT
             part.body = self.body[begin : min(end, begin + TEXT_LIMIT)]
         if content_type in ("message/rfc822", "message/global") and not part.name:

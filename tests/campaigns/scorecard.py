@@ -42,6 +42,7 @@ CAMPAIGNS = (
     Campaign("machines that answer all", "responders", "--rounds 5", "--rounds 20"),
     Campaign("contacts that look alike", "look_alikes", "--contacts 2000", "--contacts 10000"),
     Campaign("standstill and wrong clocks", "clocks", "--seeds 2", "--seeds 20"),
+    Campaign("recurrences as libical has them", "recurrences", "--count 20000", "--count 200000"),
     Campaign("broken configurations", "configs", "--count 400", "--count 2000"),
     Campaign("one dead mailbox of three", "dead_mailbox", "--seeds 3 --on-servers 1", "--seeds 20 --on-servers 5"),
 )

@@ -120,7 +120,7 @@ class RadicaleServer(CalendarServer):
             f"[server]\nhosts = {self.host}:{self.port}\n"
             f"[auth]\ntype = htpasswd\nhtpasswd_filename = {self.folder / 'users'}\nhtpasswd_encryption = plain\n"
             "[rights]\ntype = owner_only\n"
-            f"[storage]\nfilesystem_folder = {self.folder / 'store'}\n"
+            f"[storage]\nfilesystem_folder = {self.folder / 'store'}\n_filesystem_fsync = False\n"
             "[web]\ntype = none\n"
         )
         return [sys.executable, "-m", "radicale", "--config", str(config)]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL, Postfix), and
-# systemd's tools that look at our unit file.
+# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL, Postfix), the
+# library that recurrences are compared with, and systemd's tools that look at our unit file.
 # Does nothing when they are there. The system's own services stay as they are: nothing is started or enabled here.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -9,6 +9,7 @@ missing=()
 command -v dovecot >/dev/null && [ -e /usr/lib/dovecot/imap ] || missing+=(dovecot-imapd)
 [ -e /usr/lib/dovecot/lmtp ] || missing+=(dovecot-lmtpd)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+compgen -G '/usr/lib/*/libical.so.3' >/dev/null || missing+=(libical3)   # what our recurrences are compared with
 command -v systemd-analyze >/dev/null || missing+=(systemd)   # its verdict on our unit file; it is not started
 if ! command -v postfix >/dev/null; then
   if [ -e /usr/sbin/sendmail ]; then   # Debian has one mail server at a time: installing Postfix would remove this one
@@ -53,7 +54,7 @@ apt-get install -y -qq --no-install-recommends $MISSING >"$log" 2>&1 </dev/null 
   || { tail -n 20 "$log" >&2; exit 1; }
 if [ -d /run/systemd/system ]; then
   for package in $MISSING; do   # freshly installed for the tests alone: not to be started at the next boot either
-    case $package in dovecot-*) unit=dovecot ;; *) unit=$package ;; esac
+    case $package in libical3) continue ;; dovecot-*) unit=dovecot ;; *) unit=$package ;; esac
     systemctl disable --quiet "$unit" || true
   done
 fi
