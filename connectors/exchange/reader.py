@@ -64,12 +64,13 @@ _HEAD = ("item:ParentFolderId", "item:ItemClass", "item:Size", "item:DateTimeRec
 @dataclass(slots=True)
 class Harvest:
     """What a run over ids brought. `reached` are the ids done with, in the order asked, gone ones included; `arrived`
-    says when those came that are still there, in seconds since 1970."""
+    says when those came that are still there, in seconds since 1970; `trouble` ended it before the last."""
 
     items: list[Message] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     reached: list[str] = field(default_factory=list)
     arrived: dict[str, int] = field(default_factory=dict)
+    trouble: ConnectorError | None = None
 
 
 class Reader:
@@ -86,7 +87,7 @@ class Reader:
         """Read these items of a folder, in this order; stops early after 32 MB (see `Harvest.reached`).
 
         Those from before `since` are passed over unless `any_age`. Raises ConnectorError only when nothing at all
-        could be read: what came before a failure is kept.
+        could be read: what came before a failure is kept, and the failure told.
         """
         harvest, size = Harvest(), 0
         futures: list[Future[list[Message | Unreadable]]] = []
@@ -95,9 +96,10 @@ class Reader:
             chunk = refs[start : start + step]
             try:
                 raws, unreadable = self._chunk(folder, chunk, head_only=head_only)
-            except ConnectorError:
+            except ConnectorError as error:
                 if not harvest.reached:
                     raise
+                harvest.trouble = error
                 break
             harvest.reached += chunk
             harvest.unreadable += unreadable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from connectors.errors import ConnectorError, CursorExpired, Misconfigured, OtherMailbox, Unavailable
+from connectors.errors import ConnectorError, CursorExpired, Misconfigured, OtherMailbox, Throttled, Unavailable
 from connectors.exchange.cursor import FINISHED, Place, Position, mark_of
 from connectors.exchange.finding import arrived, find, find_arrivals
 from connectors.exchange.folders import Directory, Glance
@@ -23,6 +23,7 @@ from connectors.protocols import MOST_JUNK, Parser
 
 __all__ = ["ExchangeSource"]
 
+_A_MOMENT = 5.0
 _BASELINE_PAGES = 20
 """Pages of 512 ids that one fetch takes of a folder it does not know yet, so that a kill costs little."""
 
@@ -36,6 +37,7 @@ class _Found:
     removed: list[tuple[str, str]] = field(default_factory=list)
     changed: list[Remark] = field(default_factory=list)
     count: int = 0
+    backfill: bool = False
     trouble: ConnectorError | None = None
 
     def add(self, harvest: Harvest) -> None:
@@ -43,6 +45,7 @@ class _Found:
         self.items += harvest.items
         self.unreadable += harvest.unreadable
         self.count += len(harvest.reached)
+        self.trouble = harvest.trouble
 
 
 class ExchangeSource:
@@ -63,6 +66,7 @@ class ExchangeSource:
         since = settings.since
         self._since = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) if since else 0
         self._trouble: ConnectorError | None = None
+        self._troubled_at = 0.0
         self._stream: Stream | None = None
         self._wake = threading.Event()
         self._interrupted = False
@@ -97,29 +101,43 @@ class ExchangeSource:
 
     def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
         """Read up to `limit` messages: new ones of every folder first, else the next older ones."""
-        trouble, self._trouble = self._trouble, None
-        if trouble:
-            raise trouble
+        self._raise_what_is_left()
         position = Position.load(cursor, self.account)
         before = position.save()
         self._look(position)
         found = _Found()
-        backfill = self._read(position, found, max(1, limit))
+        try:
+            self._read(position, found, max(1, limit))
+        except ConnectorError as error:  # what was read before it need not be read again
+            found.trouble = error
         after = position.save()
         if found.trouble and after == before:
             raise found.trouble
-        self._trouble = found.trouble
+        self._trouble, self._troubled_at = found.trouble, self._monotonic()
         return Batch(
             items=tuple(found.items),
             unreadable=tuple(found.unreadable),
             cursor=after,
             more=found.trouble is not None or (after != before and self._has_more(position)),
-            backfill=backfill,
+            backfill=found.backfill,
             folders=tuple(folder.name for folder in self._folders),
             removed=tuple(found.removed),
             changed=tuple(found.changed),
             progress=position.progress(),
         )
+
+    def _raise_what_is_left(self) -> None:
+        """Trouble of a moment ago, from the end of a fetch that brought something. A server that asked for a pause is
+        not asked again within it."""
+        trouble, self._trouble = self._trouble, None
+        if trouble is None:
+            return
+        ago = self._monotonic() - self._troubled_at
+        if isinstance(trouble, Throttled) and ago < trouble.retry_after:
+            hint = trouble.hint
+            raise Throttled(self.account, trouble.message, retry_after=trouble.retry_after - ago, hint=hint)
+        if ago < _A_MOMENT:
+            raise trouble
 
     def look_everywhere(self) -> None:
         """Have the next fetch list all folders anew and ask each of them, whatever they say of themselves."""
@@ -134,6 +152,8 @@ class ExchangeSource:
             refs = [ref for folder, ref in places if folder == name] if name in folders else []
             while refs:
                 harvest = self._reader.read(folders[name], refs, any_age=True)
+                if harvest.trouble:
+                    raise harvest.trouble
                 found += [*harvest.items, *harvest.unreadable]
                 refs = refs[len(harvest.reached) :]
         return tuple(found)
@@ -146,7 +166,10 @@ class ExchangeSource:
                 newest, _ = find(
                     self._link, folder.key, arrived("IsGreaterThanOrEqualTo", int(since.timestamp())), limit=MOST_JUNK
                 )
-                found += self._reader.read(folder, [ref for ref, _ in newest], any_age=True, head_only=True).items
+                harvest = self._reader.read(folder, [ref for ref, _ in newest], any_age=True, head_only=True)
+                if harvest.trouble:
+                    raise harvest.trouble
+                found += harvest.items
         return tuple(sorted(found, key=lambda mail: mail.received_at, reverse=True)[:MOST_JUNK])
 
     def wait(self, timeout: float) -> bool:
@@ -234,18 +257,14 @@ class ExchangeSource:
 
     # -- reading
 
-    def _read(self, position: Position, found: _Found, limit: int) -> bool:
-        """Live mail, else the past; True if this is of the past. Trouble is kept: what was read before it need not be
-        read again."""
-        try:
-            for folder in self._folders:
-                self._read_live(folder, position.places[folder.key], found, limit)
-                if found.count >= limit:
-                    break
-            return not found.count and self._read_past(position, found, limit)
-        except ConnectorError as error:
-            found.trouble = error
-            return False
+    def _read(self, position: Position, found: _Found, limit: int) -> None:
+        """Live mail, else the past. Raises ConnectorError, which leaves what was read before it in `found`."""
+        for folder in self._folders:
+            self._read_live(folder, position.places[folder.key], found, limit)
+            if found.count >= limit:
+                return
+        if not found.count:
+            self._read_past(position, found, limit)
 
     def _read_live(self, folder: Folder, place: Place, found: _Found, limit: int) -> None:
         """Everything that changed in a folder since its state, or as much of it as fits. A folder that is new to us
@@ -274,6 +293,8 @@ class ExchangeSource:
             found.add(harvest)
             place.note(harvest.arrived)
             place.ahead |= set(map(mark_of, harvest.reached))
+            if harvest.trouble:
+                raise harvest.trouble
             left = left[len(harvest.reached) :]
         if page.changed:
             found.changed += self._reader.remarks(folder, page.changed)
@@ -294,20 +315,16 @@ class ExchangeSource:
                 self._synced[folder.key] = place.state, self._glances[folder.key].changed
                 return
 
-    def _read_past(self, position: Position, found: _Found, limit: int) -> bool:
-        """The next older mails of the folder whose turn it is: the one read least far back. False if they are new all
-        the same, see `Place.news_above`."""
+    def _read_past(self, position: Position, found: _Found, limit: int) -> None:
+        """The next older mails of the folder whose turn it is: the one read least far back. Some may be new all the
+        same, see `Place.news_above`."""
         waiting = [one for one in self._folders if (place := position.places[one.key]).based and place.has_past]
         waiting.sort(key=lambda one: -position.places[one.key].low)
         for folder in waiting:
             place = position.places[folder.key]
+            skip = place.tied | place.late
             window = find_arrivals(
-                self._link,
-                folder.key,
-                since=self._since,
-                before=place.low + 1,
-                limit=limit,
-                skip=place.tied | place.late,
+                self._link, folder.key, since=self._since, before=place.low + 1, limit=limit, skip=skip
             )
             if not window:
                 place.finish()
@@ -316,8 +333,8 @@ class ExchangeSource:
             chosen = news or window
             harvest = self._reader.read(folder, [ref for ref, _ in chosen])
             found.add(harvest)
+            found.backfill = not news
             place.advance(chosen[: len(harvest.reached)])
             if len(window) < limit and len(harvest.reached) == len(window):
                 place.finish()
-            return not news
-        return False
+            return
