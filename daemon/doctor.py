@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from config.accounts import ImapAccount
+from config.accounts import ExchangeAccount, ImapAccount
 from config.errors import QuietcrmError
 from config.secrets import SecretRef, loose_mode
 from connectors import factory
 from connectors.errors import ConnectorError
+from connectors.exchange.settings import ExchangeSettings
 from connectors.factory import Surroundings
 from connectors.folders import Folder, Purpose, choose_folders
 from connectors.imap.connection import Connection, connect
@@ -246,6 +247,8 @@ class _Visit:
                 yield from _told(about, source.check())
                 if isinstance(account, ImapAccount):
                     yield from _server(about, factory.imap_settings(name, account, self.around))
+                elif isinstance(account, ExchangeAccount):
+                    yield from _exchange(about, factory.exchange_settings(name, account, self.around))
                 messages, unreadable = newest(source, 1)
             finally:
                 source.close()
@@ -310,6 +313,14 @@ def _server(about: str, settings: ImapSettings) -> Iterator[Finding]:
                 yield _keywords(about, drafts, _permanent_flags(connection, drafts))
     finally:
         connection.close()
+
+
+def _exchange(about: str, settings: ExchangeSettings) -> Iterator[Finding]:
+    """Release, login, rights, categories, streaming. Raises ConnectorError."""
+    from connectors.exchange.visit import visit  # 40 MB: only where there is an Exchange Server
+
+    for message, remedy in visit(settings):
+        yield _warn(about, message, remedy) if remedy else _good(about, message)
 
 
 def _roles(folders: list[Folder], chosen: list[Folder]) -> str:

@@ -92,6 +92,10 @@ class Operation(EWSAccountService):  # type: ignore[misc]
         messages: list[Element] = self._get_response_xml(payload=request)
         return messages
 
+    def _api_versions_to_try(self) -> tuple[str]:
+        """The one of the settings. exchangelib would try nine others on a server that refuses it."""
+        return (self._version_hint.api_version,)
+
     @classmethod
     def _get_soap_parts(cls, response: Any) -> tuple[Element | None, Element]:
         """exchangelib feeds lxml byte by byte and resolves what it meets; a mail of a megabyte takes it a second."""
@@ -149,7 +153,9 @@ class _Protocol(Protocol):  # type: ignore[misc]
 
     def create_session(self) -> Any:
         session = super().create_session()
-        session.verify = self.ca or True
+        if self.ca:
+            session.verify = self.ca
+            session.trust_env = False  # else requests prefers REQUESTS_CA_BUNDLE
         if self.bearer:
             session.auth = self.bearer
         return session

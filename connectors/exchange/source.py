@@ -103,8 +103,8 @@ class ExchangeSource:
         """Read up to `limit` messages: new ones of every folder first, else the next older ones."""
         self._raise_what_is_left()
         position = Position.load(cursor, self.account)
-        before = position.save()
         self._look(position)
+        before = position.save()
         found = _Found()
         try:
             self._read(position, found, max(1, limit))

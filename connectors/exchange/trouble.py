@@ -161,17 +161,16 @@ TABLE: dict[str, Meaning] = {
         "the mail is larger than {host} takes",
         "send the file as a link, or let the admin raise MaxSendSize (Get-TransportConfig, Get-Mailbox {mailbox})",
     ),
-    "ErrorMessageDispositionRequired": Meaning(Misconfigured, "{host} did not understand us", "report this"),
     "ErrorNoRespondingCASInDestinationSite": Meaning(
         Misconfigured, "no server of the site of {mailbox} answers", "set `endpoint:` to a server of that site"
     ),
     "ErrorADUnavailable": Meaning(Unavailable, "{host} does not reach its directory", LATER),
-    "ErrorCertificate": Meaning(
+    "certificate": Meaning(
         Misconfigured,
         "the certificate of {host} cannot be verified",
         "set `ca:` to the file with the certificate authority, or use the name that is in the certificate",
     ),
-    "ErrorProxy": Meaning(
+    "proxy": Meaning(
         Misconfigured, "the proxy before {host} takes no request of ours", "look at HTTPS_PROXY of the service"
     ),
 }
@@ -242,7 +241,7 @@ def _http(settings: ExchangeSettings, error: HttpRefusal) -> ConnectorError:
     if error.status in (301, 302, 307, 308):
         return refusal(settings, "redirect", error.headers.get("location", ""))
     if error.status == 407:
-        return refusal(settings, "ErrorProxy")
+        return refusal(settings, "proxy")
     if str(error.status) in TABLE:
         return refusal(settings, str(error.status))
     return Unanswered(settings.account, f"{settings.host} answered HTTP {error.status}", hint=LATER)
@@ -256,9 +255,9 @@ def _line(settings: ExchangeSettings, error: Exception, name: str, words: str) -
     causes = _cause_names(error)
     host = settings.host
     if "SSLCertVerificationError" in causes:
-        return refusal(settings, "ErrorCertificate")
+        return refusal(settings, "certificate")
     if "ProxyError" in causes:
-        return refusal(settings, "ErrorProxy")
+        return refusal(settings, "proxy")
     if causes & _NOT_REACHED:
         return Unavailable(settings.account, f"{host} cannot be reached", hint=LATER)
     if causes & {"SSLError"}:

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import structlog
 from campaigns.exchange_office import ANA, START, ExchangeOffice, read
 from servers.ews import EwsServer
 from servers.ews_faults import AFTER, BEFORE
@@ -174,6 +175,7 @@ def _judge(score: ReadScore, server: EwsServer, before: list[tuple[object, ...]]
 
 def be_reader(url: str, folder: Path) -> None:
     """The reader's process: says its memory after each half, then its failures and all Message-IDs."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     office = ExchangeOffice(folder, url)
     with office.running() as app:
         failures = read(app, lambda: time.sleep(0.06))

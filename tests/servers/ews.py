@@ -11,6 +11,7 @@ import base64
 import itertools
 import os
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lxml import etree
+from servers.certificates import Certificates
 from servers.ews_faults import SOAP, Faults, Oracle, envelope, soap_fault
 from servers.ews_items import TNS, Element, M, T, local, stamp
 from servers.ews_operations import Caller, Refusal, answer
@@ -45,8 +47,10 @@ class EwsServer:
     drops_idle      the connection is closed after each answer, without a word
     """
 
-    def __init__(self, *, auth: str = "basic") -> None:
+    def __init__(self, *, auth: str = "basic", certificates: Certificates | None = None) -> None:
         self.auth = auth
+        self.certificates = certificates
+        self.read_only = False
         self.users = {"ana@vendas.example": "secret"}
         self.tokens: dict[str, str] = {}
         self.boxes: dict[str, Mailbox] = {}
@@ -88,6 +92,10 @@ class EwsServer:
     def start(self, port: int = 0) -> None:
         self._closing = False
         self._http = _Http(("127.0.0.1", port), self)
+        if self.certificates:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificates.certificate, self.certificates.key)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.port = self._http.server_address[1]
         accounts = Path(self._folder.name) / "ntlm"
         accounts.write_text("".join(f"{_domain(name)}:{_plain(name)}:{word}\n" for name, word in self.users.items()))
@@ -115,7 +123,7 @@ class EwsServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/EWS/Exchange.asmx"
+        return f"http{'s' if self.certificates else ''}://127.0.0.1:{self.port}/EWS/Exchange.asmx"
 
     def drop_connections(self) -> None:
         """Cut every open connection, as a proxy does with what was idle for long."""

@@ -142,10 +142,14 @@ def _folder_element(server: EwsServer, folder: Folder, request: Element) -> Elem
         found.append(T.DisplayName(folder.name))
     if "folder:TotalCount" in uris:
         found.append(T.TotalCount(str(len(folder.items))))
-    for uri in request.iter(f"{{{TNS}}}ExtendedFieldURI"):
+    for uri in request.iter(f"{{{TNS}}}ExtendedFieldURI"):  # before the rights in the schema
         if ext_key(uri) == COMMIT and server.commit_times:
             at = stamp(START + timedelta(seconds=folder.commit))
             found.append(T.ExtendedProperty(T.ExtendedFieldURI(dict(uri.attrib)), T.Value(at)))
+    if "folder:EffectiveRights" in uris:
+        names = ("CreateAssociated", "CreateContents", "CreateHierarchy", "Delete", "Modify", "Read")
+        may = {name: "true" if name == "Read" or not server.read_only else "false" for name in names}
+        found.append(T.EffectiveRights(*(T(name, value) for name, value in may.items())))
     return found
 
 
