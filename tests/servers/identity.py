@@ -186,6 +186,12 @@ class Code(AuthorizationCodeMixin):  # type: ignore[misc]
         return self.expired
 
 
+def settings_at(port: int) -> dict[str, Any]:
+    """What quietcrm.yaml says of a provider of the tests, below `providers:`."""
+    places = {name: f"http://127.0.0.1:{port}/{name}" for name in ("authorize", "token", "device", "revoke")}
+    return {"client_id": "quietcrm", "scopes": ["imap", "smtp", "openid", "offline_access"], **places}
+
+
 class IdentityServer:
     """`with IdentityServer() as provider:` then `provider.url("token")`, `provider.person = "ana@vendas.example"`.
 
@@ -236,8 +242,7 @@ class IdentityServer:
 
     def settings(self, **more: Any) -> dict[str, Any]:
         """What quietcrm.yaml says of this provider, below `providers:`."""
-        places = {name: self.url(name) for name in ("authorize", "token", "device", "revoke")}
-        return {"client_id": "quietcrm", "scopes": ["imap", "smtp", "openid", "offline_access"], **places, **more}
+        return settings_at(self.port) | more
 
     def sign_in(
         self, user: str = "ana@vendas.example", *, scope: str = "imap smtp openid", client: str = "quietcrm"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from servers.identity import IdentityServer
+from servers.identity import IdentityServer, settings_at
 
 from config.sign_in import SignIn
 from connectors.oauth.shelf import Shelf, Signed
@@ -34,3 +34,11 @@ def signed_in(identity: IdentityServer, state: Path, *, user: str = USER, **more
     with shelf.locked():
         shelf.save(Signed(user=user, provider=NAME, client_id="quietcrm", refresh_token=refresh, at=identity.now()))
     return PersonTokens(Desk("ana", sign_in, lambda: "", lambda: ""), user, sign_in.scopes, shelf)
+
+
+def tokens_at(port: int, state: Path, *, user: str = USER) -> PersonTokens:
+    """The same from another process."""
+    sign_in = SignIn.model_validate({"provider": NAME, **settings_at(port)})
+    return PersonTokens(
+        Desk("ana", sign_in, lambda: "", lambda: ""), user, sign_in.scopes, Shelf.of(state, sign_in, user)
+    )
