@@ -21,6 +21,7 @@ from daemon.cli import (
     running,
     schema,
     setup,
+    shadow,
     signing,
     templates,
 )
@@ -35,7 +36,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (setup, schema, running, signing, customers, history, outbox, templates, rules, reading, database, demo):
+for part in (
+    setup,
+    schema,
+    running,
+    signing,
+    shadow,
+    customers,
+    history,
+    outbox,
+    templates,
+    rules,
+    reading,
+    database,
+    demo,
+):
     part.register(app)
 
 

@@ -172,6 +172,7 @@ NOT_HERE = {
     "rules new": "writes a file: tests of its own",
     "rules lint": "finds something here, which is no success: tests of its own",
     "rules record": "writes a file: tests of the rule tests",
+    "shadow": "needs two accounts: tests of its own",
     "run": "the daemon; it has no result",
     "reload": "needs a daemon: tests of the first hour",
     "demo": "has its own tests",
