@@ -158,7 +158,7 @@ def _await_kill(identity: WatchedIdentity, mine: Any, tally: TokensTally) -> str
         try:
             return identity.killed.get(timeout=5)
         except queue.Empty:
-            mine.bearer(refused="none")
+            mine.bearer(refused=mine.bearer())
 
 
 def _finds_no_way_in(mine: Any) -> bool:
