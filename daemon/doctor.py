@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from config.accounts import ExchangeAccount, ImapAccount
+from config.accounts import Account, ExchangeAccount, ImapAccount, Sender
 from config.errors import QuietcrmError
 from config.secrets import SecretRef, loose_mode
 from connectors import factory
@@ -28,6 +28,7 @@ from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Refused, quote
 from connectors.model import Message
+from connectors.oauth.opening import party_of
 from connectors.parsing import ParserPool
 from connectors.protocols import Parser
 from daemon.clock import Clock
@@ -162,7 +163,9 @@ def _files(office: Office) -> Iterator[Finding]:
 def _secrets(office: Office) -> Iterator[Finding]:
     """Secret files that others may read. Whether a secret is there at all shows when it is used."""
     logins = (*office.settings.accounts.values(), *office.settings.senders.values())
+    signing = [found for one in logins if (found := getattr(one, "sign_in", None)) is not None]
     refs = [office.settings.store_password, *(getattr(one, "password", None) for one in logins)]
+    refs += [ref for one in signing for ref in (one.client_secret, one.key)]
     for ref in dict.fromkeys(one for one in refs if isinstance(one, SecretRef) and one.kind == "file"):
         path = office.directory / ref.name
         if (mode := loose_mode(path)) is not None:
@@ -242,6 +245,7 @@ class _Visit:
         """Login, folders, keywords, and one newest mail read to the end."""
         about, account = f"account {name}", self.office.settings.accounts[name]
         try:
+            yield from self._sign_in(about, name, account)
             source = factory.build_source(name, account, self.parser, self.around)
             try:
                 yield from _told(about, source.check())
@@ -269,6 +273,7 @@ class _Visit:
         """Login, nothing sent."""
         about = f"sender {name}"
         try:
+            yield from self._sign_in(about, name, self.office.settings.senders[name])
             mailer = factory.build_mailer(name, self.office.settings.senders[name], self.around)
             try:
                 for message in mailer.check():
@@ -277,6 +282,17 @@ class _Visit:
                 mailer.close()
         except QuietcrmError as error:
             yield _failed(about, error)
+
+    def _sign_in(self, about: str, name: str, one: Account | Sender) -> Iterator[Finding]:
+        """Who signed in, and whether that is enough. Raises ConnectorError."""
+        party = party_of(name, one)
+        if party is None:
+            return
+        from daemon.sign_in_findings import sign_in_findings  # only where somebody signs in
+
+        tokens = self.around.tokens(name, one)
+        for message, remedy in sign_in_findings(self.office.settings, self.office.directory, party, tokens, self.now):
+            yield _warn(about, message, remedy) if remedy else _good(about, message)
 
     def _mail(self, about: str, message: Message) -> Iterator[Finding]:
         if message.received_at > self.now + CLOCKS_MAY_DIFFER:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.accounts import Account, Sender
 from config.secrets import SecretRef
@@ -47,10 +48,15 @@ def party_of(name: str, one: Account | Sender) -> Party | None:
     sign_in: SignIn | None = getattr(one, "sign_in", None)
     if sign_in is None:
         return None
-    login = str(getattr(one, "login", None) or "")
-    user = sign_in.user or login
-    shared = user.lower() != login.lower()
-    return Party(name, user, sign_in, Want(one.type, str(getattr(one, "host", "")), shared))
+    mailbox = str(getattr(one, "mailbox", None) or getattr(one, "login", None) or "")
+    user = sign_in.user or str(getattr(one, "login", None) or mailbox)
+    return Party(name, user, sign_in, Want(one.type, _host(one), user.lower() != mailbox.lower()))
+
+
+def _host(one: Account | Sender) -> str:
+    """The server's name, however the settings say it."""
+    address = str(getattr(one, "endpoint", "") or getattr(one, "service", ""))
+    return (urlsplit(address).hostname or "") if address else str(getattr(one, "host", ""))
 
 
 def tokens_for(

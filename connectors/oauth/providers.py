@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from config.sign_in import SignIn
+from config.values import is_loopback
 
 __all__ = ["Endpoints", "Want", "admin_consent_url", "endpoints", "extra_of_authorize", "identity_scopes", "scopes_for"]
 
@@ -87,10 +88,11 @@ def _microsoft_scopes(by_itself: bool, want: Want) -> tuple[str, ...]:
         return ("https://outlook.office365.com/.default",) if by_itself else (mine[want.kind],)
     if want.kind == "exchange":  # hybrid modern authentication: the resource is the office's own server
         return (f"https://{want.host}/.default" if by_itself else f"https://{want.host}/EWS.AccessAsUser.All",)
+    service = f"https://{want.host}" if want.host and not is_loopback(want.host) else _GRAPH  # national clouds
     if by_itself:
-        return (f"{_GRAPH}/.default",)
+        return (f"{service}/.default",)
     names = [_GRAPH_SHARED.get(name, name) for name in _GRAPH_SCOPES] if want.shared else _GRAPH_SCOPES
-    return tuple(f"{_GRAPH}/{name}" for name in names)
+    return tuple(f"{service}/{name}" for name in names)
 
 
 def identity_scopes(sign_in: SignIn) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 A provider may replace the refresh token whenever it is used, and end the old one as soon as the new access token
 shows up anywhere. So the new one is on the disk, synced, before the access token leaves this module: a crash at any
-moment leaves a refresh token that is still good. See docs/adr/0010-tokens-on-disk-first.md.
+moment leaves a refresh token that is still good. See docs/adr/0011-tokens-on-disk-first.md.
 """
 
 from __future__ import annotations
