@@ -195,6 +195,9 @@ class Limits(Section):
         200, ge=1, le=1_000_000, description="actions of all rules in an hour", examples=["200"]
     )
     sends_per_day: int = Field(80, ge=0, le=1_000_000, description="mails to customers in a day", examples=["80"])
+    notifications_per_hour: int = Field(
+        30, ge=1, le=1_000_000, description="lines to one channel in an hour; more wait", examples=["30"]
+    )
 
 
 class Drafts(Section):

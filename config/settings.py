@@ -151,8 +151,10 @@ class Settings(Section):
     limits: Limits = Field(Limits(), description="the breaker", examples=["{sends_per_day: 80}"])
     drafts: Drafts = Field(Drafts(), description="prepared drafts", examples=["{expire: 5 business days}"])
     reminders: Reminders = Field(Reminders(), description="how reminders come", examples=["{via: inbox}"])
-    channels: dict[Name, Any] = Field(
-        {}, description="named ways for `notify` (not used by rules yet)", examples=["{oncall: {env: ONCALL_URL}}"]
+    channels: dict[Name, SecretSetting] = Field(
+        {},
+        description="where `notify` writes to, by name: the place of an address as apprise has it",
+        examples=["{oncall: {file: oncall-address}}"],
     )
     log: Log = Field(Log(), description="what quietcrm writes about itself", examples=["{format: json}"])
     metrics: Metrics = Field(Metrics(), description="figures for a monitoring program", examples=["{port: 9464}"])

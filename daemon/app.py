@@ -31,6 +31,7 @@ from daemon.locked import LockedSource
 from daemon.lookout import Lookout
 from daemon.mailbox_marks import MailboxMarks
 from daemon.notice import Notices
+from daemon.notifier import Notifier
 from daemon.occasions import Occasions
 from daemon.office import Office, load_office, state_directory
 from daemon.outlets import Outlets
@@ -120,6 +121,9 @@ class App:
         self.sends.office = self.sends.witness.office = office
         self.desks = Desks(self.store, office, self.ways, self.clock)
         self.mailbox_marks = MailboxMarks(store=self.store, office=office, ways=self.ways, clock=self.clock)
+        self.notifier = Notifier(
+            store=self.store, office=office, clock=self.clock, watchdog=self.watchdog, secret=self.around.secret
+        )
         self.copies = Copies(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
         for name in [name for name in self.pollers if name in fresh or name not in marks]:

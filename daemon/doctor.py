@@ -17,7 +17,7 @@ from typing import Any
 
 from config.accounts import Account, ExchangeAccount, ImapAccount, Sender
 from config.errors import QuietcrmError
-from config.secrets import SecretRef, loose_mode
+from config.secrets import SecretRef, loose_mode, resolve
 from connectors import factory
 from connectors.errors import ConnectorError
 from connectors.exchange.settings import ExchangeSettings
@@ -28,6 +28,7 @@ from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Refused, quote
 from connectors.model import Message
+from connectors.notifying import check_channel
 from connectors.oauth.opening import party_of
 from connectors.parsing import ParserPool
 from connectors.protocols import Parser
@@ -85,7 +86,8 @@ def examine(office: Office, clock: Clock, done: Callable[[], None] = lambda: Non
     """Every finding, in a fixed order; `done` is called after each account and sender."""
     now = clock.now()
     store = list(_store(office))
-    findings = [*_machine(office), *_files(office), *store, *_people(office), *_sends(office)]
+    findings = [*_machine(office), *_files(office), *store]
+    findings += [one for look in (_people, _sends, _channels, _calendars) for one in look(office)]
     around = Surroundings(base=office.directory, today=now.astimezone(office.settings.zone).date())
     parser = ParserPool()
     try:
@@ -166,6 +168,7 @@ def _secrets(office: Office) -> Iterator[Finding]:
     signing = [found for one in logins if (found := getattr(one, "sign_in", None)) is not None]
     refs = [office.settings.store_password, *(getattr(one, "password", None) for one in logins)]
     refs += [ref for one in signing for ref in (one.client_secret, one.key)]
+    refs += office.settings.channels.values()
     for ref in dict.fromkeys(one for one in refs if isinstance(one, SecretRef) and one.kind == "file"):
         path = office.directory / ref.name
         if (mode := loose_mode(path)) is not None:
@@ -199,6 +202,26 @@ def _people(office: Office) -> Iterator[Finding]:
         if rep not in served and settings.sender_for(rep) is None:
             remedy = f"add an account or a sender with rep: {rep} to quietcrm.yaml"
             yield _warn(f"person {rep}", "no draft, reminder or notice can reach this person", remedy)
+
+
+def _channels(office: Office) -> Iterator[Finding]:
+    """Whether the address of each channel is there and understood. Nothing is sent."""
+    for name, ref in office.settings.channels.items():
+        try:
+            kind = check_channel(name, resolve(ref, base=office.directory).reveal())
+        except QuietcrmError as error:
+            yield _failed(f"channel {name}", error)
+        else:
+            yield _good(f"channel {name}", f"{kind}; doctor sends nothing there")
+
+
+def _calendars(office: Office) -> Iterator[Finding]:
+    """Rules whose reminders want a calendar or a list of tasks."""
+    for rule in office.rules.rules:
+        for way in ("calendar", "task") if rule.mode != "off" else ():
+            if any(one.verb == "remind" and one.shown.endswith(f" as {way}") for one in rule.effects):
+                message = f"a reminder `as: {way}` comes as a mail at its time where the mailbox has no {way}"
+                yield _good(f"rule {rule.name}", message)
 
 
 def _sends(office: Office) -> Iterator[Finding]:

@@ -27,10 +27,11 @@ from rules.ladder import primary
 from rules.occasion import Occasion
 from rules.office import office_of
 from rules.view import mail_language
-from store import actions, changes, customers, mailbox_marks, outbox, records, reminders, unmatched
+from store import actions, changes, customers, mailbox_marks, notifications, outbox, records, reminders, unmatched
 from store.customers import Actor, ContactRow
+from store.gate import storable
 from store.hashing import HashKey
-from store.tables import MailboxMark, MarkState, OutboxMail, Reminder, Way
+from store.tables import MailboxMark, MarkState, Notification, OutboxMail, Reminder, Way
 
 log = structlog.get_logger()
 
@@ -270,12 +271,18 @@ def _remind(cause: Cause, action: Action, interaction_id: int | None) -> None:
             interaction_id=interaction_id,
             text=str(action.args["text"]),
             unless=_reminder_ends(cause, str(action.args.get("unless") or "")),
+            wanted_as=_wanted_as(action),
             token=token,
             due_at=action.args["due_at"],
             late_after=action.args.get("late_after"),
             created_at=cause.now,
         ),
     )
+
+
+def _wanted_as(action: Action) -> str | None:
+    way = str(action.args.get("as") or "mail")
+    return way if way != "mail" else None
 
 
 def _reminder_ends(cause: Cause, unless: str) -> str:
@@ -402,6 +409,22 @@ def _desk_of(cause: Cause, rep: str) -> str:
     return cause.account if cause.account in theirs else next(iter(theirs), "")
 
 
+def _notify(cause: Cause, action: Action, interaction_id: int | None) -> None:
+    row = Notification(
+        event=cause.event,
+        rule=action.rule,
+        slot=action.slot,
+        channel=str(action.args["channel"]),
+        text=storable(str(action.args["text"])),
+        customer_id=cause.main,
+        contact_id=cause.contact_id,
+        interaction_id=interaction_id,
+        created_at=cause.now,
+    )
+    number = notifications.plan(cause.session, row)
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), f"notification {number}")
+
+
 # --- what is done to the mail itself ---------------------------------------------------------------------------------
 
 
@@ -460,4 +483,5 @@ _VERBS: dict[str, Callable[[Cause, Action, int | None], None]] = {
     "uncategory": _mark,
     "flag": _mark,
     "move": _mark,
+    "notify": _notify,
 }

@@ -18,11 +18,12 @@ from connectors.protocols import Parser, Rereader
 from daemon.app import hash_key, looking
 from daemon.clock import SystemClock
 from daemon.mailbox_marks import mark_line
+from daemon.notifier import notification_line
 from daemon.office import Office
 from daemon.pipeline import Pipeline
 from daemon.reading import one_mail
 from rules.explain import as_dict, explain
-from store import actions, customers, history, mailbox_marks, unmatched
+from store import actions, customers, history, mailbox_marks, notifications, unmatched
 from store.engine import Store
 from store.errors import NotFound
 from store.hashing import HashKey
@@ -98,6 +99,8 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneIn
     lines += [f"done: {slot} by rule {name}" + (f" -> {detail}" if detail else "") for name, slot, detail in done]
     marks = mailbox_marks.of_mails(session, [number])
     lines += [f"mailbox: {line}" for line in map(mark_line, marks)]
+    said = notifications.of_events(session, [history.identity_of(session, number)])
+    lines += [f"notified: {line}" for line in map(notification_line, said)]
     if trace:
         at = trace["at"].astimezone(zone)
         lines.append(f"recorded {at:%Y-%m-%d %H:%M} with configuration {trace['config_hash']}")
@@ -105,6 +108,10 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneIn
         **entry,
         "done": [{"rule": name, "slot": slot, "detail": detail} for name, slot, detail in done],
         "marks": [_mark_data(one) for one in marks],
+        "notifications": [
+            {"rule": one.rule, "channel": one.channel, "text": one.text, "state": str(one.state), "reason": one.reason}
+            for one in said
+        ],
         "trace": trace,
     }
     return Explained(lines=lines, data=data)

@@ -112,7 +112,7 @@ def told(action: Action) -> dict[str, Any]:
     }
 
 
-_TOLD = ("tag", "segment", "to", "rep", "category", "day", "folder")
+_TOLD = ("tag", "segment", "to", "rep", "category", "day", "folder", "channel")
 
 
 def _words(action: Action) -> str:

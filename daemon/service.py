@@ -40,6 +40,7 @@ log = structlog.get_logger()
 DESK_TICK = 5
 SEND_TICK = 2
 SWEEP_TICK = 10
+NOTIFY_TICK = 3
 REVISIT_TICK = 30
 OCCASION_TICK = 60
 NOTICE_TICK = 60
@@ -190,6 +191,7 @@ class Service:
             self._add_poll(name, account)
         self._add_senders()
         self._add("sweep", self._sweep, SWEEP_TICK)
+        self._add("notify", lambda: self._app.notifier.send_due(), NOTIFY_TICK)
         self._add("desk", self._desk, DESK_TICK, executor="desk")
         self._add("revisit", self._revisit, REVISIT_TICK)
         self._add("occasions", self._occasions, OCCASION_TICK)

@@ -19,12 +19,13 @@ from rules.reader import Reader, entries
 from rules.texts import TextLine, text_line
 
 Build = Callable[[Node, Reader], list[Effect]]
+LONGEST_LINE = 500
+"""Characters of a line to a channel."""
 LOG_WAYS = ("yes", "headers", "no")
 OFF = 'write "mode: off" in this rule until then'
 LATER: dict[str, str] = {
     "start": f"use `draft` with `in`, or {OFF}",
     "stop": f"write `stop: yes` beside `then` to end the run of rules; sequences come later, so {OFF}",
-    "notify": f"use `remind`, or {OFF}",
 }
 
 
@@ -232,6 +233,38 @@ def _tags(verb: str) -> Build:
     return build
 
 
+def _notify(node: Node, reader: Reader) -> list[Effect]:
+    """One line to a channel, or a list of them."""
+    nodes = node.items if isinstance(node, ListNode) else (node,)
+    found = [_notification(item, number, reader) for number, item in enumerate(nodes, 1)]
+    return [effect for effect in found if effect]
+
+
+def _notification(node: Node, number: int, reader: Reader) -> Effect | None:
+    mapping = reader.mapping(node, "`notify`", '{channel: oncall, text: "{{ mail.subject }}"}')
+    if mapping is None:
+        return None
+    channel: str | None = None
+    text = TextLine("{{ customer.name }}: {{ mail.subject }}")
+    for key, value in entries(mapping, reader, ("channel", "text"), "part of `notify`"):
+        if key.text == "text":
+            text = text_line(value, "`text`", reader) or text
+        elif scalar := reader.scalar(value, "`channel`"):
+            channel = reader.defined(scalar, reader.settings.channels, "channel")
+    if mapping.get("channel") is None:
+        reader.report("E102", "`notify` needs a channel", mapping.place, "add for example channel: oncall")
+    if channel is None:
+        return None
+    name = channel
+
+    def build(plan: Plan) -> Mapping[str, Any] | None:
+        line = plan.line(text.source).strip(" :")[:LONGEST_LINE]
+        return {"channel": name, "text": line} if line else None
+
+    slot = f"notify:{name}" if number == 1 else f"notify:{name}:{number}"
+    return Effect(slot=slot, verb="notify", shown=f"notify {name}: {text.source}", build=build, apart=True)
+
+
 ACTIONS: dict[str, Build] = {
     "log": _log,
     "ignore": _ignore,
@@ -250,5 +283,6 @@ ACTIONS: dict[str, Build] = {
     "uncategory": categories("uncategory"),
     "flag": flag,
     "move": move,
+    "notify": _notify,
 }
 """Actions by name."""

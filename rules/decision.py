@@ -86,6 +86,7 @@ class Action:
       remind      {rep, due_at, late_after, unless, text}      rep "owner"/"sender" already resolved
       category, uncategory  {category}
       flag        {day: date}
+      notify      {channel, text}
       move        {folder}     with / between its levels
       draft       {template, reply: bool, to, due_at, late_after, unless, values: {...}}
     """

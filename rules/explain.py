@@ -158,6 +158,8 @@ def action_line(action: Action, zone: tzinfo | None) -> str:
         what = f"draft {args['template']} to {args['to']}, in the Drafts of {args['rep']}"
     elif action.verb == "send":
         what = f"send {args['template']} to {args['to']}, for {args['rep']}"
+    elif action.verb == "notify":
+        what = f"notify {args['channel']}: {args['text']}"
     elif action.verb in _MARKS:
         what = f"{action.verb} {args[_MARKS[action.verb]]}"
     else:

@@ -44,14 +44,14 @@ def _remind(node: Node, slot: str, reader: Reader) -> Effect | None:
     mapping = reader.mapping(node, "`remind`", "{who: owner, in: 2 business days, text: Call}")
     if mapping is None:
         return None
-    when, who, text = _When(), "owner", None
+    when, who, text, way = _When(), "owner", None, "mail"
     for key, value in entries(mapping, reader, _REMIND, "part of `remind`"):
         if key.text == "who":
             who = _who(value, reader)
         elif key.text == "text":
             text = text_line(value, "`text`", reader)
         elif key.text == "as":
-            _as(value, reader)
+            way = _as(value, reader)
         else:
             _read_when(key, value, when, mapping, reader)
 
@@ -64,9 +64,11 @@ def _remind(node: Node, slot: str, reader: Reader) -> Effect | None:
             "late_after": plan.late(due, when.late or REMINDER_LATE),
             "unless": plan.ends_by_itself if when.unless is None else when.unless,
             "text": plan.line(text.source) if text else plan.title,
+            "as": way,
         }
 
-    return Effect(slot=slot, verb="remind", shown=f"remind {who}", build=build, apart=True)
+    shown = f"remind {who}" if way == "mail" else f"remind {who} as {way}"
+    return Effect(slot=slot, verb="remind", shown=shown, build=build, apart=True)
 
 
 def _who(node: Node, reader: Reader) -> str:
@@ -75,11 +77,10 @@ def _who(node: Node, reader: Reader) -> str:
     return (reader.defined(scalar, known, "person") if scalar else None) or "owner"
 
 
-def _as(node: Node, reader: Reader) -> None:
+def _as(node: Node, reader: Reader) -> str:
+    """What the reminder shall be. Where the rep's mailbox has no calendar or task list it is a mail at that time."""
     scalar = reader.scalar(node, "`as`")
-    way = reader.choice(scalar, ("mail", "calendar", "task"), "`as`") if scalar else None
-    if scalar and way in ("calendar", "task"):
-        reader.later(f"`as: {way}`", scalar.place, "write: mail")
+    return (reader.choice(scalar, ("mail", "calendar", "task"), "`as`") if scalar else None) or "mail"
 
 
 def build_draft(node: Node, reader: Reader) -> list[Effect]:

@@ -125,6 +125,7 @@ _TOLD = {
     "uncategory": "category",
     "flag": "day",
     "move": "folder",
+    "notify": "channel",
 }
 """Of each action the argument that tells most."""
 

@@ -168,6 +168,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "uncategory": ("take categories off it", 'uncategory: "CRM: lead"'),
     "flag": ("flag it for follow-up by a day: `today`, `3 days`, `friday`, a date", "flag: 2 business days"),
     "move": ("move it into a folder, made if need be", "move: CRM/Orders"),
+    "notify": (
+        "one line to a channel of `channels:`: `channel`, `text`",
+        'notify: {channel: oncall, text: "{{ mail.subject }}"}',
+    ),
     "send": ("the same, leaving by itself; the template must be in `send: auto_templates`", "send: received"),
 }
 SECTIONS = (

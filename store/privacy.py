@@ -29,6 +29,7 @@ from store.tables import (
     Lead,
     MailboxMark,
     Note,
+    Notification,
     Order,
     OutboxMail,
     Participant,
@@ -47,7 +48,7 @@ _PARTICIPANT = table(Participant)
 _CHANGE = table(Change)
 _CONTACT = table(Contact)
 _QUARANTINE = table(Quarantine)
-_PROMISES = (Task, Lead, Case, Order, Note, OutboxMail, Reminder)
+_PROMISES = (Task, Lead, Case, Order, Note, OutboxMail, Reminder, Notification)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

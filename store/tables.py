@@ -535,6 +535,7 @@ class ReminderState(StrEnum):
 class Reminder(SQLModel, table=True):
     """A mail to a rep about a customer, laid into the rep's Inbox when due. Keyed like OutboxMail.
 
+    wanted_as   "calendar" or "task" where the rule wants it so; a mail where the mailbox has neither
     token   what stands in its subject ("4F2K"); `unless` = what settles it by itself: customer_wrote, team_wrote
     """
 
@@ -568,7 +569,40 @@ class Reminder(SQLModel, table=True):
     ref: str = ""
     content_hash: str = ""
     attempts: int = 0
+    wanted_as: str | None = None
     reason: str = ""
+
+
+class NotificationState(StrEnum):
+    """planned -> sent | failed. failed = the channel is gone, or took nothing for a day (`reason`)."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Notification(SQLModel, table=True):
+    """A line to a channel (`notify`). Keyed (event, rule, slot). A try is noted before it is made, so a line may come
+    twice and is never lost without a word."""
+
+    __tablename__ = "notification"
+    __table_args__ = (UniqueConstraint("event", "rule", "slot"), _NUMBERED)
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = Field(default=NotificationState.PLANNED, index=True)
+    event: str
+    rule: str
+    slot: str
+    channel: str
+    text: str = _text()
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    attempts: int = 0
+    retry_at: datetime | None = _time()
+    tried_at: datetime | None = _time()
+    reason: str = _text()
+    created_at: datetime = _time(nullable=False)
+    settled_at: datetime | None = _time()
 
 
 class NoticeSent(SQLModel, table=True):

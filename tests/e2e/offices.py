@@ -170,6 +170,7 @@ def work(app: App) -> Counts:
         total.add(counts)
     app.desks.tidy()
     app.mailbox_marks.tidy()
+    app.notifier.send_due()
     return total
 
 

@@ -65,6 +65,10 @@ def let_leave(office: Path, text: str) -> None:
     """The templates that a page lets leave by themselves; for a rule that sends, the settings that allow it."""
     named = re.findall(r"auto_templates: \[([\w-]+)\]", text)
     sent = re.findall(r"send: \{template: ([\w-]+)", text)
+    told = re.findall(r"\{channel: (\w+)", text)
+    if told:
+        with (office / "quietcrm.yaml").open("a", encoding="utf-8") as settings:
+            settings.write(f"\nchannels: {{{told[0]}: {{env: ADDRESS}}}}\n")
     for name in {*named, *sent}:
         (office / f"templates/{name}.md").write_text(f"---\nname: {name}\nsubject: Thanks\n---\nIt has arrived.\n")
     if sent:

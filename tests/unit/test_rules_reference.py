@@ -19,7 +19,8 @@ from rules.triggers import EXAMPLES, PLAIN
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / reference.PAGE
 ACCOUNTS = {"ana": {"type": "maildir", "rep": "ana", "path": "mail/ana", "authserv": "mx.vendas.example"}}
-SETTINGS = office(send={"auto_templates": ["quote", "received"]}, accounts=ACCOUNTS)
+CHANNELS = {"oncall": {"env": "ADDRESS"}}
+SETTINGS = office(send={"auto_templates": ["quote", "received"]}, accounts=ACCOUNTS, channels=CHANNELS)
 LISTS = {"never_log": "@x.example\n", "complaint": "broken\n"}
 
 
