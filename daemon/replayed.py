@@ -23,6 +23,29 @@ LEAVES, ENTERS = "leaves", "enters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One mail on which a rule in mode watch would have acted, and what it would have done. `mail`: see Difference."""
+
+    rule: str
+    mail: int | None
+    at: datetime
+    sender: str
+    subject: str
+    does: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return {
+            "rule": self.rule,
+            "mail": self.mail,
+            "at": self.at,
+            "from": self.sender,
+            "subject": self.subject,
+            "does": list(self.does),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One mail on which today's rules and what happened differ.
 

@@ -18,7 +18,7 @@ from daemon.directory import contact_facts, customer_facts, directory_for
 from daemon.foresight import Foresight
 from daemon.office import Office
 from daemon.remembered import NotKept, remembered
-from daemon.replayed import Difference, Planned, Today, target, told
+from daemon.replayed import Difference, Planned, Today, Watched, target, told
 from rules.decision import Action, Answer, Decision, Match, Outcome
 from rules.engine import evaluate
 from rules.facts import Directory, Moment
@@ -47,7 +47,7 @@ class Review:
     untold     mails that cannot be told: (number or "", when, what is missing)
     waiting    mails that belong to somebody by now and are about to be read again anyway
     same       effects that would change nothing today: the tag is there already, and the like
-    watched    rule in mode watch -> mails it would have acted on
+    watched    what rules in mode watch would have done
     """
 
     planned: list[Planned] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Review:
     untold: list[tuple[int | None, datetime, str]] = field(default_factory=list)
     waiting: int = 0
     same: int = 0
-    watched: dict[str, int] = field(default_factory=dict)
+    watched: list[Watched] = field(default_factory=list)
 
     @property
     def differences(self) -> list[Difference]:
@@ -209,9 +209,6 @@ class Replay:
         loaded = {rule.name: before for rule in self.office.rules.rules}
         moment = Moment(now=self.now, baseline=before, loaded=loaded)
         decision = evaluate(self.office.rules, message, directory, self.office.settings, moment, about=about)
-        for trace in decision.traces:
-            if trace.result == "watched" and self.rule in (None, trace.rule):
-                self.review.watched[trace.rule] = self.review.watched.get(trace.rule, 0) + 1
         main = primary(decision.match)
         facts = directory.customers.get(main) if main is not None else None
         self._foresight.take_turns(self.office.rules.rules, decision, message, facts)
@@ -221,6 +218,7 @@ class Replay:
 
     def _compare(self, session: Session, case: _Case, decision: Decision, today: Today) -> None:
         mail = case.mail
+        self.review.watched += self._watched(mail, decision)
         done = {(self._name_now(rule), slot) for rule, slot in mail.done}
         now = {(one.rule, one.slot): one for one in decision.actions}
         adds = self._added(mail, decision)
@@ -247,6 +245,19 @@ class Replay:
         if not difference.is_empty:
             to = filed[0] if filed else None
             self.review.planned.append(Planned(difference, case.message, decision, tuple(fresh), mail, to))
+
+    def _watched(self, mail: PastMail, decision: Decision) -> Iterator[Watched]:
+        for trace in decision.traces:
+            if trace.result == "watched" and self.rule in (None, trace.rule):
+                row = mail.row
+                yield Watched(
+                    rule=trace.rule,
+                    mail=mail.id,
+                    at=row["at"],
+                    sender=row["sender"],
+                    subject=row["subject"],
+                    does=trace.done,
+                )
 
     def _name_now(self, rule: str) -> str:
         """The name a rule has today."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,11 +48,19 @@ def replay(
     if confirm is not None:
         args = {**chosen(found), "rule": rule, "rules": office.rules.hash, "confirm": confirm}
         data = perform(given.directory, "rules.replay", args)
-        emit(data, as_json=as_json, human=lambda: say(f"{data['changes']} changes made, on {data['mails']} mails"))
+        emit(
+            data,
+            as_json=as_json,
+            human=lambda: say(f"{_many(data['changes'], 'change')} made, on {_many(data['mails'], 'mail')}"),
+        )
         return
     data = _as_dict(found, begin, rule)
     emit(data, as_json=as_json, human=lambda: _show(data, office.settings.zone))
     _end(apply, found.to_apply, "to make", f"quietcrm rules replay --since {since}")
+
+
+MOST_WATCHED = 20
+"""Mails shown of a rule that only watches."""
 
 
 def _as_dict(found: Any, begin: datetime, rule: str | None) -> dict[str, Any]:
@@ -68,13 +77,15 @@ def _as_dict(found: Any, begin: datetime, rule: str | None) -> dict[str, Any]:
         "untold": [{"mail": mail, "at": at, "why": why} for mail, at, why in found.untold],
         "waiting": found.waiting,
         "same": found.same,
-        "watched": dict(sorted(found.watched.items())),
+        "watched": [one.as_dict() for one in sorted(found.watched, key=lambda one: (one.rule, one.at))],
     }
 
 
 def _show(data: dict[str, Any], zone: Any) -> None:
     begin = local(data["since"], zone)
-    say(f"{data['looked']} mails since {begin}; today's rules would treat {data['differ']} of them differently")
+    say(
+        f"{_many(data['looked'], 'mail')} since {begin}; today's rules would treat {data['differ']} of them differently"
+    )
     if data["rules"]:
         say()
         rows = [[name, one["add"], one["drop"], one["change"]] for name, one in data["rules"].items()]
@@ -131,10 +142,27 @@ def _footer(data: dict[str, Any], zone: Any) -> Iterator[str]:
         yield f"\n{data['same']} more effects would change nothing today: the tag is there already, and the like"
     if data["waiting"]:
         yield f"\n{data['waiting']} mails belong to somebody by now and come into the history at the next pass"
-    for rule, count in data["watched"].items():
-        yield f"\nrule {rule} (mode: watch) holds for {count} mails"
+    yield from _watched(data["watched"], zone)
     if any(one["drop"] or one["change"] for one in data["mails"]):
         yield "\nWhat would be dropped or changed is taken back by: quietcrm rules undo RULE --since DATE"
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _watched(mails: list[dict[str, Any]], zone: Any) -> Iterator[str]:
+    """What rules in mode watch would have done, the newest mails of each."""
+    for rule, several in groupby(mails, key=lambda one: str(one["rule"])):
+        found = list(several)
+        yield f"\nrule {rule} (mode: watch) would act on {_many(len(found), 'mail')}:"
+        for one in found[-MOST_WATCHED:]:
+            subject = " ".join(one["subject"].split()) or "(no subject)"
+            number = f"  (no. {one['mail']})" if one["mail"] else ""
+            yield f"  {local(one['at'], zone)}  {one['from'] or '-'}  {subject}{number}"
+            yield f"    {'; '.join(one['does'])}"
+        if len(found) > MOST_WATCHED:
+            yield f"  and {len(found) - MOST_WATCHED} before them: --json names all"
 
 
 # --- taking back -----------------------------------------------------------------------------------------------------
@@ -172,7 +200,7 @@ def _show_undone(data: dict[str, Any], zone: Any, *, done: bool) -> None:
         remark(f"rule {data['rule']} changed nothing since then that still stands")
     verb = "taken back" if done else "can be taken back"
     if data["undone"]:
-        say(f"{len(data['undone'])} changes {verb}:")
+        say(f"{_many(len(data['undone']), 'change')} {verb}:")
     for one in data["undone"]:
         say(f"  {_change(one, zone)}")
     if data["refused"]:
@@ -237,6 +265,6 @@ def _mind_confirm(apply: bool, confirm: int | None) -> None:
 def _end(apply: bool, count: int, what: str, command: str) -> None:
     """Say what comes next; with --apply but without the number nothing was done."""
     if count:
-        remark(f"nothing was done; {what} these {count} changes: {command} --apply --confirm {count}")
+        remark(f"nothing was done; {what} {_many(count, 'change')}: {command} --apply --confirm {count}")
     if apply:
         raise typer.Exit(Exit.REFUSED if count else Exit.FINE)

@@ -8,71 +8,21 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import re
-import select
 import shutil
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.parser import BytesParser
 from email.policy import compat32
 from email.utils import getaddresses
 from pathlib import Path
-from typing import Any
 
 import pytest
+from page_walks import BIN, DOCS, Shell, await_end, await_loaded, await_that, blocks, log_of, terminal
 from servers.dovecot import DovecotServer
 from servers.mailboxes import Office, generate
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-PAGE = REPOSITORY / "docs" / "quick-start.md"
-BIN = Path(sys.executable).parent
-EDITOR = """#!/bin/sh
-# Keeps the heading and the people whose company is known by a domain of its own.
-grep -v -e 'freemail\\.example' -e unknown "$1" >"$1.kept" && mv "$1.kept" "$1"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block of the page: the words behind the fence, and what stands in it."""
-
-    words: tuple[str, ...]
-    text: str
-
-
-def blocks() -> list[Block]:
-    """The fenced blocks of the page, in order."""
-    fence = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
-    return [Block(tuple(words.split()), text) for words, text in fence.findall(PAGE.read_text("utf-8"))]
-
-
-class Shell:
-    """Runs the page's blocks one after the other in bash, as a reader would type them into one terminal."""
-
-    def __init__(self, folder: Path, values: dict[str, str]) -> None:
-        self.environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", **values}
-        self.here = folder
-        self._marker = folder / "here"
-
-    def run(self, text: str, *, code: int = 0) -> str:
-        """Run a block; its standard output. It must end with `code`."""
-        script = f"set -euo pipefail\ntrap 'pwd >{self._marker}' EXIT\n{text}"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=self.here, env=self.environment, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == code, f"{text}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-        self.here = Path(self._marker.read_text().strip())
-        return done.stdout
-
-    def json(self, command: str) -> Any:
-        """What a command says with --json."""
-        return json.loads(self.run(f"{command} --json"))
+PAGE = DOCS / "quick-start.md"
 
 
 @pytest.fixture(scope="module")
@@ -86,45 +36,9 @@ def server() -> Iterator[tuple[DovecotServer, Office]]:
 
 @pytest.fixture
 def shell(server: tuple[DovecotServer, Office], tmp_path: Path) -> Iterator[Shell]:
-    """A terminal with the reader's own values; a daemon that a failed test left behind is ended by its number."""
-    editor = tmp_path / "editor"
-    editor.write_text(EDITOR)
-    editor.chmod(0o755)
-    config = tmp_path / "office"
-    yield Shell(
-        tmp_path,
-        {
-            "QUIETCRM_CONFIG": str(config),
-            "MAIL_ADDRESS": "rep1@vendas.example",
-            "MAIL_LOGIN": "rep1",
-            "MAIL_PASSWORD": "secret",
-            "IMAP_HOST": server[0].host,
-            "IMAP_PORT": str(server[0].port),
-            "IMAP_SECURITY": "none",
-            "EDITOR": str(editor),
-        },
-    )
-    stated = config / "run.pid"
-    if stated.exists():
-        number = int(stated.read_text())
-        if b"quietcrm\0run" in command_of(number):
-            os.kill(number, signal.SIGKILL)
-
-
-def command_of(number: int) -> bytes:
-    """The command line of a process, b"" if it is gone."""
-    try:
-        return Path(f"/proc/{number}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
-def await_that(holds: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
-    """Ask again and again until it holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
-        select.select([], [], [], 0.1)
+    """A terminal with the reader's own values."""
+    with terminal(server[0], tmp_path) as found:
+        yield found
 
 
 def test_the_page_can_be_followed(shell: Shell, server: tuple[DovecotServer, Office]) -> None:
@@ -132,7 +46,7 @@ def test_the_page_can_be_followed(shell: Shell, server: tuple[DovecotServer, Off
     flags = server[0].flags("rep1")
     said: dict[str, str] = {}
     shown = ""
-    for block in blocks():
+    for block in blocks(PAGE):
         if block.words[:1] == ("text",):
             assert block.text == shown
         if block.words[:1] != ("sh",) or block.words[1:2] in (("install",), ("values",)):
@@ -152,29 +66,6 @@ def test_the_page_can_be_followed(shell: Shell, server: tuple[DovecotServer, Off
     assert {folder for folder, _ in set(after) - set(flags)} <= {"INBOX"}, "but for our word about the broken rule"
     assert "daemon.stopped" in log_of(shell)
     assert "Traceback" not in log_of(shell)
-
-
-def log_of(shell: Shell) -> str:
-    """What the daemon wrote."""
-    return (shell.here / "run.log").read_text()
-
-
-def await_loaded(shell: Shell) -> None:
-    """Wait until the daemon has read the whole mailbox."""
-    await_that(lambda: "daemon.started" in log_of(shell), "the daemon starts")
-
-    def through() -> bool:
-        account = shell.json("quietcrm status")["accounts"]["ana"]
-        fill = account["backfill"]
-        return bool(account["last_success"] and fill and fill["total"] and fill["done"] == fill["total"])
-
-    await_that(through, "the old mail is read")
-
-
-def await_end(shell: Shell) -> None:
-    """Wait until the daemon is gone."""
-    number = int((shell.here / "run.pid").read_text())
-    await_that(lambda: not command_of(number), "the daemon ends", 20.0)
 
 
 def assert_told(said: dict[str, str], office: Office) -> None:
@@ -199,7 +90,7 @@ def assert_told(said: dict[str, str], office: Office) -> None:
 
 def test_the_dry_run_and_the_look_round_leave_nothing_behind(shell: Shell) -> None:
     """Before the first run: no store, no hash key, no folder of ours; and the same again says the same."""
-    for block in blocks():
+    for block in blocks(PAGE):
         if "quietcrm init" in block.text and block.words == ("sh",):
             shell.run(block.text)
     before = sorted(path.name for path in shell.here.rglob("*"))
@@ -212,7 +103,7 @@ def test_the_dry_run_and_the_look_round_leave_nothing_behind(shell: Shell) -> No
 
 def test_proposed_customers_are_those_the_rep_wrote_to(shell: Shell, server: tuple[DovecotServer, Office]) -> None:
     """Truth by the generator: everybody to whom one of us wrote, and nobody else."""
-    for block in blocks():
+    for block in blocks(PAGE):
         if "quietcrm init" in block.text and block.words == ("sh",):
             shell.run(block.text)
     rows = list(csv.DictReader(shell.run("quietcrm customer propose --since 2y").splitlines()))
