@@ -88,6 +88,10 @@ CODES: dict[str, str] = {
     "E431": "input of a blueprint not understood",
     "E432": "part of a rule at the wrong end of a blueprint",
     "E433": "input with a default that every use has to fill",
+    "E441": "two sequences, or two steps of one, with one name",
+    "E442": "sequence that does not exist",
+    "E443": "step that does nothing, or is never reached",
+    "E444": "sequence that loses customers who answer",
     "E501": "template without its head between two lines ---",
     "E502": "two templates with one name",
     "E503": "subject missing in a language",
@@ -120,6 +124,7 @@ CODES: dict[str, str] = {
     "W409": "rule that has not acted for long",
     "W410": "blueprint that nothing uses",
     "W411": "input that its blueprint does not use",
+    "W420": "sequence that nothing starts",
 }
 
 ABOUT: dict[str, str] = {
@@ -154,6 +159,8 @@ ABOUT: dict[str, str] = {
     "E420": "Rules and tests disagree, so nothing is changed: the rules before stay in force until one is mended.",
     "E421": "What `is` says of a mail must also hold by its addresses and subject, or the test would prove nothing.",
     "E432": "The blueprint says what the rule does; the rule that uses it says its name and fills in the inputs.",
+    "E443": "A step without an action only waits; one behind the end of a sequence never comes.",
+    "E444": "`done` takes place when nothing stopped the sequence. Without `replied` an answer does not stop it.",
     "W101": "Mail among internal addresses is never stored, so these customers would never appear.",
     "W102": "Colleagues who are not in the team would be taken for customers, and mail among them stored.",
     "W301": "Only the user quietcrm runs as should be able to read it.",
@@ -169,5 +176,6 @@ ABOUT: dict[str, str] = {
     "W407": "It finds nothing and is content with that, so it tests nothing.",
     "W408": "Patterns are safe here whatever the text, but this one costs time for nothing.",
     "W409": "Customers may write otherwise than the rule expects, or never had the occasion.",
+    "W420": "It can be entered by hand all the same: quietcrm sequences enrol.",
     "W303": "It works, but whoever sees the settings sees the password.",
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -39,7 +40,10 @@ from daemon.pipeline import Pipeline
 from daemon.poll import Poller, Stop
 from daemon.revisit import Revisit
 from daemon.sends import Sends
+from daemon.sequences import Sequences
 from daemon.sign_ins import SignIns
+from daemon.signs import step_over
+from daemon.versions import keep_versions
 from daemon.watchdog import Watchdog
 from daemon.ways import Ways
 from store import accounts, actions, schema
@@ -119,7 +123,8 @@ class App:
         self.sign_ins.renew(office)
         self.outlets.renew(office.settings)
         self.sends.office = self.sends.witness.office = office
-        self.desks = Desks(self.store, office, self.ways, self.clock)
+        self.desks = Desks(self.store, office, self.ways, self.clock, partial(step_over, office, self.key))
+        self.sequences = Sequences(self.store, office, self.key, self.clock, lambda: bool(self.sends.clock_trouble))
         self.mailbox_marks = MailboxMarks(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notifier = Notifier(
             store=self.store, office=office, clock=self.clock, watchdog=self.watchdog, secret=self.around.secret
@@ -150,6 +155,7 @@ class App:
         with self.store.writing() as session:
             loaded = [LoadedRule(rule.name, rule.fingerprint, rule.was) for rule in office.rules.rules]
             actions.load_rules(session, loaded, now)
+            keep_versions(session, office, now)
             self.occasions.begin(session, office)
             for name in changed:
                 accounts.change(session, name, retry_at=None)  # what kept it from working may be mended

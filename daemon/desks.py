@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlmodel import Session
 
 from config.errors import QuietcrmError
 from config.values import Length
@@ -20,6 +21,7 @@ from connectors.errors import Misconfigured
 from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Desk
+from daemon.breaker import owner_of, stands_still
 from daemon.clock import Clock
 from daemon.enclosures import references
 from daemon.last_look import DAY_OVER
@@ -27,7 +29,7 @@ from daemon.letters import Held, draft_mail, reminder_mail
 from daemon.office import Office
 from daemon.settling import LATE, answered_since
 from daemon.ways import Ways
-from store import outbox, reminders
+from store import outbox, pauses, reminders
 from store.engine import Store
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState, Way
 
@@ -56,6 +58,8 @@ class Desks:
     office: Office
     ways: Ways
     clock: Clock
+    over: Callable[[Session, OutboxMail], str] = lambda _session, _mail: ""
+    """Why a draft is not wanted any more by the sequence whose step it is, "" if it is."""
     _looked_at: datetime | None = None
     _retried_at: datetime | None = None
 
@@ -94,14 +98,16 @@ class Desks:
         now = self.clock.now()
         with self.store.session() as session:
             due = outbox.in_states(session, (OutboxState.PLACING,), limit=AT_ONCE)
-            due += outbox.due(session, now, AT_ONCE, way=Way.DRAFT)
+            stands = pauses.everything(session)
+            waiting = outbox.due(session, now, AT_ONCE, way=Way.DRAFT)
+            due += [one for one in waiting if not stands_still(stands, owner_of(one))]
         return sum(self._guard(draft.account, self._place_draft, draft) for draft in due)
 
     def _place_draft(self, draft: OutboxMail) -> bool:
         now = self.clock.now()
         assert draft.id is not None
         with self.store.writing() as session:
-            why = answered_since(session, draft) or _day_over(draft, now)
+            why = answered_since(session, draft) or _day_over(draft, now) or self.over(session, draft)
             if why and draft.state == OutboxState.PLANNED:
                 return outbox.move(
                     session, draft.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, settled_at=now, reason=why
@@ -194,7 +200,9 @@ class Desks:
     def _reminders_due(self) -> int:
         with self.store.session() as session:
             due = reminders.in_states(session, (ReminderState.PLACING,), limit=AT_ONCE)
-            due += reminders.due(session, self.clock.now(), AT_ONCE)
+            stands = pauses.everything(session)
+            waiting = reminders.due(session, self.clock.now(), AT_ONCE)
+            due += [one for one in waiting if not stands_still(stands, owner_of(one))]
         return sum(self._guard(reminder.account, self._place_reminder, reminder) for reminder in due)
 
     def _place_reminder(self, reminder: Reminder) -> bool:

@@ -94,6 +94,7 @@ def customer_facts(row: CustomerRow) -> CustomerFacts:
         fields=row.fields,
         open=row.open,
         deal=row.deal,
+        sequences=row.sequences,
         last_in_at=row.last_in_at,
         last_out_at=row.last_out_at,
         created_at=row.created_at,

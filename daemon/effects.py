@@ -16,6 +16,7 @@ from connectors.model import Address, Marks, Message
 from daemon.blocks import why_blocked
 from daemon.citizen import is_no_reply, why_no_answer
 from daemon.desks import later
+from daemon.enrolling import Entry, Thread, enrol, last_thread, stop_all
 from daemon.letters import new_long_token, new_token
 from daemon.office import Office
 from daemon.rhythm import keep_rhythm
@@ -46,6 +47,7 @@ class Cause:
     message     a blank one (rules.occasion.blank_mail) where an occasion has none
     customers   id -> rung of the ladder, the main one first; contacts: address key -> contact id
     chain       how many rules lead to its changes, see store.tables.Change
+    enrolment_id   the enrolment whose step this is: then the sequence stands for the rule
     """
 
     session: Session
@@ -61,6 +63,7 @@ class Cause:
     contact_id: int | None = None
     occasion: Occasion | None = None
     chain: int = 1
+    enrolment_id: int | None = None
 
     @property
     def at(self) -> datetime:
@@ -84,8 +87,9 @@ class Cause:
         return (setting.rep or "") if setting else ""
 
     def actor(self, rule: str) -> Actor:
-        """The rule as the author of a change."""
-        return Actor(name=f"rule {rule}", now=self.now, chain=self.chain)
+        """The rule, or the sequence, as the author of a change."""
+        kind = "rule" if self.enrolment_id is None else "sequence"
+        return Actor(name=f"{kind} {rule}", now=self.now, chain=self.chain)
 
     def claim(self, wanted: Iterable[Action]) -> list[Action]:
         """Those of the actions that nobody carried out before."""
@@ -125,10 +129,16 @@ def perform(cause: Cause, interaction_id: int | None) -> None:
     over = had_their_turn(cause.session, rules, cause.message, cause.contact_id, cause.main)
     for action in leads:
         _create_record(cause, action, interaction_id)
-    for action in cause.claim([one for one in rest if one.rule not in over]):
+    wanted = [one for one in rest if one.rule not in over]
+    for action in cause.claim(sorted(wanted, key=_order)):
         _VERBS[action.verb](cause, action, interaction_id)
     fresh = [rule for rule in rules if rule.name not in over]
     take_turns(cause.session, fresh, cause.message, cause.contact_id, cause.main)
+
+
+def _order(action: Action) -> int:
+    """Whoever enters a sequence does so as they stand after everything else, and after another one was ended."""
+    return {"stop": 1, "start": 2}.get(action.verb, 0)
 
 
 # --- whose mail ----------------------------------------------------------------------------------------------------
@@ -269,6 +279,7 @@ def _remind(cause: Cause, action: Action, interaction_id: int | None) -> None:
             customer_id=cause.main,
             contact_id=cause.contact_id,
             interaction_id=interaction_id,
+            enrolment_id=cause.enrolment_id,
             text=str(action.args["text"]),
             unless=_reminder_ends(cause, str(action.args.get("unless") or "")),
             wanted_as=_wanted_as(action),
@@ -403,10 +414,68 @@ def _draft_ends(cause: Cause, unless: str) -> str:
 
 
 def _desk_of(cause: Cause, rep: str) -> str:
-    """The account whose mailbox serves a rep: the one the mail lies in if it is theirs, else their first."""
-    accounts = cause.office.settings.accounts
+    return desk_of(cause.office, rep, cause.account)
+
+
+def desk_of(office: Office, rep: str, preferred: str = "") -> str:
+    """The account whose mailbox serves a rep: the preferred one if it is theirs, else their first; "" for none."""
+    accounts = office.settings.accounts
     theirs = [name for name, one in accounts.items() if one.rep == rep and one.type in DESKS]
-    return cause.account if cause.account in theirs else next(iter(theirs), "")
+    return preferred if preferred in theirs else next(iter(theirs), "")
+
+
+# --- sequences -------------------------------------------------------------------------------------------------------
+
+
+def _start(cause: Cause, action: Action, interaction_id: int | None) -> None:
+    sequence = cause.office.rules.sequences.get(str(action.args["sequence"]))
+    if cause.main is None or sequence is None:
+        return
+    rep = str(action.args.get("rep") or "") or _owner(cause)
+    contact, recipient = _whom(cause, str(action.args.get("to") or ""), cause.main)
+    thread = (
+        Thread.of_mail(cause.message, interaction_id) if cause.occasion is None else last_thread(cause.session, contact)
+    )
+    entry = Entry(
+        sequence=sequence,
+        customer=cause.main,
+        contact=contact,
+        recipient=recipient,
+        rep=rep,
+        account=_desk_of(cause, rep),
+        event=cause.event,
+        event_at=cause.at,
+        started_by=cause.actor(action.rule).name,
+        thread=thread,
+    )
+    number, why = enrol(cause.session, cause.office, cause.key, entry, cause.now)
+    if number is None:
+        log.info("sequence.not_entered", rule=action.rule, sequence=sequence.name, why=why)
+    said = f"enrolment {number}" if number is not None else f"not entered: {why}"
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), said)
+
+
+def _whom(cause: Cause, address: str, customer: int) -> tuple[int | None, str]:
+    """Who enters: the person at the other end if they are the customer's, else the customer's only contact; where they
+    have none that is known, the address itself."""
+    people = customers.cards(cause.session, [customer])[customer].contacts
+    key = address.strip().lower()
+    found = next((one for one in people if key in one.emails), None)
+    if found is None and cause.contact_id is not None:
+        found = next((one for one in people if one.id == cause.contact_id and one.emails), None)
+        address = found.emails[0] if found else address
+    if found is None and len(people) == 1 and people[0].emails:
+        found, address = people[0], people[0].emails[0]
+    theirs = cause.decision.match.rungs.get(customer) in ("domain", "thread", "token", "plus_address")
+    return (found.id, address) if found else (None, address if theirs else "")
+
+
+def _stop(cause: Cause, action: Action, _interaction_id: int | None) -> None:
+    name = str(action.args["sequence"])
+    reason = f"{cause.actor(action.rule).name} ended it"
+    ended = stop_all(cause.session, list(cause.customers), name, reason, cause.now)
+    said = ", ".join(f"enrolment {one.id}" for one in ended) or "nobody was in it"
+    actions.describe(cause.session, (cause.event, action.rule, action.slot), said)
 
 
 def _notify(cause: Cause, action: Action, interaction_id: int | None) -> None:
@@ -484,4 +553,6 @@ _VERBS: dict[str, Callable[[Cause, Action, int | None], None]] = {
     "flag": _mark,
     "move": _mark,
     "notify": _notify,
+    "start": _start,
+    "stop": _stop,
 }

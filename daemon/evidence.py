@@ -14,19 +14,23 @@ from sqlmodel import Session
 
 from connectors.model import Message
 from daemon.blocks import why_blocked
-from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, Request, Unread, Verdict, ended
+from daemon.breaker import owner_of, stands_still
+from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, InSequence, Request, Unread, Verdict, ended
 from daemon.lookout import Lookout
 from daemon.office import Office
 from daemon.settling import LATE, settled_by
+from daemon.signs import why_ended, window_of
+from daemon.versions import book_of
 from rules.clock import instant
 from rules.hours import OfficeHours
 from rules.office import office_of
-from store import accounts, customers, interactions, quarantine, sending
+from rules.sequence import REPLIED
+from store import accounts, customers, enrolments, interactions, pauses, quarantine, sending
 from store.customers import ContactRow, CustomerCard
 from store.exchanges import LastWords
 from store.hashing import HashKey
 from store.sending import Departure
-from store.tables import Account, OutboxMail
+from store.tables import Account, Enrolment, EnrolmentState, OutboxMail, Pause
 
 WATCHED = timedelta(days=180)
 BURST = timedelta(hours=1)
@@ -44,6 +48,8 @@ class Dossier:
     team: dict[int, list[tuple[str, datetime]]]
     departures: list[Departure]
     reactive: int
+    enrolments: dict[int, Enrolment]
+    pauses: dict[str, Pause]
     claimed: int = 0
     _today: dict[datetime, int] = field(default_factory=dict)
     _bursts: dict[datetime, int] = field(default_factory=dict)
@@ -113,6 +119,8 @@ class Witness:
             team=sending.team_mail(session, people, since),
             departures=sending.departures(session, recipients, contacts, now - PEER_PAUSE),
             reactive=sending.count_since(session, now - BRAKE_WINDOW, reactive=True),
+            enrolments=enrolments.by_ids(session, [one.enrolment_id for one in mails if one.enrolment_id is not None]),
+            pauses=pauses.everything(session),
         )
 
     def request(self, mail: OutboxMail) -> Request:
@@ -140,35 +148,71 @@ class Witness:
         settings, card = self.office.settings, dossier.card(mail)
         watched = self.accounts_for(dossier, mail)
         contact, theirs = dossier.contact(mail)
-        hours = self._hours(card, contact)
+        enrolment = dossier.enrolments.get(mail.enrolment_id or 0)
+        sequence = self._sequence(session, dossier.now, mail, enrolment, card)
+        hours = self._hours(session, enrolment, card, contact)
+        breaker = dossier.pauses.get(pauses.BREAKER)
         midnight = instant(dossier.now.astimezone(hours.zone).date(), 0, hours.zone)
         return Evidence(
             now=dossier.now,
             hours=hours,
             own=settings.is_internal(mail.recipient) or mail.recipient.lower() in settings.own_addresses(),
             answered=settled_by(mail, _last_words(card, contact)),
-            junk=self._answer_in_junk(session, mail, card, watched),
+            junk=self._answer_in_junk(session, mail, card, watched) if self._ends_by_answer(session, enrolment) else "",
             unwanted=why_blocked(session, self.key, mail.recipient),
             bounced=_came_back(contact),
             theirs=theirs,
-            away_until=contact.away_until if contact else None,
+            away_until=(enrolment.away_until if enrolment else None) or (contact.away_until if contact else None),
             colleague=_colleague(dossier, mail),
             unread=self._unread(session, mail, watched, dossier),
             to_contact=dossier.last_left(mail),
             answered_by_us=dossier.last_left(mail, reactive=True),
             reactive=dossier.reactive,
             today=dossier.today(session, midnight),
-            burst=dossier.burst(session, mail.created_at),
+            burst=dossier.burst(session, mail.created_at) if enrolment is None else 0,
+            paused=stands_still(dossier.pauses.keys() - {pauses.BREAKER}, owner_of(mail)),
+            breaker=breaker.reason if breaker else "",
+            sequence=sequence,
         )
+
+    def _sequence(
+        self, session: Session, now: datetime, mail: OutboxMail, enrolment: Enrolment | None, card: CustomerCard | None
+    ) -> InSequence | None:
+        """What the sequence says of the mail of its step, as it is now."""
+        if mail.enrolment_id is None:
+            return None
+        if enrolment is None:
+            return InSequence(ended="the enrolment is gone")
+        if enrolment.state != EnrolmentState.ACTIVE:
+            return InSequence(ended=enrolment.reason or "the sequence is over")
+        found = book_of(self.office).find(session, enrolment)
+        if isinstance(found, str):
+            return InSequence(trouble=found)
+        zone = self.office.settings.zone
+        midnight = instant(now.astimezone(zone).date(), 0, zone)
+        return InSequence(
+            ended=why_ended(session, self.office, self.key, enrolment, found, card),
+            mode=found.mode,
+            pace=found.pace,
+            left=tuple(enrolments.left_since(session, found.name, midnight)),
+            key=f"{enrolment.id} {mail.slot}",
+        )
+
+    def _ends_by_answer(self, session: Session, enrolment: Enrolment | None) -> bool:
+        """Whether an answer ends the mail: but for sequences that go on in spite of one."""
+        found = book_of(self.office).find(session, enrolment) if enrolment else ""
+        return isinstance(found, str) or REPLIED in found.stop_when.signs
 
     def ended(self, session: Session, mail: OutboxMail, now: datetime) -> Verdict | None:
         """What came in since the last look and ends the mail: an answer, a wish to get none, a report."""
         card = customers.cards(session, [mail.customer_id]).get(mail.customer_id) if mail.customer_id else None
         contact = next((one for one in card.contacts if one.id == mail.contact_id), None) if card else None
+        inside = enrolments.by_ids(session, [mail.enrolment_id] if mail.enrolment_id else [])
         return ended(
             Evidence(
                 now=now,
                 hours=self.office.hours,
+                sequence=self._sequence(session, now, mail, inside.get(mail.enrolment_id or 0), card),
                 answered=settled_by(mail, _last_words(card, contact)),
                 unwanted=why_blocked(session, self.key, mail.recipient),
                 bounced=_came_back(contact),
@@ -198,8 +242,14 @@ class Witness:
             if any(name in lower for name in names):
                 yield Unread(account=account, reason="a mail that may be the customer's answer could not be read")
 
-    def _hours(self, card: CustomerCard | None, contact: ContactRow | None) -> OfficeHours:
-        """The office's hours by the contact's clock: their own zone, else the customer's, else the office's."""
+    def _hours(
+        self, session: Session, enrolment: Enrolment | None, card: CustomerCard | None, contact: ContactRow | None
+    ) -> OfficeHours:
+        """The office's hours by the contact's clock: their own zone, else the customer's, else the office's. For a step
+        of a sequence those that it says."""
+        found = book_of(self.office).find(session, enrolment) if enrolment else ""
+        if enrolment is not None and not isinstance(found, str):
+            return window_of(self.office, found, card, enrolment)
         for name in (contact.zone if contact else "", card.customer.zone if card else ""):
             try:
                 if name:

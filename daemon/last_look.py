@@ -8,12 +8,13 @@ mail lifts that one obstacle, never the ones that protect the customer's wish.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from rules.clock import instant
 from rules.hours import OfficeHours
+from rules.pacing import Pace
 
 FRESH = 60.0
 """Seconds after which a look into a mailbox says nothing about it any more (decision 28)."""
@@ -49,6 +50,11 @@ class Obstacle(StrEnum):
     HOURS = "hours"
     NO_SENDER = "no_sender"
     UNFILLED = "unfilled"
+    SEQUENCE = "sequence"
+    ASK = "ask"
+    MODE = "mode"
+    PACE = "pace"
+    PAUSED = "paused"
     SERVER = "server"
 
 
@@ -82,6 +88,23 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InSequence:
+    """What the sequence has to say of the mail of one of its steps.
+
+    ended    why it is over for them, "" if it goes on; trouble: why it cannot go on now
+    mode     draft, ask or auto, as it holds now
+    left     when its last mails left by themselves, the last one last; key: whose distance to them is asked for
+    """
+
+    ended: str = ""
+    trouble: str = ""
+    mode: str = "auto"
+    pace: Pace = field(default_factory=Pace)
+    left: tuple[datetime, ...] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything the last look goes by, of one moment. Times are aware UTC.
 
@@ -94,6 +117,8 @@ class Evidence:
     to_contact   when the last mail left by itself for this contact; `answered_by_us`: the last automatic answer
     reactive     automatic answers of the office within BRAKE_WINDOW; `today` sends of this day
     burst        mails to customers that rules planned within an hour of this one
+    paused       the admin let the rule, the sequence or everything stand still; breaker: why it stands still by itself
+    sequence     None for a mail that is no step of one; else `hours` are those in which its steps may come
     """
 
     now: datetime
@@ -112,6 +137,9 @@ class Evidence:
     reactive: int = 0
     today: int = 0
     burst: int = 0
+    paused: bool = False
+    breaker: str = ""
+    sequence: InSequence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +174,9 @@ def _obstacles(mail: Request, seen: Evidence) -> Iterator[Verdict]:
     if not seen.theirs:
         yield _hold(Obstacle.NOT_THEIRS, "the address is not the contact's any more")
     yield from _away(seen)
+    yield from _of_sequence(seen)
+    if seen.paused:
+        yield _wait(Obstacle.PAUSED, "stands still until the admin lets it go on", seen.now + TRY_AGAIN)
     if mail.late_after is not None and seen.now > mail.late_after:
         if mail.of_its_day:
             yield _cancel(Obstacle.LATE, DAY_OVER)
@@ -169,6 +200,40 @@ def _ends(seen: Evidence) -> Iterator[Verdict]:
         yield _cancel(Obstacle.ANSWERED, seen.answered)
     if seen.junk:
         yield _cancel(Obstacle.JUNK, f"an answer lies in the Junk folder of {seen.junk}")
+    if seen.sequence is not None and seen.sequence.ended:
+        yield _cancel(Obstacle.SEQUENCE, seen.sequence.ended)
+
+
+def _of_sequence(seen: Evidence) -> Iterator[Verdict]:
+    sequence = seen.sequence
+    if sequence is None:
+        return
+    if sequence.trouble:
+        yield _hold(Obstacle.SEQUENCE, sequence.trouble, seen.now + TRY_AGAIN)
+    if sequence.mode == "draft":
+        reason = "the sequence leaves the sending to people now"
+        yield Verdict(step=Step.DRAFT, obstacle=Obstacle.MODE, reason=reason)
+    if sequence.mode == "ask":
+        yield _hold(Obstacle.ASK, "waits for a word")
+
+
+def _pace(seen: Evidence) -> Iterator[Verdict]:
+    """The distance to the other mails of the sequence, also where something held several up."""
+    sequence = seen.sequence
+    if sequence is None:
+        return
+    pace, left = sequence.pace, sequence.left
+    if pace.gap is not None and left and seen.now < left[-1] + pace.gap.after(sequence.key):
+        free = left[-1] + pace.gap.after(sequence.key)
+        yield _wait(Obstacle.PACE, "keeps its distance to the mail before", free, shift=free - seen.now)
+    if pace.per_day and len(left) >= pace.per_day:
+        tomorrow = _tomorrow(seen)
+        yield _wait(Obstacle.PACE, f"{len(left)} mails of the sequence left today", tomorrow, shift=tomorrow - seen.now)
+
+
+def _tomorrow(seen: Evidence) -> datetime:
+    today = seen.now.astimezone(seen.hours.zone).date()
+    return seen.hours.next_open(instant(today + timedelta(days=1), 0, seen.hours.zone))
 
 
 def _away(seen: Evidence) -> Iterator[Verdict]:
@@ -197,15 +262,18 @@ def _brakes(mail: Request, seen: Evidence) -> Iterator[Verdict]:
     if mail.reactive and seen.reactive >= BRAKE_COUNT:
         reason = f"{seen.reactive} automatic answers within two hours: a loop?"
         yield _hold(Obstacle.BRAKE, reason, seen.now + BRAKE_WINDOW)
+    if seen.breaker:
+        yield _hold(Obstacle.BREAKER, seen.breaker)
     if seen.burst > mail.hour_limit:
         yield _hold(Obstacle.BREAKER, f"rules planned {seen.burst} mails within an hour (limit {mail.hour_limit})")
     today = seen.now.astimezone(seen.hours.zone).date()
-    tomorrow = seen.hours.next_open(instant(today + timedelta(days=1), 0, seen.hours.zone))
+    tomorrow = _tomorrow(seen)
     if seen.to_contact is not None and seen.to_contact.astimezone(seen.hours.zone).date() == today:
         yield _wait(Obstacle.ONE_A_DAY, "the contact got a mail today", tomorrow, shift=tomorrow - seen.now)
     if seen.today >= mail.day_limit:
         reason = f"{seen.today} mails left today (limit {mail.day_limit})"
         yield _hold(Obstacle.CAP, reason, tomorrow)
+    yield from _pace(seen)
 
 
 def _cancel(obstacle: Obstacle, reason: str) -> Verdict:

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from connectors.model import Bounce, FolderRole, Kind, Message
 from daemon import blocks
 from daemon.directory import untagged
+from daemon.enrolling import note_absence, note_return
 from daemon.office import Office
 from daemon.optouts import tokens_in, wants_no_mail
 from daemon.settling import senders_customers
@@ -272,8 +273,11 @@ def _away(scene: Scene) -> list[str]:
     if until < _today(scene):
         return []
     done = []
-    for one in _absent(scene):
-        if one.away_until != until and not _wrote_since(one, scene.message.received_at):
+    people = [one for one in _absent(scene) if not _wrote_since(one, scene.message.received_at)]
+    stated, at = scene.message.away_until, scene.message.received_at
+    done += note_absence(scene.session, scene.office, [one.id for one in people], stated, at)
+    for one in people:
+        if one.away_until != until:
             customers.edit_contact(scene.session, one.id, {"away_until": until}, scene.actor)
             done.append(f"contact {one.id}: away until {until}")
     return done
@@ -297,7 +301,9 @@ def _wrote(scene: Scene) -> list[str]:
         at = scene.message.received_at
         if one.away_until is not None:
             noted = marking.last_of_kind(scene.session, one.id, Kind.OUT_OF_OFFICE.value)
-            fields |= {"away_until": None} if noted is None or noted < at else {}
+            if noted is None or noted < at:
+                fields |= {"away_until": None}
+                note_return(scene.session, [one.id])
         if one.bounced_at is not None and one.bounced_at < at:
             fields |= {"bounced_at": None, "bounce_reason": ""}
             address = scene.message.sender.email

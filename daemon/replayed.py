@@ -153,6 +153,8 @@ def _words(action: Action) -> str:
         return f"remind {args['rep']}: {args['text']}"
     if action.verb in ("draft", "send"):
         return f"{action.verb} {args['template']} to {args['to']}"
+    if action.verb in ("start", "stop"):
+        return f"{action.verb} {args['sequence']}"
     value = next((args[name] for name in _TOLD if args.get(name)), "")
     return f"{action.verb} {value}".strip()
 

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from config.errors import QuietcrmError
 from config.values import mail_key
-from daemon import blocks, claims
+from daemon import blocks, claims, sequence_requests
 from daemon.app import App, opened
 from daemon.by_hand import plan_send
 from daemon.control import ask
@@ -331,4 +331,5 @@ _REQUESTS: dict[str, Callable[[App, Args], Any]] = {
     "mail.send": plan_send,
     "rules.replay": bring_about,
     "rules.undo": _undo_rule,
+    **sequence_requests.REQUESTS,
 }

@@ -236,7 +236,8 @@ class Sends:
             outbox.move(session, row.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, settled_at=now, **why)
             log.info("send.cancelled", rule=row.rule, obstacle=verdict.obstacle.value)
         else:
-            outbox.change(session, row.id, way=Way.DRAFT.value, retry_at=None, late=True, **why)
+            is_late = verdict.obstacle is not Obstacle.MODE
+            outbox.change(session, row.id, way=Way.DRAFT.value, retry_at=None, late=is_late, **why)
             log.info("send.became_draft", rule=row.rule)
 
     def _hold(

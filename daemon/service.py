@@ -41,6 +41,7 @@ DESK_TICK = 5
 SEND_TICK = 2
 SWEEP_TICK = 10
 NOTIFY_TICK = 3
+SEQUENCE_TICK = 10
 REVISIT_TICK = 30
 OCCASION_TICK = 60
 NOTICE_TICK = 60
@@ -192,6 +193,7 @@ class Service:
         self._add_senders()
         self._add("sweep", self._sweep, SWEEP_TICK)
         self._add("notify", lambda: self._app.notifier.send_due(), NOTIFY_TICK)
+        self._add("sequences", self._go_on, SEQUENCE_TICK)
         self._add("desk", self._desk, DESK_TICK, executor="desk")
         self._add("revisit", self._revisit, REVISIT_TICK)
         self._add("occasions", self._occasions, OCCASION_TICK)
@@ -229,6 +231,10 @@ class Service:
     def _sweep(self) -> None:
         with self._app.watchdog.step("sweep"):
             self._app.sends.sweep()
+
+    def _go_on(self) -> None:
+        with self._app.watchdog.step("sequences"):
+            self._app.sequences.tick()
 
     def _tick(self, name: str, act: Any, *args: Any) -> None:
         """One tick of one worker. What goes wrong is said once an hour, not every five seconds for a night."""

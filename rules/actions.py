@@ -11,6 +11,7 @@ from config.nodes import ListNode, MapNode, Node, Scalar
 from config.values import NAME
 from rules.creations import build_create
 from rules.effect import Effect, Plan
+from rules.enrolling import build_start, build_stop
 from rules.ladder import domain_customers
 from rules.mailbox_actions import categories, flag, move
 from rules.needs import check_action
@@ -23,10 +24,7 @@ LONGEST_LINE = 500
 """Characters of a line to a channel."""
 LOG_WAYS = ("yes", "headers", "no")
 OFF = 'write "mode: off" in this rule until then'
-LATER: dict[str, str] = {
-    "start": f"use `draft` with `in`, or {OFF}",
-    "stop": f"write `stop: yes` beside `then` to end the run of rules; sequences come later, so {OFF}",
-}
+LATER: dict[str, str] = {}
 
 
 def read_actions(node: Node, reader: Reader) -> list[Effect]:
@@ -284,5 +282,7 @@ ACTIONS: dict[str, Build] = {
     "flag": flag,
     "move": move,
     "notify": _notify,
+    "start": build_start,
+    "stop": build_stop,
 }
 """Actions by name."""

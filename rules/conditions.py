@@ -16,9 +16,7 @@ CONDITIONS: dict[str, Build] = {**MAIL, **MACHINE, **CUSTOMER, **TIME, **MEETING
 GROUPS = {"all": all_of, "any": any_of, "none": none_of}
 _OF_A_MAIL = frozenset({*MAIL, *MACHINE}) - {"language"}
 """`language` falls back to that of the contact."""
-LATER: dict[str, str] = {
-    "in_sequence": 'test `open` or `last_out` instead, or write "mode: off" in this rule',
-}
+LATER: dict[str, str] = {}
 
 
 def read_conditions(node: Node, reader: Reader) -> list[Condition]:

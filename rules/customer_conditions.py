@@ -8,6 +8,7 @@ from typing import Any
 
 from config.nodes import Node, Scalar
 from rules.condition import Condition, clip, listed
+from rules.enrolling import in_sequence
 from rules.facts import ContactFacts, CustomerFacts
 from rules.mail_conditions import Build
 from rules.moments import parse_age
@@ -189,5 +190,6 @@ CUSTOMER: dict[str, Build] = {
     "last_out": _age(lambda customer: (customer.last_out_at,)),
     "last_contact": _age(lambda customer: (customer.last_in_at, customer.last_out_at)),
     "open": _open,
+    "in_sequence": in_sequence,
 }
 """Conditions on the customer by name."""

@@ -74,6 +74,18 @@ def _file_under(key: Scalar, node: Node, reader: Reader) -> Expectation | None:
     return _line(key, node, [test])
 
 
+def _sequence(key: Scalar, node: Node, reader: Reader) -> Expectation | None:
+    """`start: after-quote`, `stop: all`, or `yes` for any."""
+    tests: list[Test] = []
+    for scalar in reader.scalars(node, f"`{key.text}`"):
+        known = {*reader.sequences, *YES, *(("all",) if key.text == "stop" else ())}
+        if scalar.text not in known:
+            reader.unknown("sequence", scalar, reader.sequences, code="E442")
+            return None
+        tests.append(_has_value(scalar.text))
+    return _line(key, node, tests) if tests else None
+
+
 def _set(key: Scalar, node: Node, reader: Reader) -> Expectation | None:
     mapping = reader.mapping(node, "`set`", "{contract: gold}")
     tests = []
@@ -213,5 +225,7 @@ ACTION_LINES: dict[str, Build] = {
     "owner": _defined("person", lambda reader: reader.settings.team),
     "set": _set,
     "flag": _flag,
+    "start": _sequence,
+    "stop": _sequence,
 }
 """Lines with a grammar of their own; every other action takes one of its values, or `yes` (plain_action)."""

@@ -162,6 +162,8 @@ def action_line(action: Action, zone: tzinfo | None) -> str:
         what = f"notify {args['channel']}: {args['text']}"
     elif action.verb in _MARKS:
         what = f"{action.verb} {args[_MARKS[action.verb]]}"
+    elif action.verb in ("start", "stop"):
+        what = f"{action.verb} {args['sequence']}"
     else:
         what = f"{action.slot}" + "".join(f" {args[key]}" for key in _TOLD if key in args)
     due = args.get("due_at")

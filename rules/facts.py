@@ -18,7 +18,8 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 class CustomerFacts:
     """One customer. `open` holds "lead", "case", "order" where one is open; times are aware UTC.
 
-    deal   the newest open lead, else the newest open order ("lead 7"), "" for none
+    deal        the newest open lead, else the newest open order ("lead 7"), "" for none
+    sequences   names of the sequences that somebody there is in
     """
 
     id: int
@@ -34,6 +35,7 @@ class CustomerFacts:
     fields: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     open: frozenset[str] = frozenset()
     deal: str = ""
+    sequences: frozenset[str] = frozenset()
     last_in_at: datetime | None = None
     last_out_at: datetime | None = None
     created_at: datetime | None = None

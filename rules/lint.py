@@ -82,6 +82,7 @@ def lint(directory: Path, ruleset: RuleSet, settings: Settings) -> list[Problem]
     _shadowed(work)
     _unused(work, directory, roots, ruleset)
     _unused_blueprints(work, directory, ruleset, reader)
+    _unstarted(work, directory, ruleset)
     for one in written:
         _contradictions(work, one)
         for node in one.conditions.values():
@@ -220,7 +221,7 @@ def _unused(work: _Lint, directory: Path, roots: list[MapNode], ruleset: RuleSet
         if name not in named:
             path = directory / "templates" / f"{name}.md"
             work.warn(
-                "W405", f'no rule uses the template "{name}"', Place(path, 1, 1), "use it in a rule, or delete it"
+                "W405", f'nothing uses the template "{name}"', Place(path, 1, 1), "use it in a rule, or delete it"
             )
 
 
@@ -234,6 +235,16 @@ def _unused_blueprints(work: _Lint, directory: Path, ruleset: RuleSet, reader: R
         for one in blueprint.unused():
             help = f"write {{{{ input.{one.name.text} }}}} where it belongs, or take it away"
             work.warn("W411", f'the input "{one.name.text}" is put in nowhere', one.name.place, help)
+
+
+def _unstarted(work: _Lint, directory: Path, ruleset: RuleSet) -> None:
+    started = {effect.slot for rule in ruleset.rules for effect in rule.effects}
+    for path in _files(directory, "sequences"):
+        root = read_yaml(path, None, [])
+        name = root.get("name") if isinstance(root, MapNode) else None
+        if isinstance(name, Scalar) and f"start:{name.text}" not in started:
+            help = f"write `start: {name.text}` in a rule, or enter it by hand: quietcrm sequences enrol"
+            work.warn("W420", f'no rule starts the sequence "{name.text}"', name.place, help)
 
 
 def _scalars_of(path: Path) -> Iterator[Scalar]:

@@ -1,4 +1,4 @@
-"""Loads rules, blueprints, lists and templates into a RuleSet; every fault is named with its place."""
+"""Loads rules, blueprints, lists, templates and sequences into a RuleSet; every fault is named with its place."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rules.reader import Reader, entries
 from rules.rule_files import read_rule_files
 from rules.ruleset import Rule, RuleSet, index_rules
 from rules.schema import read_rule
+from rules.sequences import read_sequences, sequence_files, sequence_names
 from rules.templates import Template, TemplateNames, load_templates
 from rules.word_lists import merge_words
 
@@ -28,7 +29,7 @@ FILE_KEYS = ("words", "rules")
 def load_ruleset(
     directory: Path, settings: Settings, problems: list[Problem], *, office: Path | None = None
 ) -> RuleSet:
-    """Read the rules, blueprints, lists and templates below `directory`. Never raises for what is in them.
+    """Read the rules, blueprints, lists, templates and sequences below `directory`. Never raises for what is in them.
 
     Faults are appended to `problems`, all of them; what is sound is in the answer. `office`: the office's own folder,
     if `directory` is an older copy: files to attach lie only there.
@@ -51,16 +52,19 @@ def load_ruleset(
         template_languages={name: template.languages for name, template in templates.items()},
         office=office or directory,
         older=office is not None,
+        sequences=sequence_names(directory),
     )
     _check_auto_templates(directory, reader)
     before = len(problems)
     problems += faults
     reader.lists = merge_words(reader, [words for root in files if (words := root.get("words"))])
     rules = tuple(_read_rules(files, reader))
+    sequences = read_sequences(sequence_files(directory, problems), reader)
     problems[before:] = sorted(_once_each(problems[before:]), key=lambda one: (str(one.path), one.line, one.column))
     return RuleSet(
         rules=rules,
         templates=MappingProxyType(templates),
+        sequences=MappingProxyType(sequences),
         lists=MappingProxyType(dict(reader.lists)),
         hash=content_hash(directory),
         index=index_rules(rules),
@@ -86,9 +90,9 @@ def _check_auto_templates(directory: Path, reader: Reader) -> None:
 
 
 def content_hash(directory: Path) -> str:
-    """Twelve hex digits over rules, blueprints, lists and templates."""
+    """Twelve hex digits over rules, blueprints, lists, templates and sequences."""
     digest = hashlib.sha256()
-    for pattern in ("rules/*.yaml", "blueprints/*.yaml", "lists/*.txt", "templates/*.md"):
+    for pattern in ("rules/*.yaml", "blueprints/*.yaml", "lists/*.txt", "templates/*.md", "sequences/*.yaml"):
         for path in sorted(directory.glob(pattern)):
             try:
                 content = path.read_bytes()

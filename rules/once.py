@@ -65,6 +65,11 @@ def once_key(scope: str, message: Message, contact: int | None, customer: int | 
     """
     if scope == "thread":
         return f"thread {thread_mark(message)}" if message.sender else ""
+    return once_key_of(scope, contact, customer, deal)
+
+
+def once_key_of(scope: str, contact: int | None, customer: int | None, deal: str) -> str:
+    """The same where there is no mail: for a contact, customer or deal."""
     if scope == "contact":
         return f"contact {contact}" if contact is not None else ""
     if customer is None:

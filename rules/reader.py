@@ -35,7 +35,7 @@ class Item:
 class Reader:
     """What checking needs to know, and where problems go.
 
-    lists      word lists by name; templates: names of the templates there are
+    lists      word lists by name; templates: names of the templates there are; sequences: of the sequences
     extracted  names that the rule at hand takes out of a mail; usable in its texts
     template_needs   template -> extracted names that it cannot be written without
     template_names   template -> the names that it cannot be written without
@@ -52,6 +52,7 @@ class Reader:
     problems: list[Problem]
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     templates: frozenset[str] = frozenset()
+    sequences: frozenset[str] = frozenset()
     extracted: frozenset[str] = frozenset()
     template_needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     template_names: Mapping[str, frozenset[str]] = field(default_factory=dict)

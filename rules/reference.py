@@ -1,4 +1,5 @@
-"""Makes docs/reference/rules.md: every part of a rule, every `when`, condition and action, with an example.
+"""Makes docs/reference/rules.md: every part of a rule and of a sequence, every `when`, condition and action, with an
+example.
 
 Run `python -m rules.reference docs/reference` after a change; a test fails while the page is stale or lacks a name.
 """
@@ -106,6 +107,7 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "last_out": ("how long ago we last wrote", "last_out: {newer: 7 days}"),
     "last_contact": ("the later of the two", "last_contact: {older: 3 months}"),
     "open": ("`lead`, `case` or `order` is open", "open: case"),
+    "in_sequence": ("somebody there is in this sequence, or in `any`", "in_sequence: not any"),
     "time": ("`business_hours`, `outside_hours` or a range, by the office's clock", "time: 18:00-23:00"),
     "day": ("the weekday of the arrival", "day: [sat, sun]"),
     "date": ("the day of the arrival", "date: 2026-12-20..2027-01-06"),
@@ -173,6 +175,58 @@ ACTIONS: dict[str, tuple[str, str]] = {
         'notify: {channel: oncall, text: "{{ mail.subject }}"}',
     ),
     "send": ("the same, leaving by itself; the template must be in `send: auto_templates`", "send: received"),
+    "start": ("enter a sequence of sequences/, see below", "start: after-quote"),
+    "stop": ("end a sequence, or `all` the customer is in", "stop: all"),
+}
+SEQUENCE: dict[str, tuple[str, str]] = {
+    "name": ("needed, unique; letters, digits and -", "name: after-quote"),
+    "about": ("what it is for; shown in lists", "about: Asks once, then reminds us."),
+    "basis": (
+        "why we may write to them: `customer`, `consent`, `contract` or `request`; shown, not checked",
+        "basis: request",
+    ),
+    "mode": (
+        "`draft` (the rep sends), `ask` (a person lets each mail go), `auto` (leaves after `send: hold`)",
+        "mode: ask",
+    ),
+    "enter": (
+        "`once_per`: deal, contact or customer, with `every 90 days` if again later; `exclusive`: in no other one "
+        "meanwhile",
+        "enter: {once_per: deal, exclusive: yes}",
+    ),
+    "steps": ("what happens, one after the other", "steps: [{wait: 3 business days, template: thanks, reply: yes}]"),
+    "stop_when": (
+        "what ends it; also `{tag: x}` and `{stage: x}`. Without it all but `team wrote`",
+        "stop_when: [replied, meeting booked, bounced, unsubscribed, stage changed, colleague replied]",
+    ),
+    "out_of_office": (
+        "an absence pauses it until the day they are back, or so long after a note without a date",
+        "out_of_office: {pause_until: their_return, else: 5 business days}",
+    ),
+    "send": ("when its steps may come, and how densely its mails leave", "send: {hours: customer, gap: 2-6 minutes}"),
+    "drafts": (
+        "`declined`: the rep deleted a draft; `expired`: nobody touched it. `stop` or go on with the `next` step",
+        "drafts: {declined: stop, expired: next}",
+    ),
+    "done": (
+        "actions when nobody answered `after` the last step; without it 5 business days",
+        "done: {after: 10 days, stage: lost}",
+    ),
+}
+STEP: dict[str, tuple[str, str]] = {
+    "wait": ("since the step before really happened; the first may do without", "wait: 3 business days"),
+    "name": ("keeps it the same step when others are put before it", "name: first-question"),
+    "template": ("the mail of the step", "template: thanks"),
+    "reply": ("`yes`: in the thread of the mail that started the sequence", "reply: yes"),
+    "attach": ("names of files, as in a rule", "attach: price-list.pdf"),
+    "late_after": ("found later than this its mail becomes a draft; 1 business day", "late_after: 2 days"),
+}
+PACE: dict[str, tuple[str, str]] = {
+    "hours": ("the office's hours by the clock of the `customer`, or by that of the `office`", "hours: customer"),
+    "days": ("weekdays; without it those on which the office works", "days: mon-fri"),
+    "holidays": ("calendars that are kept, or `none`; without it the office's", "holidays: none"),
+    "per_day": ("mails of this sequence in a day", "per_day: 40"),
+    "gap": ("how far apart its mails leave by themselves, drawn anew for each", "gap: 2-6 minutes"),
 }
 SECTIONS = (
     ("Parts of a rule", PARTS),
@@ -181,6 +235,9 @@ SECTIONS = (
     ("extract", VALUES),
     ("then", ACTIONS),
     ("inputs of a blueprint: blueprints/NAME.yaml", INPUTS),
+    ("Parts of a sequence: sequences/*.yaml", SEQUENCE),
+    ("Parts of a step, beside actions of rules", STEP),
+    ("send of a sequence", PACE),
 )
 
 

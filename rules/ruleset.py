@@ -12,6 +12,7 @@ from rules.effect import Effect
 from rules.extract import Extraction
 from rules.index import RuleIndex, build_index
 from rules.once import Once
+from rules.sequence import Sequence
 from rules.templates import Template
 from rules.triggers import Trigger
 from rules.view import View
@@ -86,11 +87,12 @@ class Rule:
 class RuleSet:
     """All rules in the order they run, with what they refer to.
 
-    hash    twelve hex digits that change when a rule, template or list does
+    hash    twelve hex digits that change when a rule, template, list or sequence does
     """
 
     rules: tuple[Rule, ...] = ()
     templates: Mapping[str, Template] = field(default_factory=lambda: MappingProxyType({}))
+    sequences: Mapping[str, Sequence] = field(default_factory=lambda: MappingProxyType({}))
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     hash: str = ""
     index: RuleIndex = field(default_factory=RuleIndex)

@@ -144,7 +144,7 @@ ACTIONS: dict[str, Shape] = {
     "flag": TEXT,
     "move": TEXT,
     "start": ref("starts"),
-    "stop": ref("starts"),
+    "stop": ref("stops"),
     "notify": mapping({"channel": ref("channel"), "text": TEXT}, needs=["channel"]),
 }
 
@@ -214,9 +214,18 @@ _CUSTOMER: dict[str, Shape] = {
     "owner": ref("person"),
     "tag": many(TEXT),
     "open": many(one_of(OPEN)),
+    "in_sequence": ref("starts"),
     **dict.fromkeys(("last_in", "last_out", "last_contact"), _PAST),
 }
 CUSTOMER = mapping({name: _CUSTOMER.get(name, {}) for name in CUSTOMER_KEYS}, needs=["name"])
+
+
+def _sequences(names: Names, *more: str) -> Shape:
+    """Some of the office's sequences; where it has none, nothing can be started."""
+    if not names.people:
+        return many(TEXT)
+    known = (*names.sequences, *more)
+    return many(named(known)) if known else NOTHING
 
 
 def definitions(names: Names) -> dict[str, Shape]:
@@ -245,6 +254,7 @@ def definitions(names: Names) -> dict[str, Shape]:
         "template": named(names.templates) if names.templates or anonymous else NOTHING,
         "auto_template": named(names.auto_templates) if names.auto_templates or anonymous else NOTHING,
         "channel": named(names.channels) if names.channels else TEXT,
-        "starts": many(suggested(names.sequences)),
-        "in_sequence": many(any_of(suggested((*names.sequences, "any"), plain))),
+        "starts": _sequences(names),
+        "stops": _sequences(names, "all"),
+        "in_sequence": TEXTS if anonymous else _own_items((*names.sequences, "any")),
     }

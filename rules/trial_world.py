@@ -16,7 +16,7 @@ from rules.trial_clock import parse_past
 
 CUSTOMER_KEYS = (
     *("name", "domain", "mail", "contacts", "stage", "segment", "owner", "tag", "field", "open", "language"),
-    *("country", "zone", "source", "last_in", "last_out", "last_contact", "token"),
+    *("country", "zone", "source", "last_in", "last_out", "last_contact", "token", "in_sequence"),
 )
 CONTACT_KEYS = ("name", "mail", "alias", "title", "phone", "language", "country", "zone", "field")
 _EXAMPLE = "{name: Padaria Sol, domain: padariasol.example}"
@@ -200,6 +200,14 @@ def _fields(_name: str, node: Node, reader: Reader) -> dict[str, Any]:
     return {"fields": {key: scalar.text for key, scalar in pairs if scalar}}
 
 
+def _sequences(name: str, node: Node, reader: Reader) -> dict[str, Any]:
+    scalars = reader.scalars(node, f"`{name}`")
+    for scalar in scalars:
+        if scalar.text not in reader.sequences:
+            reader.unknown("sequence", scalar, reader.sequences, code="E442")
+    return {"sequences": frozenset(scalar.text for scalar in scalars)}
+
+
 def _words(target: str, known: tuple[str, ...] = ()) -> Read:
     def read(name: str, node: Node, reader: Reader) -> dict[str, Any]:
         scalars = reader.scalars(node, f"`{name}`")
@@ -224,4 +232,5 @@ _CUSTOMER: dict[str, Read] = {
     "field": _fields,
     "tag": _words("tags"),
     "open": _words("open", OPEN),
+    "in_sequence": _sequences,
 }

@@ -26,6 +26,7 @@ from rules.occasion import Occasion
 from rules.office import office_of
 from rules.reader import Reader, entries
 from rules.ruleset import Rule, RuleSet
+from rules.sequences import sequence_names
 from rules.trial_clock import EVER, parse_moment, parse_now
 from rules.trial_event import happen, pass_time, read_event
 from rules.trial_mail import ReadMail, read_mail
@@ -91,6 +92,7 @@ def load_trials(
     """
     templates = frozenset(path.stem for path in (directory / "templates").glob("*.md"))
     reader = _reader(settings, ruleset, problems, templates)
+    reader.sequences |= sequence_names(directory)
     taken: dict[str, Scalar] = {}
     found: list[Trial] = []
     for path in trial_files(directory):
@@ -111,7 +113,8 @@ def read_trials(
 def _reader(settings: Settings, ruleset: RuleSet | None, problems: list[Problem], templates: frozenset[str]) -> Reader:
     names = templates | (frozenset(ruleset.templates) if ruleset else frozenset())
     waited = frozenset(one.words for one in ruleset.triggers) if ruleset else None
-    return Reader(settings=settings, problems=problems, templates=names, waited=waited)
+    sequences = frozenset(ruleset.sequences) if ruleset else frozenset()
+    return Reader(settings=settings, problems=problems, templates=names, sequences=sequences, waited=waited)
 
 
 def _read_root(

@@ -28,6 +28,8 @@ from store.tables import (
     Customer,
     CustomerDomain,
     CustomerTag,
+    Enrolment,
+    EnrolmentState,
     Lead,
     Order,
     Participant,
@@ -39,6 +41,7 @@ _DOMAIN = table(CustomerDomain)
 _CONTACT = table(Contact)
 _ADDRESS = table(AddressRow)
 _PARTICIPANT = table(Participant)
+_ENROLMENT = table(Enrolment)
 
 CUSTOMER_FIELDS = ("name", "stage", "segment", "owner", "language", "country", "zone", "source")
 CONTACT_FIELDS = ("name", "title", "phone", "language", "country", "zone", "away_until", "bounced_at", "bounce_reason")
@@ -70,7 +73,7 @@ class ContactRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRow:
     """A customer. open: "lead", "case", "order" where one is open; deal: the newest open lead, else the newest open
-    order ("lead 7")."""
+    order ("lead 7"); sequences: those that somebody there is in."""
 
     id: int
     name: str
@@ -88,6 +91,7 @@ class CustomerRow:
     tags: frozenset[str] = frozenset()
     open: frozenset[str] = frozenset()
     deal: str = ""
+    sequences: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,7 @@ def lookup_domains(session: Session, domains: Collection[str]) -> dict[str, tupl
 
 
 def facts(session: Session, customer_ids: Collection[int]) -> dict[int, CustomerRow]:
-    """Customers with tags and what is open; unknown ids are missing. Three queries however many."""
+    """Customers with tags, what is open and what they are in; unknown ids are missing. Four queries however many."""
     if not customer_ids:
         return {}
     tags: dict[int, set[str]] = defaultdict(set)
@@ -152,6 +156,10 @@ def facts(session: Session, customer_ids: Collection[int]) -> dict[int, Customer
     opened: dict[int, dict[str, int]] = defaultdict(dict)
     for number, what, record in session.execute(_open_records(session, customer_ids)):
         opened[number][what] = max(record, opened[number].get(what, 0))
+    entered: dict[int, set[str]] = defaultdict(set)
+    active = (_ENROLMENT.c.state == EnrolmentState.ACTIVE, among(session, _ENROLMENT.c.customer_id, customer_ids))
+    for number, name in session.execute(select(_ENROLMENT.c.customer_id, _ENROLMENT.c.sequence).where(*active)):
+        entered[number].add(name)
     rows = session.execute(select(*_FACTS).where(among(session, _CUSTOMER.c.id, customer_ids))).all()
     return {
         row[0]: CustomerRow(
@@ -159,6 +167,7 @@ def facts(session: Session, customer_ids: Collection[int]) -> dict[int, Customer
             tags=frozenset(tags.get(row[0], ())),
             open=frozenset(opened.get(row[0], ())),
             deal=_deal(opened.get(row[0], {})),
+            sequences=frozenset(entered.get(row[0], ())),
         )
         for row in rows
     }
@@ -193,7 +202,7 @@ def get(session: Session, customer_id: int) -> CustomerRow:
 
 
 def cards(session: Session, customer_ids: Collection[int]) -> dict[int, CustomerCard]:
-    """Several customers as `show` gives them; unknown ids are missing, merged ones are not followed. Five queries."""
+    """Several customers as `show` gives them; unknown ids are missing, merged ones are not followed. Six queries."""
     people: dict[int, list[ContactRow]] = defaultdict(list)
     for contact in _contacts(session, among(session, _CONTACT.c.customer_id, customer_ids)) if customer_ids else ():
         people[contact.customer_id].append(contact)

@@ -9,12 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from store.statements import table
-from store.tables import Contact, Customer, Interaction, InteractionCustomer
+from store.tables import Contact, Customer, Interaction, InteractionCustomer, Participant
 
 _INTERACTION = table(Interaction)
 _LINK = table(InteractionCustomer)
 _CUSTOMER = table(Customer)
 _CONTACT = table(Contact)
+_PARTICIPANT = table(Participant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,19 @@ def last_exchange(session: Session, customer_id: int) -> Exchange | None:
         .join(_LINK, _LINK.c.interaction_id == _INTERACTION.c.id)
         .where(_LINK.c.customer_id == customer_id, _INTERACTION.c.kind == "human")
         .order_by(_LINK.c.at.desc(), _INTERACTION.c.id.desc())
+        .limit(1)
+    )
+    row = session.execute(statement).mappings().first()
+    return Exchange(**row) if row else None
+
+
+def last_with(session: Session, contact_id: int) -> Exchange | None:
+    """The newest mail that a person wrote, from or to a contact."""
+    statement = (
+        select(*(_INTERACTION.c[name] for name in Exchange.__dataclass_fields__))
+        .join(_PARTICIPANT, _PARTICIPANT.c.interaction_id == _INTERACTION.c.id)
+        .where(_PARTICIPANT.c.contact_id == contact_id, _INTERACTION.c.kind == "human")
+        .order_by(_INTERACTION.c.at.desc(), _INTERACTION.c.id.desc())
         .limit(1)
     )
     row = session.execute(statement).mappings().first()

@@ -17,6 +17,7 @@ from store.tables import (
     Customer,
     CustomerDomain,
     CustomerTag,
+    Enrolment,
     InteractionCustomer,
     Lead,
     Note,
@@ -27,7 +28,7 @@ from store.tables import (
 )
 
 _CUSTOMER = table(Customer)
-_MOVED = (Contact, Task, Lead, Case, Order, Note, OutboxMail, Reminder)
+_MOVED = (Contact, Task, Lead, Case, Order, Note, OutboxMail, Reminder, Enrolment)
 _JOINED = (CustomerTag, CustomerDomain, InteractionCustomer)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from store.promises import Promises
-from store.statements import table
+from store.statements import among, table
 from store.tables import OutboxMail, OutboxState, Way
 
 _OUTBOX = table(OutboxMail)
@@ -63,6 +63,26 @@ def outcomes(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
+def find(session: Session, number: int) -> OutboxMail | None:
+    """One mail by its number, None if it is gone."""
+    row = session.execute(select(_OUTBOX).where(_OUTBOX.c.id == number)).mappings().first()
+    return OutboxMail(**row) if row else None
+
+
+def states_of(session: Session, numbers: Collection[int]) -> dict[int, str]:
+    """Number -> state."""
+    if not numbers:
+        return {}
+    statement = select(_OUTBOX.c.id, _OUTBOX.c.state).where(among(session, _OUTBOX.c.id, set(numbers)))
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
+def count(session: Session, state: OutboxState, way: Way) -> int:
+    """How many are in a state, of one way."""
+    statement = select(func.count()).where(_OUTBOX.c.state == state.value, _OUTBOX.c.way == way.value)
+    return int(session.execute(statement).scalar_one())
+
+
 def counts_by_way(session: Session) -> dict[tuple[str, str], int]:
     """(state, way) -> how many."""
     columns = _OUTBOX.c
@@ -86,10 +106,12 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 __all__: Sequence[str] = [
     "by_message_ids",
     "change",
+    "count",
     "counts",
     "counts_by_way",
     "customers_in",
     "due",
+    "find",
     "for_people",
     "get",
     "in_states",
@@ -99,4 +121,5 @@ __all__: Sequence[str] = [
     "of_customers",
     "plan",
     "settled_since",
+    "states_of",
 ]

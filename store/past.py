@@ -23,6 +23,7 @@ from store.tables import (
     ActionDone,
     Case,
     Change,
+    Enrolment,
     Interaction,
     InteractionCustomer,
     Lead,
@@ -42,6 +43,7 @@ _TRACE = table(Trace)
 _DONE = table(ActionDone)
 _CHANGE = table(Change)
 _OUTBOX = table(OutboxMail)
+_ENROLMENT = table(Enrolment)
 _FOLDER = table(AccountFolder)
 AT_ONCE = 500
 Row = Mapping[str, Any]
@@ -171,10 +173,11 @@ def standing(
     ties = _makers(acted, [step for step in steps if not step.undoing])
     records = _records(session, numbers)
     letters = _letters(session, numbers)
+    entered = _entered(session, numbers)
     by_customer: dict[int, list[_Step]] = defaultdict(list)
     for step in steps:
         by_customer[step.change["row_id"]].append(step)
-    return {mail.id: dict(_before(mail, now, by_customer, ties, records, letters)) for mail in mails}
+    return {mail.id: dict(_before(mail, now, by_customer, ties, records, letters, entered)) for mail in mails}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +234,7 @@ def _before(
     ties: Mapping[int, int],
     records: Mapping[int, Sequence[Row]],
     letters: Mapping[int, Sequence[Row]],
+    entered: Mapping[int, Sequence[Row]],
 ) -> Iterator[tuple[int, CustomerRow]]:
     at = mail.row["created_at"]
     for number in mail.customers:
@@ -248,7 +252,9 @@ def _before(
             kinds = frozenset(one["what"] for one in opened)
             deal = max(((one["what"] == "lead", one["id"]) for one in opened if one["what"] != "case"), default=None)
             shown = f"{'lead' if deal[0] else 'order'} {deal[1]}" if deal else ""
-            yield number, replace(found, open=kinds, deal=shown, last_in_at=seen["in"], last_out_at=seen["out"])
+            inside = frozenset(one["sequence"] for one in entered.get(number, ()) if _was_in(one, mail))
+            found = replace(found, open=kinds, deal=shown, sequences=inside)
+            yield number, replace(found, last_in_at=seen["in"], last_out_at=seen["out"])
 
 
 def _rewound(row: CustomerRow, steps: Iterator[_Step]) -> CustomerRow | None:
@@ -290,6 +296,18 @@ def _was_open(record: Row, mail: PastMail) -> bool:
     )
     ended = record["closed_at"] is not None and record["closed_at"] <= at
     return made and not ended and (record["state"] == "open" or record["closed_at"] is not None)
+
+
+def _entered(session: Session, numbers: Collection[int]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = defaultdict(list)
+    for row in _rows(session, select(_ENROLMENT).where(among(session, _ENROLMENT.c.customer_id, numbers))):
+        found[row["customer_id"]].append(row)
+    return found
+
+
+def _was_in(enrolment: Row, mail: PastMail) -> bool:
+    at = mail.row["created_at"]
+    return enrolment["entered_at"] < at and (enrolment["ended_at"] is None or enrolment["ended_at"] > at)
 
 
 def _letters(session: Session, numbers: Collection[int]) -> dict[int, list[Row]]:

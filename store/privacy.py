@@ -24,6 +24,7 @@ from store.tables import (
     CustomerDomain,
     CustomerTag,
     DatedField,
+    Enrolment,
     Interaction,
     InteractionCustomer,
     Lead,
@@ -48,7 +49,8 @@ _PARTICIPANT = table(Participant)
 _CHANGE = table(Change)
 _CONTACT = table(Contact)
 _QUARANTINE = table(Quarantine)
-_PROMISES = (Task, Lead, Case, Order, Note, OutboxMail, Reminder, Notification)
+_PROMISES = (Task, Lead, Case, Order, Note, OutboxMail, Reminder, Notification, Enrolment)
+"""In the order in which they can be deleted: mails and reminders name the enrolment whose step they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

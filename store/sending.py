@@ -237,15 +237,17 @@ def watchers(session: Session, customer_ids: Collection[int], since: datetime) -
 def team_mail(
     session: Session, customer_ids: Collection[int], since: datetime
 ) -> dict[int, list[tuple[str, datetime]]]:
-    """Customer -> who of us wrote to them as a person since, the newest first: (rep or address, when)."""
+    """Customer -> who of us wrote to them as a person since, the newest first: (rep or address, when). A draft of a
+    sequence that the rep sent is the sequence's mail."""
     columns = _INTERACTION.c
     named = columns.message_id != ""  # so has a send that was never claimed no Message-ID
     ours = exists().where(_OUTBOX.c.message_id == columns.message_id, named, _OUTBOX.c.way == Way.SEND)
+    step = exists().where(_OUTBOX.c.sent_message_id == columns.message_id, named, _OUTBOX.c.enrolment_id.is_not(None))
     statement = (
         select(_LINK.c.customer_id, columns.rep, columns.sender, columns.at)
         .join(_LINK, _LINK.c.interaction_id == columns.id)
         .where(among(session, _LINK.c.customer_id, customer_ids), _LINK.c.at >= since)
-        .where(columns.direction == "out", columns.kind == "human", ~ours)
+        .where(columns.direction == "out", columns.kind == "human", ~ours, ~step)
         .order_by(_LINK.c.at.desc())
     )
     found: dict[int, list[tuple[str, datetime]]] = defaultdict(list)

@@ -427,6 +427,7 @@ class OutboxMail(SQLModel, table=True):
     files        the files it carries, as they were when it was made: [{name, type, sha256}]
     text, html   rendered when it comes due, not before: the record may have changed
     content_hash of what we laid into Drafts; tells whether the rep edited it
+    enrolment_id the enrolment whose step it is, None for a rule's
     reactive     answers a mail of theirs by itself: the brakes against answering machines count these
     released     a person let it go in spite of these obstacles (names of daemon.last_look.Obstacle, comma-separated)
     obstacle     what stands in its way now (a name of daemon.last_look.Obstacle), "" if nothing does
@@ -455,6 +456,7 @@ class OutboxMail(SQLModel, table=True):
     customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    enrolment_id: int | None = Field(default=None, foreign_key="enrolment.id", index=True)
     recipient: str = ""
     template: str = ""
     language: str = ""
@@ -556,6 +558,7 @@ class Reminder(SQLModel, table=True):
     customer_id: int | None = Field(default=None, foreign_key="customer.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
     interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    enrolment_id: int | None = Field(default=None, foreign_key="enrolment.id", index=True)
     text: str = _text()
     unless: str = ""
     token: str = Field(default="", index=True)
@@ -603,6 +606,94 @@ class Notification(SQLModel, table=True):
     reason: str = _text()
     created_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time()
+
+
+class SequenceVersion(SQLModel, table=True):
+    """What a sequence said when somebody entered it: they stay on it whatever becomes of the file.
+
+    number    counts the versions of a sequence from 1
+    content   the file as plain data, read again by rules.sequences
+    """
+
+    __tablename__ = "sequence_version"
+    __table_args__ = (UniqueConstraint("name", "number"),)
+    name: str = Field(primary_key=True)
+    version: str = Field(primary_key=True)
+    number: int
+    content: dict[str, Any] = _json(dict)
+    first_at: datetime = _time(nullable=False)
+
+
+class EnrolmentState(StrEnum):
+    """active -> done (nobody answered, the last step is over) | stopped (`reason` says why)."""
+
+    ACTIVE = "active"
+    DONE = "done"
+    STOPPED = "stopped"
+
+
+class Enrolment(SQLModel, table=True):
+    """Somebody in a sequence, from the first step to the end.
+
+    entered_for    what they may enter once for, by rules.once ("deal lead 7"); `round`: how often they did before
+    exclusive_for  the customer, while nobody of theirs may be in another sequence; unique
+    stage          the customer's stage as they entered, and as the sequence itself left it since
+    event          identity of what made them enter; nothing before `event_at` ends the sequence
+    step           number of the step that is next or under way, from 1; behind the last one `done` is waited for
+    outbox_id      the mail of the step under way, None while the step is waited for
+    since          when the step before really happened
+    due_at         when the next thing is to be done; None while a mail is under way, and at the end
+    retry_at       something stands in the way (`reason`): not looked at before this
+    away_until     the day the person is back, by a note of theirs that came meanwhile
+    in_reply_to, references   the thread: of the mail that started it, and of ours since
+    """
+
+    __tablename__ = "enrolment"
+    __table_args__ = (
+        UniqueConstraint("sequence", "entered_for", "round"),
+        Index("ix_enrolment_of_customer", "customer_id", "state"),
+        _NUMBERED,
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = Field(default=EnrolmentState.ACTIVE, index=True)
+    sequence: str = Field(index=True)
+    version: str
+    customer_id: int = Field(foreign_key="customer.id")
+    contact_id: int | None = Field(default=None, foreign_key="contact.id", index=True)
+    interaction_id: int | None = Field(default=None, foreign_key="interaction.id")
+    rep: str = ""
+    account: str = ""
+    recipient: str = ""
+    language: str = ""
+    entered_for: str
+    round: int = 0
+    exclusive_for: int | None = Field(default=None, unique=True)
+    stage: str = ""
+    event: str
+    event_at: datetime = _time(nullable=False)
+    entered_at: datetime = _time(nullable=False)
+    started_by: str = ""
+    step: int = 1
+    outbox_id: int | None = Field(default=None, index=True)
+    since: datetime = _time(nullable=False)
+    due_at: datetime | None = _time(index=True)
+    retry_at: datetime | None = _time()
+    away_until: date | None = None
+    in_reply_to: str = ""
+    references: list[Any] = _json(list)
+    ended_at: datetime | None = _time()
+    reason: str = ""
+
+
+class Pause(SQLModel, table=True):
+    """Something that stands still until somebody says go on. what: "all", "rule NAME", "sequence NAME", or "breaker":
+    that one is set by quietcrm itself after a burst, `reason` says of what."""
+
+    __tablename__ = "pause"
+    what: str = Field(primary_key=True)
+    at: datetime = _time(nullable=False)
+    actor: str = ""
+    reason: str = ""
 
 
 class NoticeSent(SQLModel, table=True):

@@ -92,6 +92,7 @@ def sync(
             passes[name].logged += counts.logged + counts.degraded
             passes[name].seen += counts.logged + counts.degraded
         app.occasions.look()
+        app.sequences.tick()
         done = app.desks.tidy() + app.mailbox_marks.tidy() + app.notifier.send_due()
         with app.store.session() as session:
             from store import accounts

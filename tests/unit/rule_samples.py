@@ -28,6 +28,11 @@ subject: {pt: "Re: {{ mail.subject }}"}
 --- pt ---
 {{ greeting }}, {{ contact.first_name | or("tudo bem") }}!
 """
+AFTER_QUOTE = """name: after-quote
+steps:
+  - {wait: 3 business days, template: quote, reply: yes}
+  - {wait: 7 business days, remind: {who: owner, text: "Call {{ customer.name }}"}}
+"""
 TEMPLATES = {"quote.md": QUOTE, "thanks.md": QUOTE.replace("quote", "thanks")}
 
 
@@ -54,15 +59,19 @@ SETTINGS = office()
 
 
 def rules_of(
-    text: str, *, settings: Settings = SETTINGS, lists: Mapping[str, str] = LISTS
+    text: str, *, settings: Settings = SETTINGS, lists: Mapping[str, str] = LISTS, sequence: str = AFTER_QUOTE
 ) -> tuple[RuleSet, list[Problem]]:
-    """Load one rules file with its lists and the templates "quote" and "thanks".
+    """Load one rules file with its lists, the templates "quote" and "thanks" and one file of sequences.
 
     What loads without a fault must fit the schema that editors get: whoever adds to the one, adds to the other.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for part, files in (("rules", {"10.yaml": text}), ("templates", TEMPLATES)):
+        for part, files in (
+            ("rules", {"10.yaml": text}),
+            ("templates", TEMPLATES),
+            ("sequences", {"s.yaml": sequence}),
+        ):
             (folder / part).mkdir()
             for file, content in files.items():
                 (folder / part / file).write_text(dedent(content), encoding="utf-8")

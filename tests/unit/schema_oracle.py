@@ -63,6 +63,7 @@ def _schema(people: Any, stages: Any, mailboxes: Any, channels: Any, auto: Any, 
         channels=channels,
         auto_templates=auto,
         templates=templates,
+        sequences=("after-quote",),
         lists=lists,
     )
     return rules_schema(names)

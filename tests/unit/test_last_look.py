@@ -14,6 +14,7 @@ from daemon.last_look import (
     BRAKE_COUNT,
     GO,
     Evidence,
+    InSequence,
     Obstacle,
     Request,
     Step,
@@ -21,6 +22,7 @@ from daemon.last_look import (
     look,
 )
 from rules.hours import default_hours
+from rules.pacing import Pace, parse_gap
 
 HOURS = default_hours(ZoneInfo("America/Sao_Paulo"))
 MONDAY_TEN = datetime(2026, 11, 16, 13, 0, tzinfo=UTC)
@@ -28,6 +30,8 @@ FREE = Evidence(now=MONDAY_TEN, hours=HOURS)
 MAIL = Request(late_after=MONDAY_TEN + timedelta(days=1), reactive=False)
 ANSWER = replace(MAIL, reactive=True)
 EARLIER = MONDAY_TEN - timedelta(hours=30)
+CLOSE = InSequence(pace=Pace(gap=parse_gap("2-6 minutes")), left=(MONDAY_TEN - timedelta(minutes=1),), key="1 step 1")
+FULL = InSequence(pace=Pace(per_day=2), left=(MONDAY_TEN - timedelta(minutes=9), MONDAY_TEN - timedelta(minutes=5)))
 
 CASES: list[tuple[str, Request, Evidence, Step, Obstacle]] = [
     ("own", MAIL, replace(FREE, own=True), Step.CANCEL, Obstacle.OWN),
@@ -52,6 +56,14 @@ CASES: list[tuple[str, Request, Evidence, Step, Obstacle]] = [
     ("burst", MAIL, replace(FREE, burst=201), Step.HOLD, Obstacle.BREAKER),
     ("today", MAIL, replace(FREE, to_contact=MONDAY_TEN - timedelta(hours=1)), Step.WAIT, Obstacle.ONE_A_DAY),
     ("cap", MAIL, replace(FREE, today=80), Step.HOLD, Obstacle.CAP),
+    ("its sequence is over", MAIL, replace(FREE, sequence=InSequence(ended="x")), Step.CANCEL, Obstacle.SEQUENCE),
+    ("its sequence stands", MAIL, replace(FREE, sequence=InSequence(trouble="x")), Step.HOLD, Obstacle.SEQUENCE),
+    ("its sequence asks", MAIL, replace(FREE, sequence=InSequence(mode="ask")), Step.HOLD, Obstacle.ASK),
+    ("its sequence drafts", MAIL, replace(FREE, sequence=InSequence(mode="draft")), Step.DRAFT, Obstacle.MODE),
+    ("too close", MAIL, replace(FREE, sequence=CLOSE), Step.WAIT, Obstacle.PACE),
+    ("too many", MAIL, replace(FREE, sequence=FULL), Step.WAIT, Obstacle.PACE),
+    ("paused", MAIL, replace(FREE, paused=True), Step.WAIT, Obstacle.PAUSED),
+    ("breaker", MAIL, replace(FREE, breaker="a burst"), Step.HOLD, Obstacle.BREAKER),
     ("night", MAIL, replace(FREE, now=MONDAY_TEN + timedelta(hours=10)), Step.WAIT, Obstacle.HOURS),
 ]
 
@@ -120,6 +132,9 @@ ENDS = ("own", "unwanted", "bounced", "answered", "junk")
         today=st.integers(0, 200),
         reactive=st.integers(0, 40),
         burst=st.integers(0, 400),
+        paused=st.booleans(),
+        breaker=st.sampled_from(["", "a burst"]),
+        sequence=st.sampled_from([None, InSequence(), InSequence(ended="x"), InSequence(mode="ask"), CLOSE, FULL]),
     ),
     st.booleans(),
     st.sets(st.sampled_from([one.value for one in Obstacle])),
@@ -131,6 +146,8 @@ def test_it_goes_only_where_nothing_protects_the_customer(seen: Evidence, reacti
         assert verdict.step is Step.CANCEL
     if verdict.step is Step.GO:
         assert not any(getattr(seen, name) for name in ENDS)
+        assert seen.sequence is None or not seen.sequence.ended
+        assert not seen.paused or "paused" in lifted
         assert seen.theirs or "not_theirs" in lifted
         assert seen.hours.is_open(seen.now) or "hours" in lifted
     if verdict.until is not None:

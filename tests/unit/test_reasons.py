@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connectors.model import Bounce
-from daemon.last_look import BRAKE_COUNT, Evidence, Obstacle, Request, Unread, look
+from daemon.last_look import BRAKE_COUNT, Evidence, InSequence, Obstacle, Request, Unread, look
 from daemon.phrases import LANGUAGES
 from daemon.reasons import is_known, reason_words
 from rules.hours import default_hours
+from rules.pacing import Pace
 
 NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
 """Wednesday 09:00 in São Paulo."""
@@ -38,6 +39,11 @@ WAYS: dict[Obstacle, dict[str, Any]] = {
     Obstacle.BRAKE: {"reactive": BRAKE_COUNT},
     Obstacle.CAP: {"today": 80},
     Obstacle.BREAKER: {"burst": 201},
+    Obstacle.SEQUENCE: {"sequence": InSequence(trouble='the sequence "x" is not in the files any more')},
+    Obstacle.ASK: {"sequence": InSequence(mode="ask")},
+    Obstacle.MODE: {"sequence": InSequence(mode="draft")},
+    Obstacle.PACE: {"sequence": InSequence(pace=Pace(per_day=1), left=(NOW - timedelta(minutes=5),))},
+    Obstacle.PAUSED: {"paused": True},
     Obstacle.HOURS: {"now": NOW + timedelta(hours=12)},
 }
 """What the last look sees -> the obstacle it finds."""
@@ -75,6 +81,26 @@ def test_what_the_last_look_says_is_said_in_every_language(obstacle: Obstacle) -
         "its copy lies in Sent",
         "it was answered",
         "its recipient complained of it",
+        "keeps its distance to the mail before",
+        "rules did 201 things within an hour (limit 200), most of them welcome",
+        "a meeting was booked",
+        "the stage is cliente now",
+        "the customer has the tag vip",
+        "bruno wrote to the customer",
+        "the rep deleted the draft",
+        "the contact is gone",
+        "the customer is gone",
+        "the sequence is over",
+        "its mail is gone",
+        "its mail was cancelled",
+        "its mail was not delivered: 550 no",
+        'what "x" was when they entered cannot be done any more: unknown template "y"',
+        "stands still",
+        "rule chega ended it",
+        "admin ended it",
+        "nobody answered",
+        "the last step is over",
+        "cancelled by the admin",
     ],
 )
 def test_what_sending_says_is_said_in_every_language(reason: str) -> None:

@@ -215,7 +215,7 @@ BROKEN: list[tuple[str, str, int, int, int, str]] = [
     ("  - name: x\n    expect: nothing", "E102", 1, 5, 1, "add: mail:"),
     ("  - mail: {from: a@b.example}\n    expect: nothing", "E102", 1, 5, 1, "add: name:"),
     ("  - name: x\n    event: {when: meeting missed}\n    expect: nothing", "E421", 2, 19, 14, "they wait for: none"),
-    (expect("{start: x}"), "E401", 3, 14, 5, "take it away"),
+    (expect("{start: x}"), "E442", 3, 21, 1, "take it away"),
 ]  # fmt: skip
 
 

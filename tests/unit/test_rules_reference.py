@@ -15,6 +15,9 @@ from rules.extract import PARTS
 from rules.mail_conditions import FLAGS
 from rules.meeting_conditions import MEETING
 from rules.schema import KEYS
+from rules.sequences import KEYS as SEQUENCE_KEYS
+from rules.sequences import PACE
+from rules.steps import STEP_KEYS
 from rules.triggers import EXAMPLES, PLAIN
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / reference.PAGE
@@ -35,6 +38,9 @@ def test_nothing_is_left_out() -> None:
     assert set(reference.VALUES) == set(PARTS)
     assert set(reference.INPUTS) == set(INPUT_KEYS)
     assert set(reference.ACTIONS) == set(ACTIONS)
+    assert set(reference.SEQUENCE) == set(SEQUENCE_KEYS)
+    assert set(reference.STEP) == set(STEP_KEYS)
+    assert set(reference.PACE) == set(PACE)
     assert set(reference.CONDITIONS["is"][0].split(", ")) == set(FLAGS)
 
 
@@ -72,3 +78,26 @@ def test_examples_of_values(name: str) -> None:
 def test_examples_of_actions(name: str) -> None:
     names = "extract: {buyer: {regex: x}, number: {regex: x}, total: {regex: x}}"
     assert faults(extract=names, then=f"then: {{{reference.ACTIONS[name][1]}}}", condition="if: {known: yes}") == []
+
+
+def sequence_faults(text: str) -> list[str]:
+    """What is wrong with a sequence of these lines."""
+    _, problems = rules_of("rules: []\n", sequence=text)
+    return [one.message for one in problems]
+
+
+@pytest.mark.parametrize("name", reference.SEQUENCE)
+def test_examples_of_parts_of_a_sequence(name: str) -> None:
+    given = {"name": "name: probe", "steps": "steps: [{template: quote}]", name: reference.SEQUENCE[name][1]}
+    assert sequence_faults("\n".join(given.values())) == []
+
+
+@pytest.mark.parametrize("name", [one for one in reference.STEP if one != "attach"])
+def test_examples_of_parts_of_a_step(name: str) -> None:
+    given = {"template": "template: quote", name: reference.STEP[name][1]}
+    assert sequence_faults(f"name: probe\nsteps: [{{{', '.join(given.values())}}}]") == []
+
+
+@pytest.mark.parametrize("name", reference.PACE)
+def test_examples_of_send(name: str) -> None:
+    assert sequence_faults(f"name: probe\nsteps: [{{template: quote}}]\nsend: {{{reference.PACE[name][1]}}}") == []
