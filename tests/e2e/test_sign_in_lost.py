@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
+from campaigns.installed import await_true, end
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.identity import Client, IdentityServer
 from servers.smtp_sink import SmtpSink
+from servers.users import ImapUser
+from service_offices import TestOffice, deliver, import_customers
 
 from config.load import load_settings
 from connectors.oauth.household import find_household
@@ -181,3 +186,33 @@ def test_a_reload_keeps_the_connection_of_a_signed_in_account(scene: Scene) -> N
         before.poll(once=False)
         app.assemble(app.office)
         assert app.pollers["bruno"] is before
+
+
+@pytest.mark.timeout(240)
+def test_the_running_daemon_takes_a_sign_in_up_by_itself(
+    tmp_path: Path, provider: IdentityServer, house: DovecotServer
+) -> None:
+    """Nobody has signed in when it starts; `auth login` runs beside it in a process of its own, and mail comes in."""
+    house.add_user("carla")
+    office = TestOffice(tmp_path / "office")
+    office.accounts["carla"] = (
+        f"  carla: {{type: imap, rep: ana, host: 127.0.0.1, port: {house.port}, security: none, login: carla,\n"
+        "          sign_in: tests, since: 2000-01-01}\n"
+    )
+    office.write(f"providers: {json.dumps({'tests': provider.settings()})}\n")
+    import_customers(office)
+    first = deliver(ImapUser(house, "carla", ""), 1)
+    provider.person = "carla"
+    with office.running():
+        await_true("it is parked", lambda: office.account("carla")["state"] == "parked", seconds=60, every=0.5)
+        assert office.account("carla")["hint"] == "run: quietcrm auth login carla"
+        login = office.command.start("auth", "login", "carla", "--no-browser")
+        shown = re.compile(r"http://\S+/authorize\?\S+")
+        url = await_true("the address", lambda: shown.search(office.command.said()), seconds=30)
+        assert httpx.get(url[0], follow_redirects=True).status_code == 200
+        login.wait(30)
+        assert end(login) == 0
+        await_true("the mail is in the history", lambda: office.knows(first), seconds=30)
+        assert office.account("carla")["state"] == "ok"
+        second = deliver(ImapUser(house, "carla", ""), 2)
+        await_true("and it goes on", lambda: office.knows(second), seconds=30)

@@ -344,3 +344,41 @@ def test_slow_answers_hold_nobody_who_has_a_token(identity: IdentityServer, toke
         assert tokens.bearer() == first  # they may still use it; only who was refused waits
         held.set()
         assert slow.result() != first
+
+
+def test_the_keyring_keeps_the_tokens_and_the_file_does_not(
+    identity: IdentityServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keyring
+
+    class Memory(keyring.backend.KeyringBackend):
+        priority = 1  # type: ignore[assignment]
+
+        def __init__(self) -> None:
+            self.kept: dict[tuple[str, str], str] = {}
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return self.kept.get((service, username))
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            self.kept[service, username] = password
+
+        def delete_password(self, service: str, username: str) -> None:
+            del self.kept[service, username]
+
+    ring = Memory()
+    monkeypatch.setattr(keyring.core, "_keyring_backend", ring)
+    tokens = signed_in(identity, tmp_path, keep="keyring")
+    access = tokens.bearer()
+    text = tokens.shelf.path.read_text()
+    kept = tokens.shelf.load()
+    assert kept is not None
+    assert kept.access[""].token == access
+    assert access not in text
+    assert kept.refresh_token not in text
+    assert tokens.bearer(refused=access) != access
+    with tokens.shelf.locked():
+        assert tokens.shelf.remove()
+    assert ring.kept == {}
+    with pytest.raises(AuthRejected):
+        replace(tokens).bearer()
