@@ -124,6 +124,7 @@ CODES: dict[str, str] = {
     "W409": "rule that has not acted for long",
     "W410": "blueprint that nothing uses",
     "W411": "input that its blueprint does not use",
+    "W412": "field that a rule takes for a date and that holds none",
     "W420": "sequence that nothing starts",
 }
 
@@ -175,6 +176,7 @@ ABOUT: dict[str, str] = {
     "W406": "No mail can fulfil all of them, so the rule never acts.",
     "W407": "It finds nothing and is content with that, so it tests nothing.",
     "W408": "Patterns are safe here whatever the text, but this one costs time for nothing.",
+    "W412": "Whatever cannot mean two days is read, in the languages of the office; 05/06 in English can.",
     "W409": "Customers may write otherwise than the rule expects, or never had the occasion.",
     "W420": "It can be entered by hand all the same: quietcrm sequences enrol.",
     "W303": "It works, but whoever sees the settings sees the password.",

@@ -34,6 +34,7 @@ from connectors.parsing import ParserPool
 from connectors.protocols import Parser
 from daemon.clock import Clock
 from daemon.glance import Knowledge, existing_store, knowledge, newest
+from daemon.linting import unreadable_dates
 from daemon.office import Office
 from daemon.ways import DESKS
 from rules.explain import as_dict, explain
@@ -88,6 +89,7 @@ def examine(office: Office, clock: Clock, done: Callable[[], None] = lambda: Non
     store = list(_store(office))
     findings = [*_machine(office), *_files(office), *store]
     findings += [one for look in (_people, _sends, _channels, _calendars) for one in look(office)]
+    findings += _dates(office, store)
     around = Surroundings(base=office.directory, today=now.astimezone(office.settings.zone).date())
     parser = ParserPool()
     try:
@@ -222,6 +224,15 @@ def _calendars(office: Office) -> Iterator[Finding]:
             if any(one.verb == "remind" and one.shown.endswith(f" as {way}") for one in rule.effects):
                 message = f"a reminder `as: {way}` comes as a mail at its time where the mailbox has no {way}"
                 yield _good(f"rule {rule.name}", message)
+
+
+def _dates(office: Office, store: Iterable[Finding]) -> Iterator[Finding]:
+    """Dates that rules wait for and nobody can read."""
+    if any(finding.error for finding in store):
+        return
+    for name, customers in sorted(unreadable_dates(office).items()):
+        remedy = "see which: quietcrm rules lint; write dates as 2026-12-31, those of every year as --12-31"
+        yield _warn(f"field {name}", f"{len(customers)} records hold no date there, so their rules never run", remedy)
 
 
 def _sends(office: Office) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from connectors.factory import Surroundings
 from connectors.model import Message, Unreadable
 from connectors.parsing import ParserPool
 from connectors.protocols import Parser, Rereader
+from daemon import explaining_occasions
 from daemon.app import hash_key, looking
 from daemon.clock import SystemClock
 from daemon.mailbox_marks import mark_line
@@ -38,6 +39,9 @@ class Explained:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+_TODAY = "If it came now, with today's rules and customers:"
+
+
 def explain_file(directory: Path, path: Path, rule: str | None) -> Explained:
     """What the rules say of a mail in a file. Raises NotFound if it is no readable mail."""
     parser = ParserPool()
@@ -51,13 +55,26 @@ def explain_file(directory: Path, path: Path, rule: str | None) -> Explained:
         return _today(session, _pipeline(office, store, directory), item, rule)
 
 
+def explain_occasion(directory: Path, words: str, customer: str | None, rule: str | None) -> Explained:
+    """What today's rules would do if a trigger came true now. Raises NotFound, Refused."""
+    with looking(directory) as (office, store), store.session() as session:
+        occasion = explaining_occasions.of_now(session, office, words, customer)
+        lines, data = explaining_occasions.today(session, office, hash_key(directory), occasion, rule)
+        return Explained(lines=lines, data=data)
+
+
 def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
     """What was recorded of a mail named by number or Message-ID, and what today's rules say of it."""
     with looking(directory) as (office, store), store.session() as session:
         found = history.find(session, name)
-        zone = office.settings.zone
+        zone, key = office.settings.zone, hash_key(directory)
         explained = _recorded(session, found[0].id, found[0].as_dict(), zone) if found else Explained()
-        places = _places(session, office, hash_key(directory), name, found)
+        if kept := _occasion_of(explained):
+            lines, data = explaining_occasions.today(session, office, key, explaining_occasions.again(kept), rule)
+            explained.lines += ["", _TODAY, *lines]
+            explained.data["today"] = data
+            return explained
+        places = _places(session, office, key, name, found)
         if not found and not places:
             raise NotFound(
                 f'no mail "{name}" in the log', hint="take a number from: quietcrm log, or name an .eml file"
@@ -65,12 +82,18 @@ def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
         message = _read_again(office, directory, places)
         if message is not None:
             today = _today(session, _pipeline(office, store, directory), message, rule)
-            head = ["", "If it came now, with today's rules and customers:"] if explained.lines else []
+            head = ["", _TODAY] if explained.lines else []
             explained.lines += [*head, *today.lines]
             explained.data["today"] = today.data
         elif not explained.lines:
             raise NotFound("the mail is no longer in its mailbox", hint="nothing of it was stored")
         return explained
+
+
+def _occasion_of(explained: Explained) -> dict[str, Any]:
+    """The kept trace of something else than a mail, {} if it was a mail."""
+    data: dict[str, Any] = (explained.data.get("trace") or {}).get("data", {})
+    return data if "occasion" in data else {}
 
 
 def _pipeline(office: Office, store: Store, directory: Path) -> Pipeline:
@@ -101,6 +124,8 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneIn
     lines += [f"mailbox: {line}" for line in map(mark_line, marks)]
     said = notifications.of_events(session, [history.identity_of(session, number)])
     lines += [f"notified: {line}" for line in map(notification_line, said)]
+    if trace and "occasion" in trace["data"]:
+        lines += explaining_occasions.recorded_lines(trace["data"])
     if trace:
         at = trace["at"].astimezone(zone)
         lines.append(f"recorded {at:%Y-%m-%d %H:%M} with configuration {trace['config_hash']}")

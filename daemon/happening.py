@@ -106,6 +106,7 @@ class Happening:
             rep="",
             trace={**trace, "occasion": occasion.as_dict()},
             config_hash=self.office.hash,
+            logged_by=next((one.rule for one in decision.traces if one.result == "fired"), "") if decision else "",
             degraded=degraded,
         )
 

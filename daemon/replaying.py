@@ -19,6 +19,7 @@ from daemon.foresight import Foresight
 from daemon.office import Office
 from daemon.remembered import NotKept, remembered
 from daemon.replayed import Difference, Planned, Today, Watched, target, told
+from daemon.replaying_occasions import OccasionReplay
 from rules.decision import Action, Answer, Decision, Match, Outcome
 from rules.engine import evaluate
 from rules.facts import Directory, Moment
@@ -43,6 +44,8 @@ class Review:
     """What a look back found.
 
     planned    the mails that differ, in the order of their arrival
+    occasions  what else happened and differs, in its order; `occasions_looked`: of how many, `left_out`: triggers that
+               cannot be looked back at. Nothing of it is ever brought about
     looked     how many mails were judged
     untold     mails that cannot be told: (number or "", when, what is missing)
     waiting    mails that belong to somebody by now and are about to be read again anyway
@@ -56,6 +59,9 @@ class Review:
     waiting: int = 0
     same: int = 0
     watched: list[Watched] = field(default_factory=list)
+    occasions: list[Difference] = field(default_factory=list)
+    occasions_looked: int = 0
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def differences(self) -> list[Difference]:
@@ -97,7 +103,14 @@ class Replay:
             strangers = unmatched.since(session, since)
             if any(rule.once for rule in self.office.rules.rules):
                 self._foresight.turns = actions.turns_before(session, since)
-        return self._judge(ids, strangers, since, tell)
+        self._judge(ids, strangers, since, tell)
+        with self.store.session() as session:
+            beside = OccasionReplay(
+                session=session, office=self.office, key=self.key, since=since, now=self.now, rule=self.rule
+            )
+            self.review.occasions = beside.differences()
+        self.review.occasions_looked, self.review.left_out = beside.looked, beside.left_out
+        return self.review
 
     def only(self, ids: Sequence[int], identities: Sequence[str]) -> Review:
         """Judge these mails only: numbers of the log, hashed identities of mail that belongs to nobody."""

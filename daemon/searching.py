@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlmodel import Session
@@ -25,6 +25,7 @@ from store.hashing import HashKey
 from store.tables import Change as ChangeRow
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 CHANGES = "changes"
 """The mark of what was changed; every other one is the words of a trigger."""
@@ -101,7 +102,7 @@ class Search:
     def _silent(self, trigger: Trigger, since: datetime, until: datetime) -> Iterator[Occasion]:
         length = silence(trigger)
         numbers = coming.last_heard(self.session, since - length, until - length)
-        for page in _pages(numbers):
+        for page in pages(numbers):
             for row in customers.facts(self.session, page).values():
                 found = silent(trigger, customer_facts(row), since, until)
                 if found is not None:
@@ -115,7 +116,7 @@ class Search:
         owner = "contact" if trigger.of_a_contact else "customer"
         numbers = {month * 100 + day for month, day in days}
         several = coming.dated_on(self.session, owner, trigger.key, numbers)
-        for page in _pages(several):
+        for page in pages(several):
             cards = customers.cards(self.session, {customer for customer, _ in page})
             for customer, contact in page:
                 card = cards.get(customer)
@@ -171,10 +172,11 @@ class Search:
         people = coming.customers_of(self.session, {one.row_id for one in rows if one.table_name == "contact"})
         for row in rows:
             if row.undone_at is None:
-                yield from _changed(row, triggers, people)
+                yield from changed(row, triggers, people)
 
 
-def _changed(row: ChangeRow, triggers: Sequence[Trigger], people: dict[int, int]) -> Iterator[Occasion]:
+def changed(row: ChangeRow, triggers: Sequence[Trigger], people: Mapping[int, int]) -> Iterator[Occasion]:
+    """What a numbered change is to these triggers. people: contact -> customer."""
     contact = row.row_id if row.table_name == "contact" else None
     customer = people.get(row.row_id) if contact is not None else row.row_id
     if customer is None:
@@ -226,6 +228,7 @@ def _days_between(since: datetime, until: datetime) -> Iterator[date]:
         day += timedelta(days=1)
 
 
-def _pages(several: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def pages(several: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many at a time as one query takes."""
     for start in range(0, len(several), AT_ONCE):
         yield several[start : start + AT_ONCE]

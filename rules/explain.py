@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.model import Message
 from rules.condition import clip
-from rules.decision import Action, Answer, Decision, Direction, Extracted, Outcome, RuleTrace
+from rules.decision import Action, Answer, Check, Decision, Direction, Extracted, Outcome, RuleTrace
 from rules.engine import SEVERAL, TOO_LATE
 from rules.ruleset import RuleSet
 
@@ -128,6 +128,18 @@ def rule_lines(trace: RuleTrace) -> Iterator[str]:
         yield f"    → {'would do' if trace.result == 'watched' else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
         yield f"    - {slot}: {rule}" if rule in (SEVERAL, TOO_LATE) else f"    - {slot}: {rule} had claimed it before"
+
+
+def trace_of(data: Mapping[str, Any]) -> RuleTrace:
+    """A rule's trace again, from the plain data of `Decision.as_dict`; without the values it extracted."""
+    return RuleTrace(
+        rule=data["rule"],
+        place=data.get("place", ""),
+        result=data.get("result", ""),
+        checks=tuple(Check(**one) for one in data.get("checks", ())),
+        done=tuple(data.get("done", ())),
+        shadowed=dict(data.get("shadowed", {})),
+    )
 
 
 def _value(one: Extracted) -> str:

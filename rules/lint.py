@@ -132,8 +132,10 @@ def _unreachable(work: _Lint) -> None:
 def _always_before(work: _Lint, earlier: _Written, later: _Written) -> bool:
     """Whether the earlier rule surely fires on every mail that the later one would fire on."""
     one, two = earlier.rule, later.rule
-    if one.mode != "on" or one.extract or one.once is not None or two.events or not two.directions <= one.directions:
+    if one.mode != "on" or one.extract or one.once is not None or not two.directions <= one.directions:
         return False
+    if two.events or two.waits:
+        return False  # asked when no mail comes, or whatever its kind
     if not one.ignore and not two.kinds <= one.kinds:
         return False  # automatic mail that only the later one sees
     return all(

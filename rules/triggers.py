@@ -93,6 +93,11 @@ class Trigger:
         return self.field.removeprefix("contact.")
 
 
+def is_event(text: str) -> bool:
+    """Whether a text begins like the words of a trigger that brings no mail."""
+    return " ".join(text.lower().split()).partition(":")[0] in {*MEETINGS, *EXAMPLES}
+
+
 def read_when(node: Node, reader: Reader) -> tuple[Trigger, ...]:
     """The triggers of a `when`, in the order written; faults go to the reader. A list means any of them."""
     nodes = node.items if isinstance(node, ListNode) else (node,)

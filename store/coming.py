@@ -163,6 +163,11 @@ def newest_change(session: Session) -> int:
     return int(session.execute(select(func.max(_CHANGE.c.id))).scalar() or 0)
 
 
+def change_before(session: Session, at: datetime) -> int:
+    """The number of the last change before that time, 0 if there is none."""
+    return int(session.execute(select(func.max(_CHANGE.c.id)).where(_CHANGE.c.at < at)).scalar() or 0)
+
+
 def customers_of(session: Session, contacts: Collection[int]) -> dict[int, int]:
     """Contact -> its customer."""
     statement = select(_CONTACT.c.id, _CONTACT.c.customer_id).where(among(session, _CONTACT.c.id, contacts))
@@ -190,9 +195,11 @@ def record(
     rep: str,
     trace: Mapping[str, Any],
     config_hash: str,
+    logged_by: str = "",
     degraded: str = "",
 ) -> int | None:
-    """Put an occasion into the history; its number, None if it is there already."""
+    """Put an occasion into the history; its number, None if it is there already. `logged_by`: the first rule that
+    acted on it."""
     row: dict[str, Any] = {
         **dict.fromkeys(("content_key", "direction", "message_id", "thread", "text", "sender", "sender_name"), ""),
         "identity": event,
@@ -205,7 +212,7 @@ def record(
         "headers": [],
         "size": -1,
         "rep": rep,
-        "logged_by": "",
+        "logged_by": logged_by,
         "degraded": degraded,
         "backfill": False,
         "created_at": now,
@@ -224,7 +231,7 @@ def record(
 def silences(session: Session, length: Any, since: datetime, until: datetime) -> Iterator[tuple[int, datetime]]:
     """(customer, last mail) of every silence of that length that came true in a span of the past, by the history."""
     columns = _INTERACTION.c
-    following = func.lead(_LINK.c.at).over(partition_by=_LINK.c.customer_id, order_by=_LINK.c.at)
+    following = func.lead(_LINK.c.at, type_=_LINK.c.at.type).over(partition_by=_LINK.c.customer_id, order_by=_LINK.c.at)
     letters = (
         select(_LINK.c.customer_id, _LINK.c.at.label("at"), following.label("next"))
         .join(_INTERACTION, columns.id == _LINK.c.interaction_id)

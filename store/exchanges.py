@@ -68,9 +68,10 @@ def last_with(session: Session, contact_id: int) -> Exchange | None:
 
 
 def exchange(session: Session, interaction_id: int) -> Exchange | None:
-    """One mail of the history by its number."""
+    """One mail of the history by its number; None if there is none, or it is no mail."""
     columns = [_INTERACTION.c[name] for name in Exchange.__dataclass_fields__]
-    row = session.execute(select(*columns).where(_INTERACTION.c.id == interaction_id)).mappings().first()
+    mine = (_INTERACTION.c.id == interaction_id, _INTERACTION.c.channel == "mail")
+    row = session.execute(select(*columns).where(*mine)).mappings().first()
     return Exchange(**row) if row else None
 
 

@@ -111,14 +111,14 @@ def load(session: Session, ids: Sequence[int]) -> list[PastMail]:
     copies = _grouped(session, select(_SIGHTING).where(among(session, _SIGHTING.c.interaction_id, ids)))
     links = _grouped(session, select(_LINK).where(among(session, _LINK.c.interaction_id, ids)))
     traces = _grouped(session, select(_TRACE).where(among(session, _TRACE.c.interaction_id, ids)))
-    done = _done(session, [row["identity"] for row in rows.values()])
+    effects = done(session, [row["identity"] for row in rows.values()])
     return [
         PastMail(
             row=row,
             people=tuple((one["role"], one["email"], one["name"]) for one in people.get(number, ())),
             places=tuple(_first_seen_first(row["at"], copies.get(number, ()))),
             customers={one["customer_id"]: one["rung"] for one in links.get(number, ())},
-            done=frozenset(done.get(row["identity"], ())),
+            done=frozenset(effects.get(row["identity"], ())),
             trace=next((one["data"] for one in traces.get(number, ())), None),
         )
         for number in ids
@@ -142,7 +142,8 @@ def _grouped(session: Session, statement: Any) -> dict[int, list[Row]]:
     return found
 
 
-def _done(session: Session, events: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+def done(session: Session, events: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """Event -> (rule, slot) of the effects it had."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in _rows(session, select(_DONE).where(among(session, _DONE.c.event, events))):
         found[row["event"]].append((row["rule"], row["slot"]))

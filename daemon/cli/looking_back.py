@@ -72,8 +72,13 @@ def _as_dict(found: Any, begin: datetime, rule: str | None) -> dict[str, Any]:
         "looked": found.looked,
         "differ": len(found.planned),
         "changes": found.to_apply,
-        "rules": by_rule(found.differences),
+        "rules": by_rule([*found.differences, *found.occasions]),
         "mails": [one.as_dict() for one in found.differences],
+        "occasions": {
+            "looked": found.occasions_looked,
+            "differ": [one.as_dict() for one in found.occasions],
+            "left_out": found.left_out,
+        },
         "untold": [{"mail": mail, "at": at, "why": why} for mail, at, why in found.untold],
         "waiting": found.waiting,
         "same": found.same,
@@ -101,7 +106,7 @@ def _show(data: dict[str, Any], zone: Any) -> None:
             say()
             for line in _mail(mail, zone):
                 say(line)
-    for line in _footer(data, zone):
+    for line in (*_occasions(data["occasions"], zone), *_footer(data, zone)):
         say(line)
 
 
@@ -123,6 +128,20 @@ def _mail(mail: dict[str, Any], zone: Any) -> Iterator[str]:
         yield f"  + {one['rule']}: {' '.join(one['does'].split())}{promise}"
     yield from (f"  - {one['rule']}: {one['slot']}" for one in mail["drop"])
     yield from (f"  ~ {one['rule']}: {one['was']} -> {one['would'] or 'nothing'}" for one in mail["change"])
+
+
+def _occasions(found: dict[str, Any], zone: Any) -> Iterator[str]:
+    """What else happened, with customers as they are today; never brought about afterwards."""
+    if found["differ"]:
+        yield f"\nBeside mail: {len(found['differ'])} of {found['looked']} occasions (customers as they are today)"
+    for one in found["differ"]:
+        yield f"\n{local(one['at'], zone)}  {one['from'] or '-'}  {one['subject']}"
+        yield from (
+            f"  + {add['rule']}: {' '.join(add['does'].split())}  (never made afterwards)" for add in one["add"]
+        )
+        yield from (f"  - {drop['rule']}: {drop['slot']}" for drop in one["drop"])
+    for words in found["left_out"]:
+        yield f"\n{words}: the customers it chose then cannot be told any more"
 
 
 _FATES = {

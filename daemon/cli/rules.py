@@ -81,14 +81,27 @@ def _show_new(data: dict[str, Any], directory: Path) -> None:
 @group.command("explain")
 def explain(
     context: typer.Context,
-    mail: Annotated[str, typer.Argument(metavar="MAIL|FILE.eml", help="A number of the log, a Message-ID, or a file.")],
+    mail: Annotated[
+        str,
+        typer.Argument(
+            metavar="MAIL|EVENT|FILE.eml",
+            help='A number of the log, a Message-ID, a file, or what a rule waits for ("customer silent: 21 days").',
+        ),
+    ],
     rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
+    customer: Annotated[str | None, typer.Option(help="For what a rule waits for: whose it is.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Why and why not: who a mail is about, each rule with its conditions, what was done or shadowed."""
-    from daemon.explaining import explain_file, explain_logged
+    from daemon.explaining import explain_file, explain_logged, explain_occasion
+    from rules.triggers import is_event
 
     directory = invocation(context).directory
     path = Path(mail)
-    found = explain_file(directory, path, rule) if path.is_file() else explain_logged(directory, mail, rule)
+    if path.is_file():
+        found = explain_file(directory, path, rule)
+    elif customer is not None or is_event(mail):
+        found = explain_occasion(directory, mail, customer, rule)
+    else:
+        found = explain_logged(directory, mail, rule)
     emit(found.data, as_json=as_json, human=lambda: say("\n".join(found.lines)))

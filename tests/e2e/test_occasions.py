@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from maildir_offices import MaildirOffice, logged, outgoing
 from offices import START, work
 
 from daemon.app import App, opened
+from daemon.cli.main import main
 from daemon.office import load_office
+from daemon.replaying_occasions import OccasionReplay
 from daemon.requests import answer
 from rules.occasion import Occasion
 from store import actions, changes, customers
@@ -328,3 +332,70 @@ def test_undoing_what_a_rule_did_at_an_occasion(office: MaildirOffice) -> None:
         assert tags(app, "Padaria Sol") == []
         with app.store.session() as session:
             assert actions.hits(session)["weekly"].hits == 1
+
+
+def test_looking_back_at_what_happened_beside_mail(office: MaildirOffice) -> None:
+    path = office.directory / "rules" / "10.yaml"
+    with office.running() as app:
+        office.deliver(office.letter())
+        office.clock.move(timedelta(minutes=5))
+        work(app)
+        app.occasions.look()
+        answer(app, "customer.edit", {"customer": "Padaria Sol", "fields": {"stage": "cliente"}})
+        app.occasions.look()
+        go_on(app, office, datetime(2026, 11, 24, 12, 30, tzinfo=UTC))
+        go_on(app, office, START + 20 * DAY, 6 * DAY)
+        found, beside = looked_back(app, office)
+        assert found == []
+        assert beside.left_out == ["clock: mon 08:00"]
+        text = path.read_text().replace("30 days before renewal_date", "25 days before renewal_date")
+        path.write_text(text.replace("21 days", "19 days").replace("tag: quiet", "tag: q"))
+        app.assemble(load_office(office.directory))
+        found, _ = looked_back(app, office)
+    assert found == [
+        ("11-25 12:00", "Padaria Sol", ["remind ana: Renovar: Padaria Sol"]),
+        ("12-05 12:01", "Padaria Sol", ["remind ana: Ligar: Padaria Sol", "tag q"]),
+    ]
+
+
+def looked_back(app: App, office: MaildirOffice) -> tuple[list[tuple[str, str, list[str]]], OccasionReplay]:
+    with app.store.session() as session:
+        beside = OccasionReplay(session=session, office=app.office, key=app.key, since=START, now=office.clock.now())
+        found = beside.differences()
+    assert not any(one.drops for one in found)
+    return [(f"{one.at:%m-%d %H:%M}", one.sender, [add["does"] for add in one.adds]) for one in found], beside
+
+
+def test_the_command_line_tells_what_happened_and_why(
+    office: MaildirOffice, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with office.running() as app:
+        app.occasions.look()
+        go_on(app, office, datetime(2026, 11, 24, 12, 30, tzinfo=UTC), 4 * DAY)
+
+    def call(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["quietcrm", "--config", str(office.directory), *words])
+        capfd.readouterr()
+        with suppress(SystemExit):
+            main()
+        return capfd.readouterr().out
+
+    log = json.loads(call("log", "--json"))
+    renewal = next(one for one in log if one["rule"] == "renewal")
+    assert (renewal["kind"], renewal["customers"]) == ("occasion", ["Padaria Sol"])
+    assert "date comes: 30 days before renewal_date" in call("customer", "timeline", "Padaria Sol")
+    assert [one["id"] for one in json.loads(call("log", "--rule", "renewal", "--json"))] == [renewal["id"]]
+    told = call("rules", "explain", str(renewal["id"]))
+    assert "because: renewal_date: 20/12/2026" in told
+    assert "✓ when: date comes: 30 days before renewal_date" in told
+    assert "done: remind by rule renewal" in told
+    assert "If it came now, with today's rules and customers:" in told
+    told = call("rules", "explain", "customer silent: 21 days", "--customer", "Oficina Rio")
+    assert "→ done: remind ana" in told
+    told = call("rules", "explain", "clock: mon 08:00", "--customer", "Oficina Rio")
+    assert "✗ stage: lead  saw: cliente" in told
+    assert json.loads(call("rules", "explain", "clock: mon 08:00", "--json"))["outcome"] == "occasion"
+    lines = call("rules", "lint")
+    assert '"renewal" waits for renewal_date, which is no date at: Oficina Rio' in lines
+    hits = {one["name"]: one["hits"] for one in json.loads(call("rules", "list", "--json"))}
+    assert (hits["renewal"], hits["birthday"], hits["quiet"]) == (1, 2, 0)

@@ -11,7 +11,18 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from store_samples import NOW
 
-from store import customers, history, interactions, outbox, quarantine, reminders, schema, suppressions, unmatched
+from store import (
+    coming,
+    customers,
+    history,
+    interactions,
+    outbox,
+    quarantine,
+    reminders,
+    schema,
+    suppressions,
+    unmatched,
+)
 from store.engine import open_store
 from store.identity import Identity
 
@@ -34,6 +45,12 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "drafts of customers": lambda session: outbox.of_customers(session, [1], states=["planned", "placed"]),
     "tokens": lambda session: reminders.customers_by_token(session, ["4F2K"]),
     "suppressed": lambda session: suppressions.which(session, ["a:1"], "log"),
+    "who fell silent": lambda session: coming.last_heard(session, NOW, NOW),
+    "whose date comes": lambda session: coming.dated_on(session, "contact", "birthday", {1224, 1225}),
+    "what was changed": lambda session: coming.changes_behind(session, 7, 100),
+    "what was undone": lambda session: coming.undone_since(session, NOW),
+    "the next customers": lambda session: coming.customers_behind(session, 5, 100),
+    "what happened before": lambda session: coming.recorded(session, ["a|b"]),
     "attempts": lambda session: quarantine.attempts(session, "a", "f", "r"),
 }
 
