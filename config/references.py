@@ -74,7 +74,7 @@ def _unknown_people(root: MapNode) -> Iterator[Problem]:
 
 def _people_named(root: MapNode) -> Iterator[Scalar]:
     yield from _scalars(root.get("admin"))
-    for section in ("accounts", "senders"):
+    for section in ("accounts", "calendars", "senders"):
         for _, entry in _entries(root.get(section)):
             if isinstance(entry, MapNode):
                 yield from _scalars(entry.get("rep"))
@@ -132,7 +132,7 @@ def _secret_files(root: MapNode, directory: Path) -> Iterator[Problem]:
 
 
 def _file_secrets(root: MapNode) -> Iterator[Scalar]:
-    sections = ("accounts", "senders", "providers")
+    sections = ("accounts", "calendars", "senders", "providers")
     entries = [entry for section in sections for _, entry in _entries(root.get(section)) if isinstance(entry, MapNode)]
     signing = [one for entry in entries if isinstance(one := entry.get("sign_in"), MapNode)]
     names = ("password", "client_secret", "key")

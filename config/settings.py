@@ -26,6 +26,7 @@ from config.accounts import (
     Sender,
     SmtpSender,
 )
+from config.calendars import Calendar
 from config.office import (
     Company,
     Drafts,
@@ -121,6 +122,11 @@ class Settings(Section):
     accounts: dict[Name, Account] = Field(
         {}, description="the mailboxes that are read, by name", examples=["{ana: {type: maildir, path: mail/ana}}"]
     )
+    calendars: dict[Name, Calendar] = Field(
+        {},
+        description="the calendars that are read and get reminders, by name",
+        examples=["{ana: {type: caldav, url: 'https://cloud.vendas.example/', login: ana, password: {env: ANA}}}"],
+    )
     senders: dict[Name, Sender] = Field(
         {}, description="the ways out, by name", examples=["{ana: {type: smtp, host: smtp.vendas.example}}"]
     )
@@ -214,6 +220,10 @@ class Settings(Section):
         """The name of the sender a person's mail leaves by: theirs by `rep`, else the one of the same name."""
         named = next((name for name, sender in self.senders.items() if sender.rep == rep), None)
         return named or (rep if rep in self.senders else None)
+
+    def calendar_owner(self, name: str) -> str | None:
+        """Whose `calendars.NAME` is: its `rep`, else the person of that name, else nobody."""
+        return self.calendars[name].rep or (name if name in self.team else None)
 
     def store_url(self, directory: Path) -> str:
         """The store's address with an absolute SQLite path and the password filled in. Raises SecretUnavailable."""

@@ -160,7 +160,7 @@ def with_providers(data: Mapping[str, Any]) -> dict[str, Any]:
     providers = data.get("providers")
     known = providers if isinstance(providers, dict) else {}
     filled = dict(data)
-    for section in ("accounts", "senders"):
+    for section in ("accounts", "calendars", "senders"):
         if isinstance(entries := data.get(section), dict):
             filled[section] = {name: _filled(entry, known) for name, entry in entries.items()}
     return filled

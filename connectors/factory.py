@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.accounts import (
     Account,
@@ -24,6 +24,7 @@ from config.accounts import (
     Sender,
     SmtpSender,
 )
+from config.calendars import Calendar
 from config.secrets import SecretRef, resolve
 from config.state import state_directory
 from connectors.exchange.settings import ExchangeSettings
@@ -43,6 +44,9 @@ from connectors.protocols import Desk, Mailer, Parser, Source, Tokens
 from connectors.shelf import Shelf, ShelfSource
 from connectors.smtp.mailer import SmtpMailer, SmtpSettings
 
+if TYPE_CHECKING:
+    from connectors.memory_calendars import MemoryCalendars
+
 __all__ = [
     "DESKS",
     "MAILERS",
@@ -60,13 +64,14 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What building needs beside the settings: the folder of quietcrm.yaml (relative paths lie below it), today's
-    date (for `since: 2 years`), the memory mailboxes that accounts of type memory share by name, who hears that
-    mail is coming in (a slow line is no dead one), whether a rule asks for the data in HTML parts, and the time in
-    seconds since 1970, by which access tokens end."""
+    date (for `since: 2 years`), the memory mailboxes and calendars that entries of type memory share by name, who
+    hears that mail is coming in (a slow line is no dead one), whether a rule asks for the data in HTML parts, and the
+    time in seconds since 1970, by which access tokens end."""
 
     base: Path
     today: date
     mailboxes: dict[str, MemoryMailbox] = field(default_factory=dict)
+    calendars: dict[str, MemoryCalendars] = field(default_factory=dict)
     heard: Callable[[], None] = lambda: None
     markup: bool = False
     seconds: Callable[[], float] = time.time
@@ -79,7 +84,7 @@ class Surroundings:
         """The secret a setting points to, "" for none. Raises SecretUnavailable."""
         return resolve(ref, base=self.base).reveal() if ref else ""
 
-    def tokens(self, name: str, account: Account | Sender) -> Tokens:
+    def tokens(self, name: str, account: Account | Calendar | Sender) -> Tokens:
         """Access tokens for an account or sender that has `sign_in`, for what its protocol needs at its provider.
 
         Asks nobody yet. Whoever has signed in for one account has for all with the same provider and login.
@@ -87,6 +92,12 @@ class Surroundings:
         from connectors.oauth.opening import tokens_for  # only where somebody signs in
 
         return tokens_for(name, account, state=state_directory(self.base), secret=self.secret, clock=self.seconds)
+
+    def calendars_of(self, name: str) -> MemoryCalendars:
+        """The memory calendars of `calendars.NAME`, the same ones each time."""
+        from connectors.memory_calendars import MemoryCalendars
+
+        return self.calendars.setdefault(name, MemoryCalendars())
 
     def mailbox(self, name: str) -> MemoryMailbox:
         """The memory mailbox of an account, the same one each time."""

@@ -19,6 +19,8 @@ from config.accounts import Account, ExchangeAccount, ImapAccount, Sender
 from config.errors import QuietcrmError
 from config.secrets import SecretRef, loose_mode, resolve
 from connectors import factory
+from connectors.calendar_factory import build_calendar_desk, build_calendar_source
+from connectors.calendars import Window
 from connectors.errors import ConnectorError
 from connectors.exchange.settings import ExchangeSettings
 from connectors.factory import Surroundings
@@ -31,7 +33,7 @@ from connectors.model import Message
 from connectors.notifying import check_channel
 from connectors.oauth.opening import party_of
 from connectors.parsing import ParserPool
-from connectors.protocols import Parser
+from connectors.protocols import CalendarSource
 from daemon.clock import Clock
 from daemon.glance import Knowledge, existing_store, knowledge, newest
 from daemon.linting import unreadable_dates
@@ -42,12 +44,15 @@ from store import schema
 from store.engine import WAL_IS_SAFE
 
 AT_ONCE = 8
+SOME_OBJECTS = 500
 CLOCKS_MAY_DIFFER = timedelta(minutes=2)
 _PERMANENT = re.compile(rb"\[PERMANENTFLAGS \(([^)]*)\)", re.IGNORECASE)
 _REMEDIES = {
     "no folder is called": "correct `folders:` of this account in quietcrm.yaml",
     "no folder of sent mail": "tell the mail program to keep sent mail in a folder Sent on the server",
     "no Drafts folder": "make a folder Drafts in the mail program",
+    "no calendar is called": "correct the name below calendars: in quietcrm.yaml",
+    "the server does not tell what changed": "nothing to do; large calendars are slower this way",
     "the server does not tell": "nothing to do; `every:` of the account says how often it is asked",
 }
 
@@ -102,11 +107,17 @@ def examine(office: Office, clock: Clock, done: Callable[[], None] = lambda: Non
                 return found
 
             answers = [pool.submit(looked_at, visit.account, name) for name in office.settings.accounts]
+            answers += [pool.submit(looked_at, visit.calendar, name) for name in office.settings.calendars]
             answers += [pool.submit(looked_at, visit.sender, name) for name in office.settings.senders]
             findings += [finding for answer in answers for finding in answer.result()]
     finally:
         parser.close()
     return findings
+
+
+def things_to_look_at(office: Office) -> int:
+    """How often `examine` calls `done`."""
+    return len(office.settings.accounts) + len(office.settings.calendars) + len(office.settings.senders)
 
 
 def _good(about: str, message: str) -> Finding:
@@ -166,7 +177,8 @@ def _files(office: Office) -> Iterator[Finding]:
 
 def _secrets(office: Office) -> Iterator[Finding]:
     """Secret files that others may read. Whether a secret is there at all shows when it is used."""
-    logins = (*office.settings.accounts.values(), *office.settings.senders.values())
+    settings = office.settings
+    logins = (*settings.accounts.values(), *settings.calendars.values(), *settings.senders.values())
     signing = [found for one in logins if (found := getattr(one, "sign_in", None)) is not None]
     refs = [office.settings.store_password, *(getattr(one, "password", None) for one in logins)]
     refs += [ref for one in signing for ref in (one.client_secret, one.key)]
@@ -271,7 +283,7 @@ class _Visit:
 
     office: Office
     around: Surroundings
-    parser: Parser
+    parser: ParserPool
     known: Knowledge
     now: datetime
 
@@ -302,6 +314,41 @@ class _Visit:
             yield _warn(about, f"a new mail cannot be read: {bad.reason}", "look at it in the mail program")
         if not messages and not unreadable:
             yield _warn(about, "there is no mail to read", f"check `since:` and `folders:` of {name}")
+
+    def calendar(self, name: str) -> Iterator[Finding]:
+        """Login, calendars, where reminders go, and the coming month read; nothing is written."""
+        about, settings = f"calendar {name}", self.office.settings
+        owner = settings.calendar_owner(name)
+        if owner is None:
+            yield _warn(about, "nobody of the team has this calendar", f"add rep: to {name} below calendars:")
+        zone = str(settings.zone_for(owner)) if owner else str(settings.zone)
+        calendar = settings.calendars[name]
+        source = desk = None
+        try:
+            source = build_calendar_source(name, calendar, self.parser, self.around, zone=zone)
+            desk = build_calendar_desk(name, calendar, self.parser, self.around, zone=zone)
+            yield from _told(about, source.check())
+            yield from _told(about, desk.check())
+            yield from self._month(about, source)
+        except QuietcrmError as error:
+            yield _failed(about, error)
+        finally:
+            for one in (source, desk):
+                if one is not None:
+                    one.close()
+
+    def _month(self, about: str, source: CalendarSource) -> Iterator[Finding]:
+        window = Window(self.now, self.now + timedelta(days=31))
+        batch = source.fetch(None, window, limit=SOME_OBJECTS)
+        unclear = sum(event.zone_unclear for event in batch.events)
+        yield _good(about, f"{len(batch.events)} events in the coming month, of {len(batch.read)} objects read")
+        for bad in batch.unreadable[:5]:
+            yield _warn(about, f"{bad.folder}: {bad.reason}", "open it in the calendar program and save it again")
+        if unclear:
+            message = f"{unclear} of them do not say in which time zone they are"
+            yield _warn(
+                about, message, "no reminder is made for these by the minute; set the zone in the calendar program"
+            )
 
     def sender(self, name: str) -> Iterator[Finding]:
         """Login, nothing sent."""

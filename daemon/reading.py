@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.model import Message, RawMail, Unreadable
 from connectors.protocols import Parser
+from daemon.agenda import occurrence
 
 AT_ONCE = 64
 LARGEST = 64 * 1024 * 1024
@@ -90,6 +91,10 @@ def summary(path: str, item: Message | Unreadable) -> dict[str, Any]:
         else None,
         "away_until": item.away_until.isoformat() if item.away_until else None,
         "degraded": list(item.degraded),
+        "invitations": [
+            {"method": one.method.value, "events": [occurrence(event) for event in one.events]}
+            for one in item.invitations
+        ],
     }
 
 
@@ -106,6 +111,7 @@ def _unreadable(path: str, item: Unreadable) -> dict[str, Any]:
         "bounce": None,
         "away_until": None,
         "degraded": [item.reason],
+        "invitations": [],
     }
 
 

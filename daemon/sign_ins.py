@@ -93,7 +93,7 @@ class SignIns:
         if refusal is None:
             return
         names, settings = watched.household.names, self.office.settings
-        users = [*settings.accounts.items(), *settings.senders.items()]
+        users = [*settings.accounts.items(), *settings.calendars.items(), *settings.senders.items()]
         reps = dict.fromkeys(one.rep or name for name, one in users if name in names)
         yield LostSignIn(
             key=watched.shelf.key,

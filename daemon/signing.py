@@ -58,12 +58,12 @@ class Signing:
         found = find_household(self.settings, self.state, name)
         if found is not None:
             return found
-        if name in self.settings.accounts or name in self.settings.senders:
+        if name in {**self.settings.accounts, **self.settings.calendars, **self.settings.senders}:
             hint = "set sign_in: instead of password: in quietcrm.yaml; see docs/how-to/microsoft-365.md and google.md"
             raise Misconfigured(name, f'"{name}" does not sign in at a provider', hint=hint)
         known = [name for one in households(self.settings, self.state) for name in one.names]
         hint = f"these sign in: {', '.join(known)}" if known else "set sign_in: for an account in quietcrm.yaml first"
-        raise NotFound(f'no account or sender "{name}"', hint=hint)
+        raise NotFound(f'no account, calendar or sender "{name}"', hint=hint)
 
     def consent_page(self, household: Household) -> str:
         """Where an administrator allows everything that is asked for; "" if there is no such page."""

@@ -68,7 +68,7 @@ def _plain(scope: str) -> str:
 
 
 def _all_parties(settings: Settings) -> Iterable[Party]:
-    for one in (*settings.accounts.items(), *settings.senders.items()):
+    for one in (*settings.accounts.items(), *settings.calendars.items(), *settings.senders.items()):
         party = party_of(*one)
         if party is not None:
             yield party

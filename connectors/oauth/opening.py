@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from config.accounts import Account, Sender
+from config.calendars import Calendar
 from config.secrets import SecretRef
 from config.sign_in import SignIn
 from connectors.oauth.providers import Want, scopes_for
@@ -43,7 +44,7 @@ class Party:
         return Desk(self.name, mine, lambda: secret(mine.client_secret), lambda: secret(mine.key))
 
 
-def party_of(name: str, one: Account | Sender) -> Party | None:
+def party_of(name: str, one: Account | Calendar | Sender) -> Party | None:
     """None for what does not sign in."""
     sign_in: SignIn | None = getattr(one, "sign_in", None)
     if sign_in is None:
@@ -61,7 +62,7 @@ def _host(one: Account | Sender) -> str:
 
 def tokens_for(
     name: str,
-    one: Account | Sender,
+    one: Account | Calendar | Sender,
     *,
     state: Path,
     secret: Callable[[SecretRef | None], str],

@@ -240,13 +240,13 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Try everything: logins, folders, one newest mail read and explained, the store, ways to send. Sends nothing."""
     from daemon.cli.main import exit_code
     from daemon.clock import SystemClock
-    from daemon.doctor import examine, worst
+    from daemon.doctor import examine, things_to_look_at, worst
     from daemon.office import load_office
 
     given = invocation(context)
     office = load_office(given.directory)
     with progress(quiet=given.quiet or as_json) as bars:
-        bar = bars.add_task("looking", total=len(office.settings.accounts) + len(office.settings.senders))
+        bar = bars.add_task("looking", total=things_to_look_at(office))
         findings = examine(office, SystemClock(), lambda: bars.advance(bar))
     emit([finding.as_dict() for finding in findings], as_json=as_json, human=lambda: _show_findings(findings))
     errors = worst(findings)
