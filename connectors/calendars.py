@@ -121,7 +121,8 @@ class CalendarEvent:
                         series is all-day. None for a single event
     exception           somebody changed this occurrence alone
     sequence, stamped_at  SEQUENCE and DTSTAMP: the higher pair is the newer state
-    start, end          aware, in the event's own zone, or dates; `end` is not part of it. Equal for a mere moment
+    start, end          aware, in the event's own zone, or dates; `end` is not part of it. Equal for a mere moment.
+                        Compare instants in UTC: times of two zones are never equal in an overlap (PEP 495)
     zone                IANA name of the zone; "" for fixed offsets, UTC and dates
     zone_unclear        the event names no zone that can be known (or floats), so another one was assumed: no reminder
                         by the minute may rest on it

@@ -22,7 +22,7 @@ __all__ = ["Zone", "Zones", "find_zone"]
 
 _UTC_NAMES = frozenset({"utc", "gmt", "z", "etc/utc", "tzone://microsoft/utc", "coordinated universal time"})
 _OFFSET_NAME = re.compile(r"(?:utc|gmt)?\s*([+-])(\d\d?):?(\d\d)?", re.IGNORECASE | re.ASCII)
-_CITY = re.compile(r"[A-Za-z]+(?:/[A-Za-z_+-]+[0-9]*)+")
+_NAME = re.compile(r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100
 _STEPS = 20_000
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_ZONES.items()}
@@ -74,12 +74,12 @@ def find_zone(tzid: str) -> Zone | None:
     if len(name) > 200 or not name:
         return None
     for guess in (name, _WINDOWS.get(lower, ""), _WINDOWS.get(lower.removeprefix("tzone://microsoft/"), "")):
-        if guess and _CITY.fullmatch(guess) and (found := _iana(guess)):
+        if guess and _NAME.fullmatch(guess) and (found := _iana(guess)):
             return Zone(guess, found)
     pieces = name.split("/")
     for start in range(1, len(pieces)):  # /freeassociation.sourceforge.net/Tzfile/Europe/Berlin
         guess = "/".join(pieces[start:])
-        if _CITY.fullmatch(guess) and (found := _iana(guess)):
+        if "/" in guess and _NAME.fullmatch(guess) and (found := _iana(guess)):
             return Zone(guess, found)
     offset = _OFFSET_NAME.fullmatch(name)
     if offset and int(offset[2]) < 15:

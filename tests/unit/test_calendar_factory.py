@@ -1,0 +1,87 @@
+"""From `calendars:` in quietcrm.yaml to sources and desks."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from config.calendars import CaldavCalendar, Calendar, MemoryCalendar
+from connectors.calendar_factory import (
+    CALENDAR_DESKS,
+    CALENDAR_SOURCES,
+    build_calendar_desk,
+    build_calendar_source,
+    caldav_settings,
+)
+from connectors.calendars import OwnItem, Window
+from connectors.factory import Surroundings
+from connectors.parsing import InlineParser
+from connectors.protocols import CalendarDesk, CalendarSource
+
+READ: TypeAdapter[Any] = TypeAdapter(Calendar)
+CALDAV = {"type": "caldav", "url": "https://cloud.vendas.example/", "login": "ana", "password": {"env": "ANA_CALENDAR"}}
+
+
+@pytest.fixture
+def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+    monkeypatch.setenv("ANA_CALENDAR", "secret")
+    return Surroundings(base=tmp_path, today=date(2026, 11, 30))
+
+
+def test_the_tables_cover_the_settings() -> None:
+    kinds = set(get_args(get_args(Calendar)[0]))
+    assert kinds == set(CALENDAR_SOURCES) == set(CALENDAR_DESKS)
+
+
+@pytest.mark.parametrize("entry", [CALDAV, {"type": "memory"}])
+def test_sources_and_desks(entry: dict[str, object], around: Surroundings) -> None:
+    calendar = READ.validate_python(entry)
+    parser = InlineParser()
+    source = build_calendar_source("ana", calendar, parser, around, zone="Europe/Lisbon")
+    desk = build_calendar_desk("ana", calendar, parser, around, zone="Europe/Lisbon")
+    assert isinstance(source, CalendarSource)
+    assert isinstance(desk, CalendarDesk)
+    assert source.account == "ana"
+
+
+def test_settings_arrive(around: Surroundings) -> None:
+    entry = CALDAV | {"only": ["Kunden"], "not": ["Privat"], "reminders": "Kunden", "tasks": "Aufgaben", "ca": "ca.pem"}
+    calendar = READ.validate_python(entry)
+    assert isinstance(calendar, CaldavCalendar)
+    found = caldav_settings("ana", calendar, around, "Europe/Lisbon")
+    assert (found.login, found.password, found.tokens) == ("ana", "secret", None)
+    assert (found.only, found.skip, found.reminders, found.tasks) == (("Kunden",), ("Privat",), "Kunden", "Aufgaben")
+    assert found.ca == str(around.base / "ca.pem")
+    assert "secret" not in repr(found)
+
+
+def test_a_memory_calendar_is_shared_by_source_and_desk(around: Surroundings) -> None:
+    from datetime import UTC, datetime
+
+    calendar = MemoryCalendar(type="memory")
+    desk = build_calendar_desk("ana", calendar, InlineParser(), around, zone="UTC")
+    desk.put(OwnItem(uid="quietcrm-1", summary="Call", start=datetime(2026, 12, 1, 9, tzinfo=UTC)))
+    source = build_calendar_source("ana", calendar, InlineParser(), around, zone="UTC")
+    window = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+    (event,) = source.fetch(None, window, limit=5).events
+    assert (event.summary, event.is_ours, event.free) == ("Call", True, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"url": "http://cloud.vendas.example/"}, "E307"),
+        ({"url": "cloud.vendas.example"}, "E307"),
+        ({"password": None}, "E304"),
+        ({"sign_in": {"provider": "google", "client_id": "x"}}, "E305"),
+        ({"every": "often"}, "E202"),
+    ],
+)
+def test_what_cannot_work_is_refused(change: dict[str, object], code: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        READ.validate_python(CALDAV | change)
+    assert code in {error["type"] for error in caught.value.errors()}
