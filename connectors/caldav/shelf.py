@@ -42,7 +42,7 @@ class CaldavShelf:
         known = {one.name.lower() for one in every}
         wanted = (*self._settings.only, *self._settings.skip, self._settings.reminders, self._settings.tasks)
         findings += [f"no calendar is called {name!r}" for name in wanted if name and name.lower() not in known]
-        if not any(one.syncs for one in every):
+        if every and not any(one.syncs for one in every):
             findings.append("the server does not tell what changed (no sync-collection): it is compared each time")
         return tuple(findings)
 

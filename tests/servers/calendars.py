@@ -110,6 +110,16 @@ class TestCalendar:
         return {ref: self.get(ref) for ref in refs}
 
 
+_RADICALE = """
+import sys
+from radicale import config, log, server
+log.setup()
+settings = config.load([(sys.argv[1], False)])
+settings.update({"storage": {"_filesystem_fsync": "False"}}, "tests", privileged=True)  # seconds, for what we delete
+server.serve(settings)
+"""
+
+
 class RadicaleServer(CalendarServer):
     """https://radicale.org"""
 
@@ -120,10 +130,10 @@ class RadicaleServer(CalendarServer):
             f"[server]\nhosts = {self.host}:{self.port}\n"
             f"[auth]\ntype = htpasswd\nhtpasswd_filename = {self.folder / 'users'}\nhtpasswd_encryption = plain\n"
             "[rights]\ntype = owner_only\n"
-            f"[storage]\nfilesystem_folder = {self.folder / 'store'}\n_filesystem_fsync = False\n"
+            f"[storage]\nfilesystem_folder = {self.folder / 'store'}\n"
             "[web]\ntype = none\n"
         )
-        return [sys.executable, "-m", "radicale", "--config", str(config)]
+        return [sys.executable, "-c", _RADICALE, str(config)]
 
     def folder_of(self, calendar: TestCalendar) -> Path:
         """Where the objects of a calendar lie as files."""
