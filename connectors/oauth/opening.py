@@ -54,7 +54,7 @@ def party_of(name: str, one: Account | Calendar | Sender) -> Party | None:
     return Party(name, user, sign_in, Want(one.type, _host(one), user.lower() != mailbox.lower()))
 
 
-def _host(one: Account | Sender) -> str:
+def _host(one: Account | Calendar | Sender) -> str:
     """The server's name, however the settings say it."""
     address = str(getattr(one, "endpoint", "") or getattr(one, "service", ""))
     return (urlsplit(address).hostname or "") if address else str(getattr(one, "host", ""))
