@@ -112,6 +112,8 @@ class GraphServer:
         self.clock = clock
         self.mailboxes: dict[str, GraphMailbox] = {}
         self.tokens: dict[str, str] = {}
+        self.owner_of: Callable[[str], str | None] = self.tokens.get
+        """Who a bearer token belongs to; "*" may open every mailbox."""
         self.faults: Callable[[Call], Fault | None] = lambda call: None
         self.script: list[tuple[str, str, Fault]] = []
         self.violations: list[str] = []
@@ -205,7 +207,7 @@ class GraphServer:
     def _admit(self, call: Call) -> str:
         """Whose mailbox it is. Raises ServiceError for a bad token or another's mailbox."""
         token = call.headers.get("authorization", "").removeprefix("Bearer ")
-        person = self.tokens.get(token)
+        person = self.owner_of(token)
         if person is None:
             raise ServiceError(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.")
         owner = call.mailbox or person
@@ -243,8 +245,8 @@ class GraphServer:
 
     def _note_pause(self, call: Call, fault: Fault) -> None:
         if fault.retry_after and fault.status in (429, 503):
-            person = self.tokens.get(call.headers.get("authorization", "").removeprefix("Bearer "), "")
-            self._paused[call.mailbox or person] = self.monotonic() + fault.retry_after
+            person = self.owner_of(call.headers.get("authorization", "").removeprefix("Bearer "))
+            self._paused[call.mailbox or person or ""] = self.monotonic() + fault.retry_after
 
     def _fault(self, call: Call) -> Fault | None:
         with self._lock:
