@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from servers.graph import GraphServer
-from servers.graph_oracle import find_check
+from servers.graph_oracle import find_check, nothing
 
 from connectors.graph.settings import GraphSettings, Pace
 
@@ -68,8 +68,7 @@ def settings_for(server: GraphServer, clock: Clock, **changes: object) -> GraphS
 @contextmanager
 def graph_server(clock: Clock) -> Iterator[GraphServer]:
     """A service with ana's mailbox; whoever misuses it fails in the end."""
-    check = find_check()
-    with GraphServer(monotonic=clock.monotonic, **({"check": check} if check else {})) as server:
+    with GraphServer(check=find_check() or nothing, monotonic=clock.monotonic) as server:
         server.add_mailbox(ANA)
         yield server
         assert server.violations == []

@@ -16,7 +16,7 @@ from typing import Any
 from offices import CUSTOMERS, TEMPLATE, TestOffice
 from servers.graph import GraphServer
 from servers.graph_mailbox import FakeMail, GraphMailbox
-from servers.graph_oracle import find_check
+from servers.graph_oracle import find_check, nothing
 from servers.identity import IdentityServer
 
 from config.sign_in import SignIn
@@ -60,8 +60,7 @@ class GraphHouse:
 @contextmanager
 def graph_house() -> Iterator[GraphHouse]:
     """Both servers; the service ends with nothing to complain of."""
-    check = find_check()
-    with IdentityServer() as identity, GraphServer(**({"check": check} if check else {})) as graph:
+    with IdentityServer() as identity, GraphServer(check=find_check() or nothing) as graph:
         house = GraphHouse(graph, identity)
         graph.owner_of = house.owner
         yield house
