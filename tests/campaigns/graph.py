@@ -145,7 +145,10 @@ class Reading:
         self.box.folder_called("Projetos")
         self.deliver(0, half, "old", FIRST)
         command = [sys.executable, "-m", "campaigns.graph_reader", str(self.directory), self.server.url]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        ) as child:
             before = self.ask(child)
             step = max(1, half // CHUNKS)
             for start in range(half, self.count, step):
