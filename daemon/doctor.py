@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from config.accounts import Account, ExchangeAccount, ImapAccount, Sender
+from config.accounts import Account, ExchangeAccount, GraphAccount, ImapAccount, Sender
 from config.errors import QuietcrmError
 from config.secrets import SecretRef, loose_mode, resolve
 from connectors import factory
@@ -25,6 +25,7 @@ from connectors.errors import ConnectorError
 from connectors.exchange.settings import ExchangeSettings
 from connectors.factory import Surroundings
 from connectors.folders import Folder, Purpose, choose_folders
+from connectors.graph.settings import GraphSettings
 from connectors.imap.connection import Connection, connect
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
@@ -299,6 +300,8 @@ class _Visit:
                     yield from _server(about, factory.imap_settings(name, account, self.around))
                 elif isinstance(account, ExchangeAccount):
                     yield from _exchange(about, factory.exchange_settings(name, account, self.around))
+                elif isinstance(account, GraphAccount):
+                    yield from _graph(about, factory.graph_settings(name, account, self.around), self.now)
                 messages, unreadable = newest(source, 1)
             finally:
                 source.close()
@@ -417,6 +420,14 @@ def _exchange(about: str, settings: ExchangeSettings) -> Iterator[Finding]:
     from connectors.exchange.visit import visit  # 40 MB: only where there is an Exchange Server
 
     for message, remedy in visit(settings):
+        yield _warn(about, message, remedy) if remedy else _good(about, message)
+
+
+def _graph(about: str, settings: GraphSettings, now: datetime) -> Iterator[Finding]:
+    """What the sign-in allows and until when, whose mailbox it opens, categories. Raises ConnectorError."""
+    from connectors.graph.visit import visit  # httpx: only where there is such a mailbox
+
+    for message, remedy in visit(settings, now):
         yield _warn(about, message, remedy) if remedy else _good(about, message)
 
 

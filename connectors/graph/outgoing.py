@@ -15,14 +15,19 @@ from typing import Final
 
 from connectors.graph.client import Json
 from connectors.graph.mails import IN_REPLY_TO, REFERENCES
-from connectors.model import Address, OutgoingMail
+from connectors.model import Address, Enclosure, OutgoingMail
 from connectors.outgoing import render, wire_address
 
-__all__ = ["MARK", "arrived", "copied", "draft", "plain_body", "with_reply"]
+__all__ = [
+    "LIGHT", "MARK", "arrived", "attachment", "copied", "draft", "is_heavy", "name_of", "plain_body", "unnamed",
+    "with_reply",
+]  # fmt: skip
 
 MARK: Final = "String {7c1b5b3e-52d9-4f0c-8a5e-9b6f6f1d2a40} Name quietcrm"
 """Our own property, invisible to people: the Message-ID that quietcrm gave the mail. It stays with the mail when it is
 sent, whatever becomes of its Message-ID."""
+LIGHT: Final = 2_900_000
+"""Bytes of files that still fit into one request beside the mail."""
 _MESSAGE_FLAGS: Final = "Integer 0x0E07"
 _READ: Final = 1
 """MSGFLAG_READ alone (MS-OXCMSG 2.2.1.6): without MSGFLAG_UNSENT a mail is no draft. Only counts as it is made."""
@@ -51,17 +56,37 @@ def draft(mail: OutgoingMail) -> Json:
     }
     if headers := [(name, value) for name, value in mail.headers if name.lower().startswith("x-")][:_MOST_HEADERS]:
         made["internetMessageHeaders"] = [{"name": name, "value": _line(value)} for name, value in headers]
-    if mail.files:
-        made["attachments"] = [
-            {
-                "@odata.type": "#microsoft.graph.fileAttachment",
-                "name": file.name,
-                "contentType": file.content_type,
-                "contentBytes": base64.b64encode(file.content).decode("ascii"),
-            }
-            for file in mail.files
-        ]
+    if mail.files and not is_heavy(mail):
+        made["attachments"] = [attachment(file) for file in mail.files]
     return made
+
+
+def is_heavy(mail: OutgoingMail) -> bool:
+    """Whether its files are too large for one request (4 MB, and base64 adds a third): they are added one by one."""
+    return sum(len(file.content) for file in mail.files) > LIGHT
+
+
+def attachment(file: Enclosure) -> Json:
+    """A file of at most 3 MB as part of a request."""
+    return {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": file.name,
+        "contentType": file.content_type,
+        "contentBytes": base64.b64encode(file.content).decode("ascii"),
+    }
+
+
+def unnamed(made: Json) -> Json:
+    """The same without our mark and Message-ID: nobody takes it for finished."""
+    properties = [one for one in made["singleValueExtendedProperties"] if one["id"] != MARK]
+    rest = {key: value for key, value in made.items() if key != "internetMessageId"}
+    return {**rest, "singleValueExtendedProperties": properties}
+
+
+def name_of(made: Json) -> Json:
+    """What `unnamed` left out."""
+    properties = [one for one in made["singleValueExtendedProperties"] if one["id"] == MARK]
+    return {"internetMessageId": made["internetMessageId"], "singleValueExtendedProperties": properties}
 
 
 def with_reply(made: Json) -> Json:

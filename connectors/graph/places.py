@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from connectors.graph.client import GraphClient, Json, Lost, Refused
-from connectors.graph.outgoing import MARK, draft, with_reply
+from connectors.graph.mails import mail_path
+from connectors.graph.outgoing import LIGHT, MARK, attachment, draft, is_heavy, name_of, unnamed, with_reply
 from connectors.graph.reader import is_gone
-from connectors.model import OutgoingMail
+from connectors.model import Enclosure, OutgoingMail
 
 __all__ = ["answered", "by_message_id", "create", "create_draft", "ours", "quoted"]
 
@@ -45,16 +49,47 @@ def answered(client: GraphClient, mail: OutgoingMail) -> str:
 def create_draft(client: GraphClient, mail: OutgoingMail) -> Json:
     """A draft in Drafts: an answer within its conversation where what it answers is there. Raises Lost."""
     made = draft(mail)
+    if not is_heavy(mail):
+        return _create_draft(client, mail, made)
+    row = _create_draft(client, mail, unnamed(made))
+    with _whole_or_nothing(client, row):
+        for file in mail.files:
+            _attach(client, row, file)
+        return client.patch(mail_path(str(row["id"])), name_of(made))
+
+
+def _create_draft(client: GraphClient, mail: OutgoingMail, made: Json) -> Json:
     original = answered(client, mail)
     if not original:
         return create(client, "/messages", made, mail.message_id)
     try:
-        row = create(client, f"/messages/{original}/createReply", with_reply(made), mail.message_id)
+        row = create(client, f"{mail_path(original)}/createReply", with_reply(made), mail.message_id)
     except Refused as error:
         if not is_gone(error):
             raise
         return create(client, "/messages", made, mail.message_id)
     return _as_planned(client, row, made)
+
+
+def _attach(client: GraphClient, row: Json, file: Enclosure) -> None:
+    """Add one file (Microsoft, "Attach large files to Outlook messages")."""
+    path = f"{mail_path(str(row['id']))}/attachments"
+    if len(file.content) <= LIGHT:
+        client.post(path, attachment(file))
+        return
+    item = {"attachmentType": "file", "name": file.name, "contentType": file.content_type, "size": len(file.content)}
+    session = client.post(f"{path}/createUploadSession", {"AttachmentItem": item})
+    client.upload(str(session.get("uploadUrl")), file.content)
+
+
+@contextmanager
+def _whole_or_nothing(client: GraphClient, row: Json) -> Iterator[None]:
+    """Half a mail is not left behind."""
+    try:
+        yield
+    except BaseException:
+        client.delete(mail_path(str(row["id"])))
+        raise
 
 
 def create(client: GraphClient, path: str, body: Json, message_id: str) -> Json:
@@ -69,17 +104,14 @@ def create(client: GraphClient, path: str, body: Json, message_id: str) -> Json:
 
 
 def _as_planned(client: GraphClient, row: Json, made: Json) -> Json:
-    """An answer as the service made it says what we planned, or is made to; half an answer is not left behind."""
-    if all(row.get(key) == made[key] for key in ("subject", "internetMessageId", "body")) and _recipients(row) == (
-        _recipients(made)
-    ):
+    """An answer as the service made it says what we planned, or is made to."""
+    names = [name for name in ("subject", "body", "internetMessageId") if name in made]
+    if all(row.get(name) == made[name] for name in names) and _recipients(row) == _recipients(made):
         return row
-    names = ("subject", "body", "toRecipients", "ccRecipients", "internetMessageId")
-    try:
-        return client.patch(f"/messages/{row['id']}", {name: made[name] for name in names})
-    except BaseException:
-        client.delete(f"/messages/{row['id']}")
-        raise
+    with _whole_or_nothing(client, row):
+        return client.patch(
+            mail_path(str(row["id"])), {name: made[name] for name in (*names, "toRecipients", "ccRecipients")}
+        )
 
 
 def _recipients(row: Json) -> list[str]:

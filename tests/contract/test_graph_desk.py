@@ -14,13 +14,17 @@ from servers.graph import Fault
 from servers.graph_mailbox import FakeMail, GraphMailbox
 from source_contract import FIRST, mail
 
-from connectors.errors import Misconfigured, Throttled, Unavailable
+from connectors.errors import Misconfigured, ProtocolViolation, Throttled, Unavailable
 from connectors.graph.desk import GraphDesk
 from connectors.graph.outgoing import MARK
 from connectors.model import Enclosure, Marks
 from connectors.outgoing import content_hash, render
 
 STRANGER = b"Message-ID: <stranger@acme.example>\r\nFrom: x@acme.example\r\nSubject: stranger\r\n\r\nhands off\r\n"
+
+
+def pdf(name: str, size: int) -> Enclosure:
+    return Enclosure(name=name, content_type="application/pdf", content=b"%" * size)
 
 
 def flags_of(one: FakeMail) -> frozenset[str]:
@@ -260,6 +264,31 @@ class TestGraphDrafts(GraphDesks):
         assert "List-Unsubscribe: <mailto:x@vendas.example>" in text
         (one,) = self.lying(drafts=True)
         assert [(file["name"], file["size"]) for file in one.attachments] == [("Oferta ✓.pdf", 3004)]
+
+    @pytest.mark.parametrize("answers", [True, False])
+    def test_large_files_are_added_one_by_one(self, answers: bool) -> None:
+        desk = self.make_desk()
+        if answers:
+            self.box.deliver(mail(1).replace(b"m1@", b"x@"))
+        sizes = {"a.pdf": 9_000_000, "b.pdf": 2_000_000, "c.pdf": 2_000_000}
+        files = tuple(
+            Enclosure(name=n, content_type="application/pdf", content=b"%" * size) for n, size in sizes.items()
+        )
+        placed = desk.place_draft(replace(MAIL, files=files))
+        (one,) = self.lying(drafts=True)
+        assert {file["name"]: file["size"] for file in one.attachments} == sizes
+        assert desk.find(MAIL.message_id, drafts=True) == (placed,)
+        assert one.properties[MARK] == MAIL.message_id
+
+    def test_half_a_mail_is_not_left_behind(self) -> None:
+        desk = self.make_desk()
+        self.server.script = [
+            ("POST", "createUploadSession", Fault(status=400, code="ErrorAttachmentSizeLimitExceeded"))
+        ]
+        files = (Enclosure(name="a.pdf", content_type="application/pdf", content=b"%" * 4_000_000),)
+        with pytest.raises(ProtocolViolation):
+            desk.place_draft(replace(MAIL, files=files))
+        assert self.lying(drafts=True) == []
 
     def test_a_mailbox_without_drafts(self) -> None:
         desk = self.make_desk()

@@ -126,6 +126,7 @@ class GraphServer:
         """Whether changes name only what has changed."""
         self.page_limit = 1000
         self.bytes_out = 0
+        self.uploads: dict[int, tuple[GraphMailbox, FakeMail, Json, bytearray]] = {}
         self._passed = 0.0
         self._waiting: list[tuple[int, GraphMailbox, str]] = []
         self._lock = threading.RLock()
@@ -271,6 +272,20 @@ class GraphServer:
                     del self.script[index]
                     return fault
             return self.faults(call)
+
+    def take_piece(self, number: int, place: str, piece: bytes) -> Reply:
+        """A piece of a file that is uploaded; with the last one it is attached."""
+        with self._lock:
+            box, mail, item, content = self.uploads[number]
+            match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", place)
+            if match is None or int(match[2]) - int(match[1]) + 1 != len(piece) or len(piece) > _LARGEST_POST:
+                return _error(Fault(status=416, code="ErrorInvalidRange"))
+            content[int(match[1]) :] = piece
+            if len(content) < int(match[3]):
+                return json_reply({"nextExpectedRanges": [f"{len(content)}-"]})
+            encoded = base64.b64encode(bytes(content)).decode()
+            box.attach(mail, {"name": item["name"], "contentType": item["contentType"], "contentBytes": encoded})
+            return Reply(status=201)
 
     def _settle(self) -> None:
         """Mails on their way to Sent come nearer by one request."""
@@ -476,6 +491,13 @@ class _Work:
     def attach(self, ref: str) -> Reply:
         return json_reply(self.box.attach(self.box.mail(ref), self.call.json), 201)
 
+    def begin_upload(self, ref: str) -> Reply:
+        item = self.call.json["AttachmentItem"]
+        number = len(self.server.uploads) + 1
+        self.server.uploads[number] = (self.box, self.box.mail(ref), item, bytearray())
+        answer = {"uploadUrl": f"http://{self.server.host}:{self.server.port}/upload/{number}"}
+        return json_reply({**answer, "expirationDateTime": "2030-01-01T00:00:00Z", "nextExpectedRanges": ["0-"]}, 201)
+
     def categories(self) -> Reply:
         return json_reply({"value": self.box.categories})
 
@@ -515,6 +537,7 @@ _ROUTES: tuple[tuple[Literal["GET", "POST", "PATCH", "DELETE"], str, Callable[..
     ("POST", f"/messages/{_REF}/send", _Work.send),
     ("GET", f"/messages/{_REF}/attachments", _Work.attachments),
     ("POST", f"/messages/{_REF}/attachments", _Work.attach),
+    ("POST", f"/messages/{_REF}/attachments/createUploadSession", _Work.begin_upload),
     ("GET", "/outlook/masterCategories", _Work.categories),
     ("POST", "/outlook/masterCategories", _Work.make_category),
 )
@@ -619,5 +642,13 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Length": str(len(reply.body)), "Content-Type": reply.kind, **reply.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.wfile.write(f"HTTP/1.1 {reply.status} x\r\n{head}\r\n".encode("latin-1") + reply.body)
+
+    def do_PUT(self) -> None:
+        """Pieces of files; without a token, for the address is secret enough."""
+        piece = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "Authorization" in self.headers:
+            self.graph.violations.append("a token was sent to an address for uploads")
+        number = int(self.path.rpartition("/")[2])
+        self._say(self.graph.take_piece(number, self.headers.get("Content-Range", ""), piece))
 
     do_GET = do_POST = do_PATCH = do_DELETE = _serve

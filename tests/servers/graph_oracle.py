@@ -19,7 +19,7 @@ from servers.graph import Call, Reply
 DESCRIPTION = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "graph" / "openapi-subset.yaml"
 _REFUSED_ITSELF = frozenset(range(400, 500)) - {409, 410, 412, 429}
 """Statuses by which the service says itself that the request was wrong."""
-_WORDS = ("flagStatus", "contentType", "importance", "reason", "color", "@odata.type")
+_WORDS = ("attachmentType", "flagStatus", "contentType", "importance", "reason", "color", "@odata.type")
 """Properties whose very value is part of the form."""
 
 
