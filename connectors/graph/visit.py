@@ -7,7 +7,6 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from connectors.graph.client import GraphClient, Json, Refused
 from connectors.graph.settings import GraphSettings
@@ -18,8 +17,6 @@ __all__ = ["Remark", "read_token", "visit"]
 
 Remark = tuple[str, str]
 """(what was found, what to do about it: "" = all is well)."""
-_GRAPH_ID = "00000003-0000-0000-c000-000000000000"
-"""Microsoft Graph's own application id, which tokens name as their audience too."""
 _NEEDS = (
     ("Mail.ReadWrite", "drafts, notices and marks"),
     ("Mail.Send", "sending"),
@@ -54,32 +51,21 @@ def read_token(token: str) -> Json:
 
 
 def _token(settings: GraphSettings, claims: Json, now: datetime) -> Iterator[Remark]:
-    again = f"run: {login_command(settings.account)}"
-    audience = str(claims.get("aud", ""))
-    if audience != _GRAPH_ID and urlsplit(audience).hostname != urlsplit(settings.service).hostname:
-        remedy = "leave `scopes:` out, or let them begin with https://graph.microsoft.com/; then " + again
-        yield f"the sign-in is for another service ({audience or 'none'})", remedy
-        return
-    granted = [str(one) for one in (claims.get("roles") or str(claims.get("scp", "")).split())]
-    missing = [(name, use) for name, use in _NEEDS if not _allows(granted, name)]
+    """What it allows and until when. What a person's token lacks is told for every protocol alike; a program's holds
+    what an administrator gave it, no more."""
     until = _until(claims)
     if until is not None and until < now + _SHORT:
-        yield (
-            f"the access token ends at {until:%H:%M} UTC though it is new: clocks differ",
-            ("set this machine's clock by NTP: timedatectl set-ntp true"),
-        )
-    if not missing:
+        remedy = "set this machine's clock by NTP: timedatectl set-ntp true"
+        yield f"the access token ends at {until:%H:%M} UTC though it is new: clocks differ", remedy
+    roles = [str(one) for one in claims.get("roles") or ()]
+    granted = roles or str(claims.get("scp", "")).split()
+    if granted:
         ends = f", until {until:%H:%M} UTC and then renewed" if until else ""
         yield f"the sign-in allows {', '.join(granted)}{ends}", ""
-    for name, use in missing:
-        yield (
-            f"the sign-in does not allow {name}: no {use}",
-            f"let it be allowed for the app in Microsoft Entra; {again}",
-        )
-
-
-def _allows(granted: list[str], name: str) -> bool:
-    return any(one in (name, f"{name}.Shared", f"{name}.All") for one in granted)
+    for name, use in _NEEDS:
+        if roles and name not in roles:
+            remedy = f"add the application permission in Microsoft Entra; then run: {login_command(settings.account)}"
+            yield f"the app was not given {name}: no {use}", remedy
 
 
 def _until(claims: Json) -> datetime | None:
