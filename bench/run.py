@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # its server harness
 
-from bench import reading, sending, standing
+from bench import exchange, reading, sending, standing
 from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
 from bench.report import HEAD, measured, read_json, write_json, write_page
@@ -30,7 +30,7 @@ _Work = tuple[set[int], Callable[[], list[Row]]]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     given = _parser().parse_args(arguments)
-    wanted = {int(number) for number in given.rows.split(",")} if given.rows else set(range(1, 19))
+    wanted = {int(number) for number in given.rows.split(",")} if given.rows else set(range(1, 23))
     runs = 1 if given.quick else given.runs
     sizes = (SMALL, SMALL, SMALL) if given.quick else (SMALL, MIDDLE, BIG)
     corpora = {size: make_corpus(size) for size in sizes}
@@ -69,6 +69,7 @@ def measure(
     beside_peers: list[_Work] = [
         ({1, 2, 3, 18}, lambda: reading.read_big(lab, big, runs)),
         ({6}, lambda: reading.read_far(lab, small, runs)),
+        ({21, 22}, lambda: exchange.read_exchange(small.count if quick else middle.count, runs)),
         ({4}, lambda: [] if quick else reading.read_beside_django(lab, middle, runs)),
     ]
     alone: list[_Work] = [

@@ -34,6 +34,7 @@ from store.tables import Interaction, OutboxMail, OutboxState, Way
 
 MOST_GROWTH = 5_000_000
 PEOPLE = [(f"Cliente {number}", f"c{number}@acme{number}.example") for number in range(20)]
+SETTINGS = "send: {auto_templates: [proposta]}\nlimits: {sends_per_day: 100000}\n"
 LOST = ("504-done", "cut-done", "half-done", "504", "503", "cut", "html")
 """How SendItem ends, in turn; the first three have sent the mail."""
 
@@ -220,7 +221,7 @@ def send(folder: Path, rounds: int, *, kinds: tuple[str, ...] = LOST) -> SendSco
     score, began = SendScore(rounds), time.monotonic()
     people = [(f"Pessoa {number}", f"p{number}@firma{number}.example") for number in range(rounds)]
     with EwsServer() as server:
-        office = ExchangeOffice(folder, server.url, extra="send: {auto_templates: [proposta]}\n")
+        office = ExchangeOffice(folder, server.url, extra=SETTINGS)
         office.write(people)
         server.clock = office.clock.monotonic
         server.faults.script("SendItem", *(kinds[number % len(kinds)] for number in range(rounds)))

@@ -22,7 +22,7 @@ from connectors.errors import (
 )
 from connectors.exchange.desk import ExchangeDesk
 from connectors.exchange.mailer import ExchangeMailer
-from connectors.model import Address
+from connectors.model import Address, Enclosure
 from connectors.outgoing import HeaderMismatch, content_hash, render
 
 
@@ -55,6 +55,14 @@ def test_the_mail_leaves_as_planned_with_one_copy_in_sent(server: EwsServer, mai
     assert content_hash(copy.raw) == content_hash(render(MAIL))
     assert copy.read
     assert not copy.draft
+
+
+def test_files_leave_with_it_once(server: EwsServer, mailer: ExchangeMailer) -> None:
+    file = Enclosure(name="tabela.csv", content_type="text/csv", content=b"a;b")
+    send(mailer, mail=replace(MAIL, files=(file,)))
+    assert server.sent[0][1].count(b"tabela.csv") >= 1
+    (copy,) = server.box.folder("sentitems").items.values()
+    assert [part.get_filename() for part in copy.mail.iter_attachments()] == ["tabela.csv"]
 
 
 def test_nothing_of_the_mail_is_with_the_server_for_sending_when_the_hook_is_called(server: EwsServer) -> None:

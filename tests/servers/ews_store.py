@@ -181,7 +181,8 @@ class Mailbox:
         self.gone_folders.append((folder.id, self.tick()))
 
     def folder(self, name: str) -> Folder:
-        """By distinguished name, id, or display name."""
+        """By distinguished name, id, or display name. The root of all, above mail, is not told apart."""
+        name = "msgfolderroot" if name == "root" else name
         for one in self.folders.values():
             if name in (one.distinguished, one.id, one.name):
                 return one
