@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -19,7 +20,7 @@ from daemon.clock import Clock
 from daemon.dated import Dates
 from daemon.happening import Happening
 from daemon.office import Office
-from daemon.searching import CHANGES, Search, marks_of
+from daemon.searching import CHANGES, Search, Stroke, marks_of
 from rules.occasion import Occasion
 from store import coming
 from store.coming import Mark
@@ -71,15 +72,29 @@ class Occasions:
             Dates(self.store).refresh(self.office, now)
             with self.store.session() as session:
                 marks = coming.marks(session)
-                search = Search(
-                    session=session, office=self.office, key=self.key, now=now, marks=marks, progress=self.progress
-                )
+                search = self._search(session, now, marks)
                 found = search.run()
-            done = self.happen(found)
+            done = self._in_order(found, search.strokes, now)
             fresh = {name: mark for name, mark in search.reached.items() if marks.get(name) != mark}
             with self.store.writing() as session:
                 coming.set_marks(session, fresh)
             return done
+
+    def _search(self, session: Session, now: datetime, marks: dict[str, Mark]) -> Search:
+        office, key = self.office, self.key
+        return Search(session=session, office=office, key=key, now=now, marks=marks, progress=self.progress)
+
+    def _in_order(self, found: Sequence[Occasion], strokes: Sequence[Stroke], now: datetime) -> int:
+        """Make everything happen in the order in which it came true: a stroke of the clock sees what came before."""
+        done, rest = 0, list(found)
+        for at, trigger in sorted(strokes, key=lambda stroke: stroke[0]):
+            before = [one for one in rest if one.at <= at]
+            rest = rest[len(before) :]
+            done += self.happen(before)
+            with self.store.session() as session:
+                several = list(self._search(session, now, {}).chosen(at, trigger))
+            done += self.happen(several)
+        return done + self.happen(rest)
 
     def happen(self, occasions: Sequence[Occasion]) -> int:
         """Run the rules for occasions in their order; how many did something. Those that happened before are passed

@@ -26,6 +26,7 @@ from store.tables import Change as ChangeRow
 
 log = structlog.get_logger()
 T = TypeVar("T")
+Stroke = tuple[datetime, Trigger]
 
 CHANGES = "changes"
 """The mark of what was changed; every other one is the words of a trigger."""
@@ -48,7 +49,11 @@ def marks_of(triggers: Sequence[Trigger]) -> set[str]:
 
 @dataclass(slots=True, kw_only=True)
 class Search:
-    """One look. `reached`: how far each mark came by it."""
+    """One look.
+
+    reached   how far each mark came by it
+    strokes   strokes of the clock that are for customers: whom they choose shows when it is their turn (`chosen`)
+    """
 
     session: Session
     office: Office
@@ -57,6 +62,7 @@ class Search:
     marks: dict[str, Mark]
     progress: Callable[[], None] = lambda: None
     reached: dict[str, Mark] = field(default_factory=dict)
+    strokes: list[Stroke] = field(default_factory=list)
 
     def run(self) -> list[Occasion]:
         """Everything that came true, in its order."""
@@ -137,10 +143,10 @@ class Search:
         if any(rule.office_wide for rule in rules):
             yield struck(trigger, at, zone)
         if not all(rule.office_wide for rule in rules):
-            yield from self._chosen(trigger, at)
+            self.strokes.append((at, trigger))
 
-    def _chosen(self, trigger: Trigger, at: datetime) -> Iterator[Occasion]:
-        """The customers for whom a rule does something now, a page at a time."""
+    def chosen(self, at: datetime, trigger: Trigger) -> Iterator[Occasion]:
+        """The customers for whom a rule does something at a stroke, as they are now, a page at a time."""
         happening = Happening(session=self.session, office=self.office, key=self.key, now=self.now)
         stages, number = self._stages(trigger), 0
         while page := coming.customers_behind(self.session, number, AT_ONCE, stages):
