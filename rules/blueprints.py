@@ -145,6 +145,8 @@ def _read(root: MapNode, reader: Reader) -> Blueprint | None:
         help = "rename the file: letters, digits and - without spaces"
         reader.report("E212", f'"{name}" cannot be the name of a blueprint', root.place, help)
     parts = {key.text: value for key, value in entries(root, reader, FILE_KEYS, "part of a blueprint")}
+    if "about" in parts:
+        reader.scalar(parts["about"], "`about`")
     inputs = _read_inputs(parts["inputs"], reader) if "inputs" in parts else {}
     if "rule" not in parts:
         reader.report("E102", "the blueprint has no `rule`", root.place, "add the line: rule:")
@@ -177,6 +179,8 @@ def _read_input(key: Scalar, node: Node, reader: Reader) -> Input:
     mapping = reader.mapping(node, f"`{key.text}`", "{default: 21}, or {required: yes}")
     known = entries(mapping, reader, INPUT_KEYS, "part of an input") if mapping else ()
     parts = {part.text: (part, value) for part, value in known}
+    if "about" in parts:
+        reader.scalar(parts["about"][1], "`about`")
     default = parts["default"][1] if "default" in parts else None
     named = reader.scalar(parts["as"][1], "`as`") if "as" in parts else None
     kind = (reader.choice(named, KINDS, "`as`") if named else None) or _kind_of(default)

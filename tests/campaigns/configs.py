@@ -1,6 +1,7 @@
-"""Broken configurations under a daemon that works: `python -m campaigns.configs --count 2000`.
+"""Broken configurations under a daemon that works: `python -m campaigns.configs --count 300 --others 2000`.
 
-Seeded slips in the files of the shipped offices (`campaigns.mutations`). On reload: one `quietcrm run` for each office
+Seeded slips in the files of the shipped offices: the eight kinds of `campaigns.slips`, each surely a fault whose line
+must be named, in equal parts, and others of `campaigns.mutations`. On reload: one `quietcrm run` for each office
 is told to load one broken set after the other while mail arrives each second. At a cold start: each set is what a
 start finds, in this process, and every so often in a process of its own. Truth: the daemon's process, its answers, and
 rows and traces in the database.
@@ -24,12 +25,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from campaigns.installed import Installed, await_true, end
 from campaigns.mutations import Files, Mutation, mutate, offices
+from campaigns.slips import eighth
 
 from config import good
 from config.errors import ConfigError
@@ -78,12 +81,11 @@ class Report:
         named = {line for file, line in places if file == mutation.file}
         if not places or "Traceback" in trouble or "quietcrm fails over" in trouble:
             self.faults.append(f"not named: {mutation.kind}, {mutation.file}:{mutation.line}\n{trouble}")
-        elif mutation.sure and mutation.line not in named:
+        elif mutation.lines and not mutation.lines & named and not _mentions(trouble, mutation.line):
             self.faults.append(f"named elsewhere: {mutation.kind}, {mutation.file}:{mutation.line}\n{trouble}")
         elif any(not line and file not in _WITHOUT_LINES for file, line in places):
             self.faults.append(f"without a line: {mutation.kind}, {mutation.file}\n{trouble}")
-        hinted = re.search(rf"\blines? [^\n]*\b{mutation.line}\b", trouble) is not None
-        exact = mutation.line in named or bool(named and mutation.line and hinted)
+        exact = mutation.line in named or bool(named and mutation.line and _mentions(trouble, mutation.line))
         self.on_the_line += exact
         self.in_the_file += not exact and bool(named)
         self.elsewhere += not named
@@ -101,6 +103,11 @@ class Report:
                 f"{self.refused} refused, {self.harmless} harmless, {len(self.faults)} faults",
             )
         )
+
+
+def _mentions(trouble: str, line: int) -> bool:
+    """Whether a remedy speaks of the line."""
+    return re.search(rf"\blines? [^\n]*\b{line}\b", trouble) is not None
 
 
 _WITHOUT_LINES = ("quietcrm.yaml",)
@@ -313,15 +320,18 @@ def refuse_without_a_last_good_set(scene: Scene, mutation: Mutation, report: Rep
     scene.write(scene.files)
 
 
-def play(folder: Path, count: int, seed: int, *, every: int = 20, only: str = "") -> Report:
-    """`count` slips on reload and as many at a start, shared among the offices (or in one of them)."""
+def play(folder: Path, count: int, seed: int, *, others: int = 0, every: int = 20, only: str = "") -> Report:
+    """`count` slips of the eight kinds and `others` on reload and as many at a start, shared among the offices (or in
+    one of them)."""
     report, rng = Report(), Random(seed)
     known = {name: files for name, files in offices().items() if only in ("", name)}
     for at, (name, files) in enumerate(known.items()):
-        share = count // len(known) + (at < count % len(known))
+        sure, more = (number // len(known) + (at < number % len(known)) for number in (count, others))
         scene = Scene(_made(folder / name), files)
-        on_reload(scene, [mutate(files, rng) for _ in range(share)], report)
-        at_start(scene, [mutate(files, rng) for _ in range(share)], report, every=every)
+        for way in (on_reload, partial(at_start, every=every)):
+            slips = [eighth(at + number, files, rng) for number in range(sure)]
+            slips += [mutate(files, rng) for _ in range(more)]
+            way(scene, slips, report)
         missing = {part: text for part, text in files.items() if part != "quietcrm.yaml"}
         gone = Mutation(kind="the settings are gone", file="quietcrm.yaml", line=0, files=missing)
         refuse_without_a_last_good_set(scene, gone, report)
@@ -336,12 +346,13 @@ def _made(folder: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Print what came of it; 1 if something must not have."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=2000, help="broken sets on reload, and as many at a start")
+    parser.add_argument("--count", type=int, default=300, help="slips of eight kinds on reload, and as many at a start")
+    parser.add_argument("--others", type=int, default=0, help="other slips on reload, and as many at a start")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--every", type=int, default=20, help="each such start is a process of its own")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="quietcrm-configs-") as folder:
-        report = play(Path(folder), options.count, options.seed, every=options.every)
+        report = play(Path(folder), options.count, options.seed, others=options.others, every=options.every)
     print(report.text())
     return 1 if report.faults else 0
 

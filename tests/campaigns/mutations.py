@@ -11,12 +11,12 @@ from config.load import config_files
 from config.starter import LANGUAGES, StarterAnswers, starter_files
 
 Files = dict[str, bytes]
-DEMO = Path(__file__).parents[2] / "config" / "examples" / "demo"
-SAFETY = """
-never_log: [segredo@banco.example]
-poll: {every: 1 second}
-log: {format: json}
-"""
+EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
+SAFETY = {
+    "never_log": "never_log: [segredo@banco.example]",
+    "poll": "poll: {every: 1 second}",
+    "log": "log: {format: json}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +24,14 @@ class Mutation:
     """One slip.
 
     line    where it was made, 0 for a file as a whole
-    sure    it is a fault whatever the file means, and YAML can know its line
+    lines   one of these must be named; () where it may be no fault, or be missed elsewhere
     """
 
     kind: str
     file: str
     line: int
     files: Mapping[str, bytes]
-    sure: bool = False
+    lines: frozenset[int] = frozenset()
 
 
 Slip = Callable[[Files, Random], Mutation | None]
@@ -40,9 +40,13 @@ Slip = Callable[[Files, Random], Mutation | None]
 def offices() -> dict[str, Files]:
     """The shipped examples that a daemon can run here, by name: Maildirs only."""
     found = {f"start-{language}": _starter(language) for language in LANGUAGES}
-    found["demo"] = {path.relative_to(DEMO).as_posix(): path.read_bytes() for path in config_files(DEMO)}
+    for settings in sorted(EXAMPLES.glob("*/quietcrm.yaml")):
+        folder = settings.parent
+        found[folder.name] = {path.relative_to(folder).as_posix(): path.read_bytes() for path in config_files(folder)}
     for files in found.values():
-        files["quietcrm.yaml"] += SAFETY.encode()
+        said = {line.partition(":")[0] for line in files["quietcrm.yaml"].decode().split("\n")}
+        more = "\n".join(line for name, line in SAFETY.items() if name not in said)
+        files["quietcrm.yaml"] += f"\n{more}\n".encode()
         files["lists/never_log.txt"] = files.get("lists/never_log.txt", b"") + b"\n@contador.example\n"
     return found
 
@@ -81,7 +85,9 @@ def _on_a_line(kind: str, change: Callable[[str, Random], str | None], *, sure: 
         if changed is None or changed == lines[number]:
             return None
         text = "\n".join([*lines[:number], changed, *lines[number + 1 :]])
-        return Mutation(kind=kind, file=name, line=number + 1, files={**files, name: text.encode()}, sure=sure)
+        at = number + 1
+        sure_of = frozenset((at,) if sure else ())
+        return Mutation(kind=kind, file=name, line=at, files={**files, name: text.encode()}, lines=sure_of)
 
     return slip
 

@@ -122,6 +122,8 @@ FAULTS = [
     (USE, QUIET.replace("default: 21", "required: no"), "E102", "quiet.yaml:2:3", None, "give it a default"),
     (USE, QUIET.replace("  when:", "  name: x\n  when:"), "E432", "quiet.yaml:7:3", None, "away"),
     (USE, QUIET.replace("rule:", "ruel:"), "E101", "quiet.yaml:5:1", None, 'did you mean "rule"?'),
+    (USE, QUIET.replace("rule:", "about: [x]\nrule:", 1), "E105", "quiet.yaml:5:8", None, "one value"),
+    (USE, QUIET.replace("default: 21", "default: 21, about: [x]"), "E105", "quiet.yaml:2:30", None, "one value"),
     (USE, "inputs: {}\n", "E102", "quiet.yaml:1:1", None, "add the line: rule:"),
     (USE, "- a\n", "E105", "quiet.yaml:1:1", None, "add the line: rule:"),
 ]
