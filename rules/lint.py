@@ -19,7 +19,7 @@ from rules.reader import Reader
 from rules.rule_files import read_roots, read_rule_files
 from rules.ruleset import Rule, RuleSet
 
-MANY_REPEATS = 100
+MANY_REPEATS = 50
 _GROUPS = ("all", "any", "none")
 _OF_A_CUSTOMER = (
     "customer",

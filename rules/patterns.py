@@ -20,6 +20,15 @@ from rules.text_match import TEXT_LIMIT
 
 MOST_PATTERN = 2000
 MOST_CAPTURED = 500
+MOST_WEIGHT = 100
+"""A pattern of this weight takes well below a second for the longest text, whatever the text (`campaigns.patterns`)."""
+_UNICODE = 4
+"""What \\w weighs: its letters of all scripts take hundreds of steps where another class takes a few."""
+_PIECE = re.compile(
+    r"(?P<repeat>\{\d+(?:,\d*)?\})|\((?:\?P?<[^>]*>|\?[a-zA-Z-]*[:)])?|\\(?:x\{[0-9A-Fa-f]*\}|[pP]\{[^}]*\}|[pP].|.)"
+    r"|(?P<class>\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\])|(?P<sign>[^(])",
+    re.DOTALL,
+)
 _MARK = "\x01"
 _STEP = r"\x01*"
 _BOUNDARY = re.compile(r"\b")
@@ -132,7 +141,66 @@ def compile_pattern(source: str) -> Pattern:
         program = re2.compile(translated.encode("utf-8", "replace"), options)
     except re2.error as error:
         raise _refusal(clean, error) from error
+    _refuse_weight(clean)
     return Pattern(source, translator.marked, program, _first_letters(clean))
+
+
+def _refuse_weight(source: str) -> None:
+    """Refuse what RE2 can only follow by keeping many places in mind at once: linear, but for seconds."""
+    weight, heaviest = _weigh(source)
+    if weight > MOST_WEIGHT:
+        hint = f"repeat at most {MOST_WEIGHT} times in all (of \\w at most {MOST_WEIGHT // _UNICODE}), or use + or *"
+        raise PatternError("the pattern repeats too much", hint=hint, offset=heaviest)
+
+
+@dataclass(slots=True)
+class _Part:
+    """A piece of a pattern: its single signs, and what its classes and repeated signs weigh."""
+
+    signs: int = 0
+    weight: int = 0
+
+    def add(self, other: _Part) -> None:
+        self.signs += other.signs
+        self.weight += other.weight
+
+    def repeated(self, times: int) -> _Part:
+        """The same `times` times over: then its single signs are places to keep in mind too."""
+        return self if times < 2 else _Part(0, (self.signs + self.weight) * times)
+
+
+def _weigh(source: str) -> tuple[int, int]:
+    """How many places of a pattern a text may be at, each repetition counted out; and where the heaviest one stands."""
+    open_groups, last, heaviest = [_Part()], _Part(), (0, 0)
+    for found in _PIECE.finditer(source):
+        piece = found[0]
+        if repeat := found["repeat"]:
+            counts = [int(count) for count in re.findall(r"\d+", repeat)]
+            more = last.repeated(max(counts, default=1))
+            open_groups[-1].signs += more.signs - last.signs
+            open_groups[-1].weight += more.weight - last.weight
+            heaviest = max(heaviest, (more.weight, -found.start()))
+            last = more
+        elif piece.startswith("(") and found["sign"] is None:
+            open_groups.append(_Part())
+        elif piece == ")" and len(open_groups) > 1:
+            last = open_groups.pop()
+            open_groups[-1].add(last)
+        elif piece not in ("*", "+", "?", "|", ")"):
+            last = _piece_weight(piece)
+            open_groups[-1].add(last)
+    whole = _Part()
+    for part in open_groups:
+        whole.add(part)
+    return whole.weight, -heaviest[1]
+
+
+def _piece_weight(piece: str) -> _Part:
+    if piece in ("^", "$", "\\b", "\\A", "\\z", "\\Z"):
+        return _Part()
+    if re.search(r"\\[wWpP]", piece):
+        return _Part(0, _UNICODE)
+    return _Part(0, 1) if piece[0] in ".[" or piece[1:2] in ("s", "S", "d", "D") else _Part(1, 0)
 
 
 def _first_letters(source: str) -> str:

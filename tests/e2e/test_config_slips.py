@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from campaigns.configs import play
 from campaigns.mutations import offices
+from campaigns.slips import EIGHT
 
 NAMES = sorted(offices())
 EACH, OTHERS = 2 * len(EIGHT), 4

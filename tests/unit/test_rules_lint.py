@@ -120,7 +120,7 @@ def test_conditions_that_no_mail_fulfils(tmp_path: Path, asked: str) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "code"),
-    [(".*", "W407"), ("(abc)?", "W407"), ("a|", "W407"), (".*abc", "W408"), ("(a|b){500}", "W408"), (r"\d{4,}", "")],
+    [(".*", "W407"), ("(abc)?", "W407"), ("a|", "W407"), (".*abc", "W408"), ("a{51}", "W408"), (r"\d{4,}", "")],
 )
 def test_patterns(tmp_path: Path, pattern: str, code: str) -> None:
     asked = f"{{subject: {{regex: '{pattern}'}}}}"
