@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import structlog
 from servers.calendars import RadicaleServer, XandikosServer
+from servers.davical import DavicalServer
+from servers.davical import why_not as why_no_davical
 from servers.dovecot import DovecotOptions, DovecotServer
 from servers.identity import IdentityServer
 from servers.postfix import PostfixServer, why_not
@@ -118,6 +120,15 @@ def radicale() -> Iterator[RadicaleServer]:
 def xandikos() -> Iterator[XandikosServer]:
     """One Xandikos for this test process; make calendars of your own on it."""
     with XandikosServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def davical(postgres: PostgresServer) -> Iterator[DavicalServer]:
+    """One DAViCal for this test process, skipped where the system has none; make calendars of your own on it."""
+    if reason := why_no_davical():
+        pytest.skip(f"{reason}, skipped")
+    with DavicalServer(postgres) as server:
         yield server
 
 

@@ -90,6 +90,11 @@ class TestCalendar:
     def __init__(self, server: CalendarServer, name: str, path: str) -> None:
         self.server, self.name, self.path = server, name, path
 
+    @property
+    def url(self) -> str:
+        """Its own address."""
+        return urljoin(self.server.url, self.path)
+
     def put(self, ref: str, data: bytes) -> None:
         """Lay an object there, or change it."""
         self.server.ask("PUT", self.path + ref, data, {"Content-Type": "text/calendar"}).raise_for_status()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL, Postfix), the
+# Installs the Debian packages of the servers that the tests start for themselves (Dovecot, PostgreSQL, Postfix, DAViCal), the
 # library that recurrences are compared with, and systemd's tools that look at our unit file.
 # Does nothing when they are there. The system's own services stay as they are: nothing is started or enabled here.
 set -euo pipefail
@@ -10,6 +10,7 @@ command -v dovecot >/dev/null && [ -e /usr/lib/dovecot/imap ] || missing+=(dovec
 [ -e /usr/lib/dovecot/lmtp ] || missing+=(dovecot-lmtpd)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 compgen -G '/usr/lib/*/libical.so.3' >/dev/null || missing+=(libical3)   # what our recurrences are compared with
+[ -e /usr/share/davical/htdocs/caldav.php ] && command -v php >/dev/null || missing+=(davical php-cli)
 command -v systemd-analyze >/dev/null || missing+=(systemd)   # its verdict on our unit file; it is not started
 if ! command -v postfix >/dev/null; then
   if [ -e /usr/sbin/sendmail ]; then   # Debian has one mail server at a time: installing Postfix would remove this one
@@ -46,6 +47,10 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
 fi
 apt-get update -qq
+if ! apt-cache show davical >/dev/null 2>&1; then   # not in every release: its tests are skipped there
+  MISSING=${MISSING/davical php-cli/}
+  [ -n "${MISSING// /}" ] || exit 0
+fi
 case " $MISSING " in *" postfix "*)   # no /etc/postfix/main.cf: the tests bring a configuration folder of their own
   echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections ;;
 esac
@@ -54,7 +59,7 @@ apt-get install -y -qq --no-install-recommends $MISSING >"$log" 2>&1 </dev/null 
   || { tail -n 20 "$log" >&2; exit 1; }
 if [ -d /run/systemd/system ]; then
   for package in $MISSING; do   # freshly installed for the tests alone: not to be started at the next boot either
-    case $package in libical3) continue ;; dovecot-*) unit=dovecot ;; *) unit=$package ;; esac
+    case $package in libical3 | davical | php-cli) continue ;; dovecot-*) unit=dovecot ;; *) unit=$package ;; esac
     systemctl disable --quiet "$unit" || true
   done
 fi
