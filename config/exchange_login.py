@@ -35,8 +35,8 @@ class ExchangeLogin(Section):
         description="address of Exchange Web Services on the server; nothing is guessed",
         examples=["https://mail.vendas.example/EWS/Exchange.asmx"],
     )
-    login: str | None = Field(
-        None, description="user name: DOMAIN\\name or name@domain", examples=["ana@vendas.example"], min_length=1
+    login: str = Field(
+        description="user name: DOMAIN\\name or name@domain", examples=["ana@vendas.example"], min_length=1
     )
     password: SecretSetting | None = Field(
         None,
@@ -73,7 +73,12 @@ class ExchangeLogin(Section):
     @property
     def mailbox_address(self) -> str:
         """The mailbox's primary address."""
-        return self.mailbox or self.login or ""
+        return self.mailbox or self.login
+
+    @property
+    def host(self) -> str:
+        """The server's name."""
+        return urlsplit(self.endpoint).hostname or ""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -81,8 +86,6 @@ class ExchangeLogin(Section):
             raise fault("E304", "there is neither password nor sign_in", "add: password: {env: MAIL_PASSWORD}")
         if self.password is not None and self.sign_in is not None:
             raise fault("E305", "there are two ways to log in: password and sign_in", "keep one of them")
-        if self.password is not None and not self.login:
-            raise fault("E304", "there is a password but no login", "add: login: ana@vendas.example")
         if "@" not in self.mailbox_address:
             raise fault("E102", "it is not said whose mailbox this is", "add: mailbox: ana@vendas.example")
         return self

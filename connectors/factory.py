@@ -132,7 +132,7 @@ def exchange_settings(name: str, one: ExchangeAccount | ExchangeSender, around: 
         account=name,
         endpoint=one.endpoint,
         mailbox=one.mailbox_address,
-        login=one.login or "",
+        login=one.login,
         password=around.secret(one.password),
         auth="oauth" if one.sign_in else one.auth,
         access=one.access,

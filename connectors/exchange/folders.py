@@ -103,7 +103,7 @@ class Directory:
         answers = self._link.ask(M.GetFolder(M.FolderShape(T.BaseShape("IdOnly")), ids))
         if not answers[0].is_good:
             raise refusal(self._link.settings, answers[0].code, answers[0].words)
-        for name, answer in zip(names, answers, strict=True):
+        for name, answer in zip(names, answers, strict=False):
             folder = next(iter(answer.within("Folders")), None)
             key = _key(folder)
             if name == _ROOT:
@@ -163,7 +163,7 @@ class Directory:
                 T.AdditionalProperties(field("folder:TotalCount"), property_tag(_COMMITTED, "SystemTime")),
             )
             answers = self._link.ask(M.GetFolder(shape, folder_ids("FolderIds", chunk)))
-            found |= {key: one for key, answer in zip(chunk, answers, strict=True) if (one := _glanced(answer))}
+            found |= {key: one for key, answer in zip(chunk, answers, strict=False) if (one := _glanced(answer))}
         return found
 
     def make(self, path: str) -> Folder:

@@ -29,6 +29,7 @@ from connectors.errors import AuthRejected, Misconfigured
 from connectors.exchange.settings import VERSIONS, ExchangeSettings, is_microsoft_cloud
 from connectors.exchange.trouble import (
     ABOUT_THE_SERVER,
+    LATER,
     HttpRefusal,
     Unanswered,
     cloud_refusal,
@@ -215,6 +216,8 @@ class Link:
         self._heard()
         self._used = True
         answers = [answer_of(one) for one in messages]
+        if not answers:
+            raise Unanswered(self.settings.account, f"{self.settings.host} answered nothing", hint=LATER)
         for one in answers:
             if one.code in ABOUT_THE_SERVER:
                 raise refusal(self.settings, one.code, one.words, pause=_pause(one.element))

@@ -147,7 +147,7 @@ class ExchangeMailer:
             names = ("drafts", "sentitems")
             ids = M.FolderIds(*(distinguished(self._link, name) for name in names))
             answers = self._link.ask(M.GetFolder(M.FolderShape(T.BaseShape("IdOnly")), ids))
-            for name, answer in zip(names, answers, strict=True):
+            for name, answer in zip(names, answers, strict=False):
                 if not answer.is_good:
                     raise refusal(self._settings, answer.code, answer.words)
                 found = child(next(iter(answer.within("Folders"))), "FolderId")

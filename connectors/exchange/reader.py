@@ -120,7 +120,7 @@ class Reader:
         found = []
         for start in range(0, len(refs), HEADS):
             chunk = refs[start : start + HEADS]
-            for ref, answer in zip(chunk, self._link.ask(M.GetItem(shape, item_ids(chunk))), strict=True):
+            for ref, answer in zip(chunk, self._link.ask(M.GetItem(shape, item_ids(chunk))), strict=False):
                 element = next(iter(answer.within("Items")), None) if answer.is_good else None
                 if element is not None:
                     flags, categories = _marks(element)

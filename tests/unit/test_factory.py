@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from config.accounts import Account, Sender
+from config.accounts import Account, ExchangeAccount, Sender
 from config.secrets import SecretUnavailable
 from connectors.factory import (
     DESKS,
@@ -19,6 +19,7 @@ from connectors.factory import (
     build_desk,
     build_mailer,
     build_source,
+    exchange_settings,
     imap_settings,
 )
 from connectors.imap.source import ImapSource
@@ -121,3 +122,33 @@ def test_the_skeleton_has_the_shape_of_a_source() -> None:
     assert isinstance(source, Source)
     assert source.account == "new"
     source.close()
+
+
+EWS = "https://mail.vendas.example/EWS/Exchange.asmx"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"endpoint": "http://mail.vendas.example/EWS/Exchange.asmx"}, "E301"),
+        ({"endpoint": "mail.vendas.example"}, "E307"),
+        ({"endpoint": "https://[/EWS"}, "E307"),
+        ({"password": None}, "E304"),
+        ({"login": "VENDAS\\ana"}, "E102"),
+    ],
+)
+def test_what_is_wrong_with_an_exchange_account(changes: dict[str, object], code: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        account("exchange", **changes)
+    assert [error["type"] for error in caught.value.errors()] == [code]
+
+
+def test_exchange_settings_arrive(around: Surroundings) -> None:
+    made = account("exchange", login="VENDAS\\crm", mailbox="ana@vendas.example", access="impersonation", ca="own.pem")
+    assert isinstance(made, ExchangeAccount)
+    settings = exchange_settings("ana", made, around)
+    assert (settings.endpoint, settings.host, made.host) == (EWS, "mail.vendas.example", "mail.vendas.example")
+    assert (settings.mailbox, settings.login, settings.access) == ("ana@vendas.example", "VENDAS\\crm", "impersonation")
+    assert (settings.auth, settings.version, settings.password) == ("ntlm", "2016", "secret")
+    assert settings.ca == str(around.base / "own.pem")
+    assert "secret" not in repr(settings)
