@@ -12,12 +12,13 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from store.statements import among, table
-from store.tables import Customer, Interaction, InteractionCustomer, Participant, Sighting, Trace
+from store.tables import Customer, Interaction, InteractionCustomer, MeetingCopy, Participant, Sighting, Trace
 
 _INTERACTION = table(Interaction)
 _LINK = table(InteractionCustomer)
 _PARTICIPANT = table(Participant)
 _SIGHTING = table(Sighting)
+_COPY = table(MeetingCopy)
 _TRACE = table(Trace)
 _CUSTOMER = table(Customer)
 
@@ -162,13 +163,7 @@ def _some_entries(session: Session, ids: Sequence[int]) -> list[LogEntry]:
         .where(among(session, _PARTICIPANT.c.interaction_id, ids), _PARTICIPANT.c.contact_id.is_not(None))
         .order_by(_PARTICIPANT.c.interaction_id, _PARTICIPANT.c.key),
     )
-    copies: dict[int, list[dict[str, str]]] = defaultdict(list)
-    for number, account, folder in session.execute(
-        select(_SIGHTING.c.interaction_id, _SIGHTING.c.account, _SIGHTING.c.folder)
-        .where(among(session, _SIGHTING.c.interaction_id, ids))
-        .order_by(_SIGHTING.c.interaction_id, _SIGHTING.c.account, _SIGHTING.c.folder)
-    ):
-        copies[number].append({"account": account, "folder": folder})
+    copies = _copies(session, ids, [number for number, row in rows.items() if row.kind == "meeting"])
     return [
         LogEntry(
             id=number,
@@ -185,6 +180,23 @@ def _some_entries(session: Session, ids: Sequence[int]) -> list[LogEntry]:
         for number in ids
         if (row := rows.get(number)) is not None
     ]
+
+
+def _copies(session: Session, ids: Sequence[int], meetings: Sequence[int]) -> dict[int, list[dict[str, str]]]:
+    """Where copies lie: of mails in folders, of meetings in calendars too."""
+    found: dict[int, list[dict[str, str]]] = defaultdict(list)
+    for number, account, folder in session.execute(
+        select(_SIGHTING.c.interaction_id, _SIGHTING.c.account, _SIGHTING.c.folder)
+        .where(among(session, _SIGHTING.c.interaction_id, ids))
+        .order_by(_SIGHTING.c.interaction_id, _SIGHTING.c.account, _SIGHTING.c.folder)
+    ):
+        found[number].append({"account": account, "folder": folder})
+    if meetings:
+        there = (among(session, _COPY.c.interaction_id, meetings), _COPY.c.gone_at.is_(None))
+        columns = (_COPY.c.interaction_id, _COPY.c.account, _COPY.c.calendar)
+        for number, account, calendar in session.execute(select(*columns).where(*there).order_by(*columns)):
+            found[number].append({"account": account, "calendar": calendar})
+    return found
 
 
 def _grouped(session: Session, statement: Any) -> dict[int, list[str]]:

@@ -29,6 +29,8 @@ from store.tables import (
     InteractionCustomer,
     Lead,
     MailboxMark,
+    Meeting,
+    MeetingCopy,
     Note,
     Notification,
     Order,
@@ -75,6 +77,8 @@ def export(session: Session, customer_id: int) -> dict[str, Any]:
         "interactions": [changes.plain(dict(row)) for row in session.execute(mails).mappings()],
         "participants": _of_mails(session, number, _PARTICIPANT),
         "sightings": _of_mails(session, number, table(Sighting)),
+        "meetings": _of_mails(session, number, table(Meeting)),
+        "meeting_copies": _of_mails(session, number, table(MeetingCopy)),
         "marks": _of_mails(session, number, table(MailboxMark)),
         "traces": _of_mails(session, number, table(Trace)),
         "changes": [changes.plain(one.model_dump()) for one in changes.of_row(session, "customer", number, 10_000)],
@@ -158,12 +162,24 @@ def _erase_mails(session: Session, numbers: Collection[int], addresses: Collecti
     for model in _PROMISES:
         target = table(model)
         session.execute(update(target).where(among(session, target.c.interaction_id, only)).values(interaction_id=None))
-    for target in (_PARTICIPANT, table(Sighting), table(MailboxMark)):
+    _uninvite(session, shared, addresses)
+    for target in (_PARTICIPANT, table(Sighting), table(MailboxMark), table(Meeting), table(MeetingCopy)):
         session.execute(delete(target).where(among(session, target.c.interaction_id, only)))
     session.execute(delete(_INTERACTION).where(among(session, _INTERACTION.c.id, only)))
     from_them = among(session, _INTERACTION.c.sender, addresses)
     session.execute(update(_INTERACTION).where(from_them).values(sender="", sender_name=""))
     return len(only)
+
+
+def _uninvite(session: Session, shared: Collection[int], addresses: Collection[str]) -> None:
+    """Take people out of the meetings that are about somebody else too."""
+    target, gone = table(Meeting), {one.lower() for one in addresses}
+    rows = session.execute(select(target).where(among(session, target.c.interaction_id, shared))).mappings()
+    for row in rows.all():
+        left = [one for one in row["attendees"] if one["email"].lower() not in gone]
+        organizer = "" if row["organizer"].lower() in gone else row["organizer"]
+        mine = target.c.interaction_id == row["interaction_id"]
+        session.execute(update(target).where(mine).values(attendees=left, organizer=organizer))
 
 
 def _erase_promises(session: Session, numbers: Collection[int], contacts: Collection[int]) -> None:

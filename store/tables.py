@@ -221,6 +221,68 @@ class Sighting(SQLModel, table=True):
     marks: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
 
 
+class Meeting(SQLModel, table=True):
+    """What an interaction of the channel "meeting" has beside title (`subject`) and start (`at`): one occurrence as its
+    newest state says, whoever told it.
+
+    series        hash of the uid, the same for every occurrence of a series
+    uid, original   as in connectors.calendars.CalendarEvent.key; the interaction's identity is their hash
+    sequence, stamped_at   rank of the state that counts (RFC 5546 2.1.5)
+    start_at, end_at   all-day: the midnights of the office; `start_day`, `end_day` (not part of it) say then
+                  which days
+    status        confirmed, tentative, cancelled
+    attendees     [{email, name, answer, role}], all who are invited, ours too
+    known_at      since when it is known that it is then; None = it stood there before we looked
+    moves         how often it was moved since it is known, `moved_at` the last time
+    missed_at     since when a rep's mark says that nobody came; None = no mark
+    """
+
+    __tablename__ = "meeting"
+    interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
+    series: str = _key(index=True)
+    uid: str = _text()
+    original: str = ""
+    sequence: int = 0
+    stamped_at: datetime | None = _time()
+    start_at: datetime = _time(index=True, nullable=False)
+    end_at: datetime = _time(index=True, nullable=False)
+    start_day: date | None = None
+    end_day: date | None = None
+    zone: str = ""
+    status: str = "confirmed"
+    place: str = _text()
+    organizer: str = ""
+    attendees: list[Any] = _json(list)
+    known_at: datetime | None = _time(index=True)
+    moves: int = 0
+    moved_at: datetime | None = _time(index=True)
+    cancelled_at: datetime | None = _time(index=True)
+    missed_at: datetime | None = _time(index=True)
+
+
+class MeetingCopy(SQLModel, table=True):
+    """A meeting in one calendar of a rep. Copies that came as invitations by mail are sightings.
+
+    account   name below `calendars:`; `ref` names the object there
+    digest    of what the copy says: unchanged = it has nothing new to tell
+    answer    what the owner of the calendar answered, "" where that is not told
+    missed    it carries a mark that nobody came
+    gone_at   since when it is no longer there. That alone is no cancellation
+    """
+
+    __tablename__ = "meeting_copy"
+    __table_args__ = (Index("ix_meeting_copy_place", "account", "calendar", "ref"), _JOIN)
+    interaction_id: int = Field(primary_key=True, foreign_key="interaction.id")
+    account: str = Field(primary_key=True)
+    calendar: str = Field(primary_key=True)
+    ref: str
+    digest: str = ""
+    answer: str = ""
+    missed: bool = False
+    seen_at: datetime = _time(nullable=False)
+    gone_at: datetime | None = _time(index=True)
+
+
 class MarkState(StrEnum):
     """planned -> done | impossible | cancelled. impossible = the mailbox cannot do it, or the mail is gone (`reason`);
     cancelled = taken back before it was done."""

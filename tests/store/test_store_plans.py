@@ -16,6 +16,7 @@ from store import (
     customers,
     history,
     interactions,
+    meetings,
     outbox,
     quarantine,
     reminders,
@@ -51,6 +52,12 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "what was undone": lambda session: coming.undone_since(session, NOW),
     "the next customers": lambda session: coming.customers_behind(session, 5, 100),
     "what happened before": lambda session: coming.recorded(session, ["a|b"]),
+    "known meetings": lambda session: meetings.find(session, ["e:1:"]),
+    "a series of meetings": lambda session: meetings.of_series(session, ["u"]),
+    "meetings that begin": lambda session: meetings.starting(session, NOW, NOW),
+    "meetings that end": lambda session: meetings.ending(session, NOW, NOW),
+    "copies at a place": lambda session: meetings.copies_at(session, "ana", [("Work", "a.ics")]),
+    "lost meetings": lambda session: meetings.lost(session, "ana", NOW, NOW),
     "attempts": lambda session: quarantine.attempts(session, "a", "f", "r"),
 }
 
