@@ -63,7 +63,6 @@ CODES: dict[str, str] = {
     "E305": "two ways to log in",
     "E306": "a sign-in that is not whole",
     "E307": "web address not understood, or without protection",
-    "E401": "something this release cannot do yet",
     "E402": "word list that does not exist",
     "E403": "template that does not exist",
     "E404": "pattern refused",

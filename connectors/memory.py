@@ -62,6 +62,10 @@ class MemoryMailbox:
         """The mails of a folder."""
         return [Entry(int(mail.at.timestamp()) * 10**9, mail.ref) for mail in self.mails[folder.key]]
 
+    def marks(self, folder: Folder) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """ref -> (flags, categories)."""
+        return {mail.ref: (tuple(mail.flags), tuple(mail.categories)) for mail in self.mails[folder.key]}
+
     def load(self, folder: Folder, entry: Entry) -> Content | None:
         """One mail; None if it has gone. Raises ValueError for a broken one."""
         for mail in self.mails[folder.key]:

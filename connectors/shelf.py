@@ -12,25 +12,30 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from heapq import merge
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from connectors.categories import categories_in
 from connectors.errors import CursorExpired, Misconfigured
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
-from connectors.model import Batch, Cursor, Message, Progress, RawMail, Unreadable
+from connectors.model import Batch, Cursor, Message, Progress, RawMail, Remark, Unreadable
+from connectors.outgoing import message_id_of
 from connectors.protocols import MOST_JUNK, Parser
 
-__all__ = ["Content", "Entry", "Shelf", "ShelfSource"]
+__all__ = ["Content", "Entry", "MarkedShelf", "Shelf", "ShelfSource"]
 
 _VERSION = 1
 _HASH_BYTES = 6
 _CHUNK = 100
 _BATCH_BYTES = 32 << 20
+_HEAD = 128 << 10
+FIRST_LOOK = 200
+"""How many marked mails of a folder a process tells of at its first look: what was done while it was down."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,6 +70,16 @@ class Shelf(Protocol):
 
     def load(self, folder: Folder, entry: Entry) -> Content | None:
         """One mail; None if it has gone. Raises OSError or ValueError if it cannot be read."""
+        ...
+
+
+@runtime_checkable
+class MarkedShelf(Protocol):
+    """A shelf whose mails a person can mark."""
+
+    def marks(self, folder: Folder) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """ref -> (flags, categories) of the mails as `entries` listed them last; those that bear none may be left
+        out. Raises OSError."""
         ...
 
 
@@ -117,6 +132,7 @@ class ShelfSource:
         self._skip = tuple(skip)
         self._listed: _Listed = {}
         self._last: tuple[Cursor | None, _Places] = (None, {})
+        self._marked: dict[str, tuple[Sequence[Entry], dict[str, tuple[bool, tuple[str, ...]]]]] = {}
 
     @property
     def account(self) -> str:
@@ -139,6 +155,7 @@ class ShelfSource:
         listed = {folder.key: self._list(folder) for folder in folders}
         self._listed = listed
         _settle(position, listed)
+        changed = [one for listing in listed.values() for one in self._changed(listing, position[listing.folder.key])]
         window = list(islice(_live(position, listed), max(1, limit)))
         backfill = not window
         if backfill:
@@ -154,6 +171,7 @@ class ShelfSource:
             more=any(place.low is not None for place in position.values()) or any(_live(position, listed)),
             backfill=backfill and bool(window),
             folders=tuple(folder.name for folder in folders),
+            changed=tuple(changed),
             progress=_progress(position),
         )
 
@@ -205,6 +223,45 @@ class ShelfSource:
             raise Misconfigured(
                 self._account, f"folder {folder.name} cannot be listed: {error.strerror}", hint="check its permissions"
             ) from error
+
+    def _changed(self, listing: _Listing, place: _Shelved) -> Iterator[Remark]:
+        """Mails that were read before and are flagged or categorised otherwise than at the last look of this process;
+        at its first look, the newest that bear any mark."""
+        if not isinstance(self._shelf, MarkedShelf):
+            return
+        key = listing.folder.key
+        given, before = self._marked.get(key, ((), None))
+        if given is listing.given:
+            return
+        seen = {}
+        for ref, (flags, categories) in self._shelf.marks(listing.folder).items():
+            if (marks := ("\\Flagged" in flags, categories)) != (False, ()):
+                seen[ref] = marks
+        self._marked[key] = (listing.given, seen)
+        nothing: tuple[bool, tuple[str, ...]] = (False, ())
+        known = {
+            entry.ref: entry for entry, name in zip(listing.entries, listing.hashes, strict=True) if name in place.known
+        }
+        refs = [ref for ref in known if before is None or seen.get(ref, nothing) != before.get(ref, nothing)]
+        for ref in refs if before is not None else [ref for ref in refs if ref in seen][-FIRST_LOOK:]:
+            if remark := self._remark(listing.folder, known[ref]):
+                yield remark
+
+    def _remark(self, folder: Folder, entry: Entry) -> Remark | None:
+        try:
+            content = self._shelf.load(folder, entry)
+        except (OSError, ValueError):
+            return None
+        if content is None:
+            return None
+        raw = content.whole or content.header
+        return Remark(
+            folder=folder.name,
+            ref=entry.ref,
+            message_id=message_id_of(raw[:_HEAD]),
+            flags=content.flags,
+            categories=content.categories or categories_in(content.flags),
+        )
 
     def _read(self, window: list[tuple[Folder, Entry]]) -> tuple[int, list[Message], list[Unreadable]]:
         """Load and parse; stops early after 32 MB. How many entries were dealt with, and what they gave."""

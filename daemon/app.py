@@ -38,6 +38,7 @@ from daemon.office import Office, load_office, state_directory
 from daemon.outlets import Outlets
 from daemon.pipeline import Pipeline
 from daemon.poll import Poller, Stop
+from daemon.reactions import Reactions
 from daemon.revisit import Revisit
 from daemon.sends import Sends
 from daemon.sequences import Sequences
@@ -135,6 +136,7 @@ class App:
             self.pollers.pop(name).retire()
         self.pollers.update(fresh)
         self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
+        self.reactions = Reactions(self.store, office, self.key, self.pollers, self.clock)
 
     def note_sign_ins(self) -> tuple[str, ...]:
         """Somebody may have signed in: what waited for that is tried at once. Accounts that shall be polled now."""

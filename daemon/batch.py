@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -46,6 +46,7 @@ class Work:
     unowned: set[int] = field(default_factory=set)
     hits: list[str] = field(default_factory=list)
     scenes: list[Scene] = field(default_factory=list)
+    made: Collection[str] = ()
 
 
 def new_row(

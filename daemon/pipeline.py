@@ -24,6 +24,7 @@ from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for, untagged
 from daemon.effects import Cause
+from daemon.gestures import Gestures
 from daemon.marks import Ours, Scene, mark, note_copy, says_something
 from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
@@ -62,12 +63,15 @@ class Pipeline:
             accounts.begin(session, account, now)
             return accounts.load_cursor(session, account)
 
-    def handle(self, account: str, batch: Batch, *, since: datetime) -> Counts:
-        """Write one batch. `since` = when this pass began: the baseline of folders that are new now."""
+    def handle(self, account: str, batch: Batch, *, since: datetime, made: Collection[str] = ()) -> Counts:
+        """Write one batch. `since` = when this pass began: the baseline of folders that are new now. `made`: folders
+        that appeared while the account was watched."""
         with self._store.writing() as session:
             baselines = accounts.folder_baselines(session, account, batch.folders, since)
             work = self._begin(session, account, batch.items, baselines, backfill=batch.backfill)
+            work.made = made
             self._messages(work)
+            self._gestures(work).of_remarks(batch.changed)
             for failed in batch.unreadable:
                 self._unreadable(work, failed)
             self._flush(work)
@@ -149,10 +153,10 @@ class Pipeline:
         fresh = {one.message_id for one, who in zip(ordered, identities, strict=True) if who.key not in known}
         work.ids = interactions.repeated_ids(work.session, fresh)
         strangers = unmatched.known(work.session, {self._key.identity(who.key) for who in identities})
-        copies: list[Copy] = []
+        copies: list[tuple[Copy, FolderRole]] = []
         for message, who in zip(ordered, identities, strict=True):
             if (number := known.get(who.key)) is not None:
-                copies.append(sighted(number, message))
+                copies.append((sighted(number, message), message.folder_role))
                 work.counts.duplicate += 1
                 self._settle_copy(work, message)
             elif is_own(message, work.office):
@@ -161,10 +165,14 @@ class Pipeline:
                 work.counts.skipped["draft"] += 1
             else:
                 self._new(work, message, who, seen_before=self._key.identity(who.key) in strangers)
-        sightings.add_sightings(work.session, copies)
+        self._gestures(work).of_copies(copies, backfill=work.backfill)
+        sightings.add_sightings(work.session, [copy for copy, _ in copies])
         hashed = {self._key.identity(key): number for key, number in known.items()}
         self._adopt(work, {one: number for one, number in hashed.items() if one in strangers})
         self._mark(work)
+
+    def _gestures(self, work: Work) -> Gestures:
+        return Gestures(session=work.session, office=work.office, account=work.account, now=work.now, made=work.made)
 
     def _settle_copy(self, work: Work, message: Message) -> None:
         """The copy in Sent of a mail that a colleague's Inbox showed first: only it proves that we wrote."""

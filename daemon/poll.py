@@ -89,6 +89,8 @@ class Poller:
         self._retired = False
         self.behind = False
         self.look: Look | None = None
+        self._watched: set[str] = set()
+        self._made: set[str] = set()
         self._wanted_since = wanted_since
 
     @property
@@ -163,16 +165,23 @@ class Poller:
             self.behind = batch.more
             if _is_quiet(batch) and batch.cursor == cursor:  # most polls: nothing to write, no sync of the disk
                 break
-            counts = self._pipeline.handle(self.account, batch, since=since)
+            self._note_folders(batch.folders)
+            counts = self._pipeline.handle(self.account, batch, since=since, made=self._made)
             total.add(counts)
             if progress:
                 progress(batch, counts)
             self._slow_down(batch, began)
             self._watchdog.progress()
             began = self._clock.now()
+        self._watched = self._watched or set(batch.folders)
         if not self._stop:
             self._note_look(started, wanted)
         self._succeeded()
+
+    def _note_folders(self, folders: Sequence[str]) -> None:
+        """A folder that appears behind the first pass was made by somebody just now; what is in it is no old mail."""
+        if self._watched:
+            self._made |= set(folders) - self._watched
 
     def _note_look(self, started: float, since: datetime | None) -> None:
         """Everything that was new when the pass began is in the history now; look into Junk where a send asks. A pass
@@ -277,7 +286,7 @@ class Poller:
 
 
 def _is_quiet(batch: Batch) -> bool:
-    return not (batch.items or batch.unreadable or batch.removed or batch.more)
+    return not (batch.items or batch.unreadable or batch.removed or batch.changed or batch.more)
 
 
 def _new_folders_since(row: Account | None, now: datetime) -> datetime:

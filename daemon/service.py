@@ -42,6 +42,7 @@ SEND_TICK = 2
 SWEEP_TICK = 10
 NOTIFY_TICK = 3
 SEQUENCE_TICK = 10
+GESTURE_TICK = 5
 REVISIT_TICK = 30
 OCCASION_TICK = 60
 NOTICE_TICK = 60
@@ -196,6 +197,7 @@ class Service:
         self._add("sequences", self._go_on, SEQUENCE_TICK)
         self._add("desk", self._desk, DESK_TICK, executor="desk")
         self._add("revisit", self._revisit, REVISIT_TICK)
+        self._add("gestures", self._react, GESTURE_TICK)
         self._add("occasions", self._occasions, OCCASION_TICK)
         self._add("notice", self._notice, NOTICE_TICK, executor="desk")
         self._add("housekeeping", self._keep_house, 3600)
@@ -318,6 +320,10 @@ class Service:
             done = self._app.occasions.look()
         if done:
             log.info("occasions.happened", acted=done)
+
+    def _react(self) -> None:
+        with self._app.watchdog.step("gestures"):
+            self._app.reactions.run()
 
     def _alert(self) -> None:
         app = self._app

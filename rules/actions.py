@@ -23,8 +23,6 @@ Build = Callable[[Node, Reader], list[Effect]]
 LONGEST_LINE = 500
 """Characters of a line to a channel."""
 LOG_WAYS = ("yes", "headers", "no")
-OFF = 'write "mode: off" in this rule until then'
-LATER: dict[str, str] = {}
 
 
 def read_actions(node: Node, reader: Reader) -> list[Effect]:
@@ -36,9 +34,7 @@ def read_actions(node: Node, reader: Reader) -> list[Effect]:
         reader.report("E106", "`then` does nothing", node.place, "write at least one action, for example {log: yes}")
     effects: list[Effect] = []
     for key, value in mapping.entries:
-        if key.text in LATER and key.text not in ACTIONS:
-            reader.later(f"the action `{key.text}`", key.place, LATER[key.text])
-        elif key.text in ACTIONS:
+        if key.text in ACTIONS:
             check_action(key, reader)
             effects += ACTIONS[key.text](value, reader)
         else:

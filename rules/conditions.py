@@ -16,7 +16,6 @@ CONDITIONS: dict[str, Build] = {**MAIL, **MACHINE, **CUSTOMER, **TIME, **MEETING
 GROUPS = {"all": all_of, "any": any_of, "none": none_of}
 _OF_A_MAIL = frozenset({*MAIL, *MACHINE}) - {"language"}
 """`language` falls back to that of the contact."""
-LATER: dict[str, str] = {}
 
 
 def read_conditions(node: Node, reader: Reader) -> list[Condition]:
@@ -36,9 +35,6 @@ def _read_one(key: Scalar, value: Node, reader: Reader) -> Condition | None:
     name = key.text
     if name in GROUPS:
         return _read_group(name, value, reader)
-    if name in LATER:
-        reader.later(f"the condition `{name}`", key.place, LATER[name])
-        return None
     build = CONDITIONS.get(name)
     if build is None:
         reader.unknown("condition", key, (*CONDITIONS, *GROUPS))

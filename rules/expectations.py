@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from config.nodes import ListNode, Node, Scalar
-from rules.actions import ACTIONS, LATER
+from rules.actions import ACTIONS
 from rules.decision import Outcome
 from rules.expectation import Build, Came, Expectation, same, shown_node
 from rules.expected_actions import ACTION_LINES, plain_action
@@ -34,10 +34,7 @@ def _read_line(key: Scalar, value: Node, reader: Reader, rules: Sequence[str] | 
         return EXPECT[key.text](key, value, reader)
     if key.text in ACTIONS:
         return plain_action(key, value, reader)
-    if key.text in LATER:
-        reader.later(f"`expect: {{{key.text}: ...}}`", key.place, "take it away until then")
-    else:
-        reader.unknown("part of `expect`", key, ("rules", *EXPECT, *ACTIONS))
+    reader.unknown("part of `expect`", key, ("rules", *EXPECT, *ACTIONS))
     return None
 
 
@@ -154,7 +151,7 @@ def _extract(_key: Scalar, node: Node, reader: Reader) -> Expectation | None:
 
 
 def _not(_key: Scalar, node: Node, reader: Reader) -> Expectation | None:
-    words = (*ACTIONS, *LATER)
+    words = tuple(ACTIONS)
     slots: list[str] = []
     for scalar in reader.scalars(node, "`not`"):
         verb, _, rest = scalar.text.strip().partition(":" if ":" in scalar.text else " ")

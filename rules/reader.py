@@ -44,8 +44,6 @@ class Reader:
     missing    what the rule at hand never has: "mail", "meeting", "changed", "customer", see rules.needs
     chooses    True once one of its conditions asks about the customer
     waited     words of the triggers that rules wait for, None where that is not known; for rule tests
-    dormant    True inside a rule with `mode: off`: what this release cannot do yet is passed over there
-    spare      True once something was passed over
     """
 
     settings: Settings
@@ -62,8 +60,6 @@ class Reader:
     missing: frozenset[str] = frozenset()
     chooses: bool = False
     waited: frozenset[str] | None = None
-    dormant: bool = False
-    spare: bool = False
 
     def report(self, code: str, message: str, place: Place, help: str, *, warning: bool = False) -> None:
         """Note a problem."""
@@ -79,13 +75,6 @@ class Reader:
             also=place.other,
         )
         self.problems.append(problem)
-
-    def later(self, what: str, place: Place, instead: str) -> None:
-        """Refuse what rules.md has and this release does not; a rule with `mode: off` may keep it."""
-        if self.dormant:
-            self.spare = True
-        else:
-            self.report("E401", f"{what} is not in this release", place, instead)
 
     def unknown(self, what: str, word: Scalar, known: Iterable[str], *, code: str = "E101") -> None:
         """Refuse a name, with the nearest known one or all of them."""

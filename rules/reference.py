@@ -33,6 +33,10 @@ PARTS: dict[str, tuple[str, str]] = {
 WHENS: dict[str, tuple[str, str]] = {
     "mail arrives": ("a mail from outside came", "when: mail arrives"),
     "mail sent": ("one of us wrote to somebody outside", "when: mail sent"),
+    "mail filed": ("a person put a logged mail into another folder; `folder` is that folder", "when: mail filed"),
+    "mail tagged": ("a person put a category on a logged mail; `category` is that category", "when: mail tagged"),
+    "mail flagged": ("a person flagged a logged mail", "when: mail flagged"),
+    "mail unflagged": ("a person took the flag off a logged mail", "when: mail unflagged"),
     "delivery failed": (
         "a report came that an address failed for good; seen whatever `is` says",
         "when: delivery failed",

@@ -40,7 +40,6 @@ class Rule:
     fingerprint  changes when the rule does, apart from name, about and mode
     keys         index keys, see rules.index; None = asked for every mail
     reads_markup it asks for the data in the HTML of a mail
-    partial      it has what this release cannot do yet; only a rule with mode off may
     """
 
     name: str
@@ -65,7 +64,6 @@ class Rule:
     blueprint: str = ""
     fingerprint: str = ""
     keys: frozenset[str] | None = None
-    partial: bool = False
 
     @property
     def whens(self) -> tuple[str, ...]:

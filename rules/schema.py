@@ -25,7 +25,6 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
     """Check one rule. None if it has no usable name; faults go to the reader."""
     name = _name(node, reader)
     mode = _mode(node, reader)
-    reader.dormant, reader.spare = mode == "off", False
     _check_keys(node, reader)
     triggers = _when(node, reader)
     reader.missing, reader.chooses = missing(triggers), False
@@ -37,7 +36,6 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
     reader.missing |= {"customer"} if office_wide else frozenset()
     reader.extracted = frozenset(one.name for one in extract) | frozenset(extracted_names(node.get("extract")))
     effects = _then(node, reader)
-    reader.dormant, partial = False, reader.spare
     if name is None:
         return None
     ignore = next((effect for effect in effects if effect.verb == "ignore"), None)
@@ -67,7 +65,6 @@ def read_rule(node: MapNode, reader: Reader) -> Rule | None:
         reads_markup=any(one.reads_markup for one in conditions) or any(one.reads_markup for one in extract),
         fingerprint=_fingerprint(node),
         keys=best_keys(conditions),
-        partial=partial,
     )
 
 

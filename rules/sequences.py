@@ -70,7 +70,7 @@ def sequence_names(directory: Path) -> frozenset[str]:
 
 def read_sequences(roots: Several[MapNode], reader: Reader) -> dict[str, Sequence]:
     """The sequences by name; faults go to the reader."""
-    reader = replace(reader, extracted=frozenset(), missing=_MISSING, dormant=False)
+    reader = replace(reader, extracted=frozenset(), missing=_MISSING)
     found: dict[str, Sequence] = {}
     names: dict[str, Scalar] = {}
     for root in roots:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from config.nodes import ListNode, MapNode, Node, Scalar
 from config.values import NAME
-from rules.actions import ACTIONS, LATER
+from rules.actions import ACTIONS
 from rules.effect import MAIL_LATE, Effect
 from rules.enclosures import check_enclosures
 from rules.moments import Delay, parse_delay
@@ -22,7 +22,7 @@ _EXAMPLE = "{wait: 3 business days, template: reminder, reply: yes}"
 
 def step_actions() -> tuple[str, ...]:
     """The actions of rules that a step and `done` may have."""
-    return tuple(name for name in (*ACTIONS, *LATER) if name not in _NO_ACTION)
+    return tuple(name for name in ACTIONS if name not in _NO_ACTION)
 
 
 def read_steps(root: MapNode, mode: str, reader: Reader) -> tuple[Step, ...]:
@@ -123,10 +123,8 @@ def read_effects(node: MapNode, reader: Reader, what: str, beside: tuple[str, ..
     for key, value in node.entries:
         if key.text not in allowed:
             reader.unknown(what, key, (*beside, *allowed))
-        elif key.text in ACTIONS:
-            found += ACTIONS[key.text](value, reader)
         else:
-            reader.later(f"the action `{key.text}`", key.place, LATER[key.text])
+            found += ACTIONS[key.text](value, reader)
     return tuple(found)
 
 

@@ -27,7 +27,7 @@ from rules.reader import Reader, entries
 from rules.subjects import subject_key
 from rules.trial_clock import parse_time
 from rules.trial_world import World
-from rules.triggers import FAILED, UNSUBSCRIBED
+from rules.triggers import FAILED, MARKS, UNSUBSCRIBED
 from rules.view import View
 
 ReadMail = Callable[[Path], Message | str]
@@ -55,18 +55,25 @@ _REMEDY = {
     "to_many": "write more than ten addresses in `to`",
     "first_contact": "name the customer under `given`: a stranger's first mail is a first contact",
 }
-_WHEN = {"mail arrives": Direction.IN, "mail sent": Direction.OUT, FAILED: Direction.IN, UNSUBSCRIBED: Direction.IN}
+_WHEN: dict[str, Direction | None] = {
+    "mail arrives": Direction.IN,
+    "mail sent": Direction.OUT,
+    FAILED: Direction.IN,
+    UNSUBSCRIBED: Direction.IN,
+    **dict.fromkeys(MARKS),
+}
 
 
 @dataclass(slots=True)
 class TestedMail:
-    """What was read: the mail, the look-ups it is judged by, and when it comes."""
+    """What was read: the mail, the look-ups it is judged by, and when it comes. `gesture`: what a person does to it."""
 
     __test__ = False
 
     message: Message
     directory: Directory
     unsubscribed: bool = False
+    gesture: str = ""
 
 
 @dataclass(slots=True)
@@ -356,7 +363,7 @@ def _finish(draft: _Draft, world: World, mapping: MapNode, reader: Reader, name:
         sent_at=draft.at,
         received_at=draft.at,
     )
-    return TestedMail(message, directory, draft.when == UNSUBSCRIBED)
+    return TestedMail(message, directory, draft.when == UNSUBSCRIBED, draft.when if draft.when in MARKS else "")
 
 
 def _role(folder: str) -> FolderRole:

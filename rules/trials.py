@@ -17,7 +17,7 @@ from config.settings import Settings
 from connectors.model import Message
 from rules.condition import clip
 from rules.decision import Check, Decision, Outcome, RuleTrace
-from rules.engine import evaluate
+from rules.engine import evaluate, evaluate_occasion
 from rules.expectation import Came, Expectation
 from rules.expectations import read_expect
 from rules.facts import Directory, Moment
@@ -43,6 +43,7 @@ class Trial:
     """One rule test, ready to be run. `place` is its name in its file.
 
     message       the mail that comes; `unsubscribed`: it asks for no more mail
+    gesture       or a person does that to it in the mailbox ("mail tagged")
     occasion      or what else happens
     passes        or nothing but time, from one moment to another
     """
@@ -53,6 +54,7 @@ class Trial:
     expectations: tuple[Expectation, ...]
     message: Message | None = None
     unsubscribed: bool = False
+    gesture: str = ""
     occasion: Occasion | None = None
     passes: tuple[datetime, datetime] | None = None
 
@@ -196,7 +198,8 @@ def _scene(node: MapNode, at: datetime, world: World, reader: Reader, name: str,
         tested = read_mail(mail, at, world, reader, name=name, from_file=from_file)
         if tested is None:
             return None
-        return replace(empty, message=tested.message, directory=tested.directory, unsubscribed=tested.unsubscribed)
+        scene = replace(empty, message=tested.message, directory=tested.directory)
+        return replace(scene, unsubscribed=tested.unsubscribed, gesture=tested.gesture)
     if event is not None:
         occasion = read_event(event, at, world, reader)
         return replace(empty, occasion=occasion) if occasion else None
@@ -294,6 +297,8 @@ def _run(trial: Trial, ruleset: RuleSet, settings: Settings) -> Verdict:
 
 def _came(trial: Trial, ruleset: RuleSet, settings: Settings, *, explain: bool) -> Came:
     message, directory = trial.message, trial.directory
+    if message is not None and trial.gesture:
+        return came_of(_gestured(trial.gesture, message, directory, ruleset, settings), message, directory, settings)
     if message is not None:
         wish = trial.unsubscribed
         decision = decide(message, directory, ruleset, settings, unsubscribed=wish, explain=explain)
@@ -302,6 +307,13 @@ def _came(trial: Trial, ruleset: RuleSet, settings: Settings, *, explain: bool) 
         return _together(happen([trial.occasion], directory, ruleset, settings), directory, settings)
     assert trial.passes is not None
     return _together(pass_time(trial.passes, directory, ruleset, settings), directory, settings)
+
+
+def _gestured(what: str, message: Message, directory: Directory, ruleset: RuleSet, settings: Settings) -> Decision:
+    """What the rules make of a mail that a person marks in the mailbox."""
+    occasion = Occasion(when=what, event=what, at=message.received_at, seen=message.folder)
+    moment = Moment(now=message.received_at, baseline=EVER, loaded={rule.name: EVER for rule in ruleset.rules})
+    return evaluate_occasion(ruleset, occasion, directory, settings, moment, message=message)
 
 
 def came_of(decision: Decision, message: Message, directory: Directory, settings: Settings) -> Came:

@@ -26,7 +26,7 @@ MARKS = ("mail filed", "mail tagged", "mail flagged", "mail unflagged")
 MEETINGS = ("meeting booked", "meeting moved", "meeting cancelled", "meeting answered", "meeting missed")
 SILENT, DATE, CLOCK, CHANGED = "customer silent", "date comes", "clock", "record changed"
 SOON, HELD = "meeting soon", "meeting held"
-PLAIN = (*MAIL, *EVENTS, *MEETINGS)
+PLAIN = (*MAIL, *EVENTS, *MARKS, *MEETINGS)
 """Triggers that are words alone."""
 EXAMPLES: Mapping[str, str] = {
     SILENT: "21 days",
@@ -115,10 +115,6 @@ def read_trigger(node: Node, reader: Reader) -> Trigger | None:
     if scalar is None:
         return None
     word = " ".join(scalar.text.lower().split())
-    if word in MARKS:
-        help = 'use mail arrives or mail sent, or write "mode: off" in this rule until then'
-        reader.later(f"`when: {word}`", scalar.place, help)
-        return None
     if word in EXAMPLES:
         help = f"write: when: {{{word}: {EXAMPLES[word]}}}"
         reader.report("E104", f'`when`: "{word}" needs to say more', scalar.place, help)

@@ -120,7 +120,7 @@ def _delete(session: Session, target: Table, number: int) -> None:
         ) from error
 
 
-_OF_A_MAIL = ("trace", "mailbox_mark", "sighting", "participant", "interaction_customer")
+_OF_A_MAIL = ("trace", "gesture", "mailbox_mark", "sighting", "participant", "interaction_customer")
 
 
 def _unlog(session: Session, change: Change) -> None:

@@ -25,6 +25,7 @@ from store.tables import (
     CustomerTag,
     DatedField,
     Enrolment,
+    Gesture,
     Interaction,
     InteractionCustomer,
     Lead,
@@ -163,7 +164,8 @@ def _erase_mails(session: Session, numbers: Collection[int], addresses: Collecti
         target = table(model)
         session.execute(update(target).where(among(session, target.c.interaction_id, only)).values(interaction_id=None))
     _uninvite(session, shared, addresses)
-    for target in (_PARTICIPANT, table(Sighting), table(MailboxMark), table(Meeting), table(MeetingCopy)):
+    of_a_mail = (_PARTICIPANT, table(Sighting), table(MailboxMark), table(Gesture), table(Meeting), table(MeetingCopy))
+    for target in of_a_mail:
         session.execute(delete(target).where(among(session, target.c.interaction_id, only)))
     session.execute(delete(_INTERACTION).where(among(session, _INTERACTION.c.id, only)))
     from_them = among(session, _INTERACTION.c.sender, addresses)

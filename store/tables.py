@@ -324,6 +324,25 @@ class MailboxMark(SQLModel, table=True):
     done_at: datetime | None = _time()
 
 
+class Gesture(SQLModel, table=True):
+    """What a person did to a logged mail in the mailbox, until the rules that wait for it have run.
+
+    what    "mail filed", "mail tagged", "mail flagged", "mail unflagged"; `name`: the category put on
+    """
+
+    __tablename__ = "gesture"
+    __table_args__ = _NUMBERED
+    id: int | None = Field(default=None, primary_key=True)
+    interaction_id: int = Field(foreign_key="interaction.id", index=True)
+    account: str
+    folder: str
+    ref: str
+    what: str
+    name: str = ""
+    at: datetime = _time(nullable=False)
+    attempts: int = 0
+
+
 # --- what we promised: tasks, leads, cases, reminders, outgoing mail ---------------------------------------------
 
 

@@ -327,12 +327,14 @@ class Connection:
         return Standing(values.get(b"UIDNEXT", 0), values.get(b"UIDVALIDITY", 0), self.exists, modseq)
 
     def noop(self) -> bool:
-        """Ask for news of the open folder in one round trip. True if mails may have come."""
+        """Ask for news of the open folder in one round trip. True if mails may have come or were marked."""
         grown = False
         for pieces in self.wire.say(b"NOOP").untagged:
             line = pieces[0].split()
             if line[-1:] == [b"EXISTS"] and line[1].isdigit():
                 self.exists, grown = int(line[1]), True
+            elif b"FETCH" in line[2:3]:  # somebody marked one
+                grown = True
         return grown
 
     def uids(self, low: int, high: int = 0, criteria: bytes = b"") -> list[int]:

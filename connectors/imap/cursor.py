@@ -28,6 +28,7 @@ class Place:
     low        back-fill has reached down to here: UIDs below are unread; 0 or 1 when finished
     low_at     arrival of the oldest mail read so far, seconds since 1970; merges the folders by age
     done, total    messages of the back-fill
+    modseq     changes up to this one were told (RFC 7162), 0 = none yet
     """
 
     uidvalidity: int
@@ -36,6 +37,7 @@ class Place:
     low_at: int = 0
     done: int = 0
     total: int = 0
+    modseq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

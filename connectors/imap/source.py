@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from connectors.errors import Misconfigured, OtherMailbox, Unavailable
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
+from connectors.imap.changes import Changes
 from connectors.imap.connection import Connection, Standing
 from connectors.imap.cursor import Place, Position
 from connectors.imap.identity import Verdict, is_renumbered, is_shaken, judge, search_day
@@ -21,7 +22,7 @@ from connectors.imap.reader import Harvest, Reader
 from connectors.imap.settings import ImapSettings
 from connectors.imap.trouble import translated
 from connectors.imap.wire import Garbled, Refused
-from connectors.model import Batch, Cursor, FolderRole, Message, Unreadable
+from connectors.model import Batch, Cursor, FolderRole, Message, Remark, Unreadable
 from connectors.protocols import MOST_JUNK, Parser
 
 __all__ = ["ImapSource"]
@@ -60,6 +61,9 @@ class ImapSource:
         self._looked_at = 0.0
         self._swept_at = 0.0
         self._past: dict[str, _Past] = {}
+        self._changes = Changes()
+        self._told: dict[tuple[str, int], int] = {}
+        self._recent_at = -1.0
 
     @property
     def account(self) -> str:
@@ -176,8 +180,11 @@ class ImapSource:
         backfill = not harvest.reached
         if backfill:
             harvest = self._read_past(position, limit)
+        changed: list[Remark] = []
         if not harvest.reached:
             self._mind_the_inbox(position)
+        if backfill:
+            changed = self._changed(position)
         position.remember(harvest.marks)
         return Batch(
             items=tuple(harvest.items),
@@ -187,8 +194,37 @@ class ImapSource:
             more=bool(harvest.reached) and self._has_more(position),
             backfill=backfill and bool(harvest.reached),
             folders=names,
+            changed=tuple(changed),
             progress=position.progress(),
         )
+
+    def _changed(self, position: Position) -> list[Remark]:
+        """What is marked otherwise than before, once all new mail is read. A change that is of no interest moves no
+        position: then a poll that finds nothing writes nothing."""
+        found: list[Remark] = []
+        for folder in self._folders:
+            place, standing = position.places.get(folder.key), self._standings.get(folder.key)
+            if place is None or standing is None or standing.uidvalidity != place.uidvalidity:
+                continue
+            if standing.modseq:
+                found += self._changed_behind(folder, place, standing.modseq)
+            elif folder.purpose is Purpose.INBOX and self._recent_at != self._looked_at:
+                self._recent_at = self._looked_at
+                found += self._changes.recent(self._link.connection(), folder, place.uidvalidity, place.live - 1)
+        return found
+
+    def _changed_behind(self, folder: Folder, place: Place, modseq: int) -> list[Remark]:
+        key = (folder.key, place.uidvalidity)
+        told = max(place.modseq, self._told.get(key, 0))
+        if not place.modseq or modseq <= told:
+            place.modseq = place.modseq or modseq
+            return []
+        self._told[key] = modseq
+        connection = self._link.connection()
+        found = self._changes.since(connection, folder, place.uidvalidity, place.low, place.live - 1, told)
+        if found:
+            place.modseq = modseq
+        return found
 
     def _mind_the_inbox(self, position: Position) -> None:
         """When all else is read: an Inbox that cannot be opened for once was not read. Nobody may take that for a look
@@ -403,4 +439,5 @@ def _new_place(standing: Standing) -> Place:
         live=standing.uidnext,
         low=standing.uidnext if standing.messages else 0,
         total=standing.messages,
+        modseq=standing.modseq,
     )

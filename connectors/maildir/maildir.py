@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from connectors.categories import categories_in
 from connectors.folders import Folder, decode_name, folder_of, give_purposes
 from connectors.maildir.files import Listings, load_file, require_folder
 from connectors.maildir.keywords import read_keywords
@@ -81,6 +82,18 @@ class MaildirShelf:
             if content is not None:
                 return content
         return None
+
+    def marks(self, folder: Folder) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """ref -> (flags, categories) of the files that bear a letter, by their names."""
+        paths = self._paths.get(folder.key, {})
+        words = read_keywords(self._root / folder.key)
+        found = {}
+        for ref, path in paths.items():
+            letters = path.name.partition(":2,")[2]
+            if "F" in letters or not words.keys().isdisjoint(letters):
+                flags = tuple(FLAGS[letter] for letter in letters if letter in FLAGS)
+                found[ref] = (flags, categories_in(words[letter] for letter in letters if letter in words))
+        return found
 
     def _find(self, folder: Folder, ref: str) -> Path | None:
         for place in ("new", "cur"):

@@ -168,6 +168,7 @@ def work(app: App) -> Counts:
         total.add(poller.poll())
     for counts in app.revisit.run().values():
         total.add(counts)
+    app.reactions.run()
     app.desks.tidy()
     app.mailbox_marks.tidy()
     app.notifier.send_due()
