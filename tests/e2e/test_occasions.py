@@ -399,3 +399,24 @@ def test_the_command_line_tells_what_happened_and_why(
     assert '"renewal" waits for renewal_date, which is no date at: Oficina Rio' in lines
     hits = {one["name"]: one["hits"] for one in json.loads(call("rules", "list", "--json"))}
     assert (hits["renewal"], hits["birthday"], hits["quiet"]) == (1, 2, 0)
+
+
+def test_on_both_databases(database_url: str, office: MaildirOffice) -> None:
+    office.store = database_url
+    (office.directory / "quietcrm.yaml").write_text(SETTINGS.format(store=database_url), encoding="utf-8")
+    with office.running() as app:
+        app.occasions.look()
+        answer(app, "customer.edit", {"customer": "Padaria Sol", "fields": {"stage": "cliente"}})
+        go_on(app, office, datetime(2026, 11, 24, 12, 30, tzinfo=UTC))
+        found = sorted(
+            {(rule, at) for rule in ("birthday", "renewal", "monday", "won") for _, at in happened(app, rule)}
+        )
+        assert found == [
+            ("birthday", "11-24 00:00"),
+            ("birthday", "11-24 12:00"),
+            ("monday", "11-23 11:00"),
+            ("renewal", "11-20 12:00"),
+            ("won", "11-16 12:01"),
+        ]
+        beside = looked_back(app, office)[1]
+        assert beside.looked > 0
