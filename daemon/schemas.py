@@ -12,7 +12,7 @@ from config.errors import Problem
 from config.load import read_settings
 from config.settings_shape import settings_schema
 from config.shapes import Names, Shape
-from rules.file_schemas import blueprint_schema, rules_schema, trial_schema
+from rules.file_schemas import blueprint_schema, rules_schema, sequence_schema, trial_schema
 from rules.own_names import own_names
 
 FOLDER = ".quietcrm"
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Names], Shape]] = {
     "rules": rules_schema,
     "tests": trial_schema,
     "blueprint": blueprint_schema,
+    "sequence": sequence_schema,
 }
 
 

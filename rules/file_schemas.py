@@ -1,4 +1,4 @@
-"""The JSON schemas of rules/*.yaml, tests/*.yaml and blueprints/*.yaml: put together from the tables of the checker."""
+"""The JSON schemas of rules, rule tests, blueprints and sequences: put together from the tables of the checker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from rules.conditions import GROUPS
 from rules.expectations import EXPECT
 from rules.ruleset import MODES
 from rules.schema import KEYS
+from rules.sequences import KEYS as SEQUENCE_KEYS
 from rules.shapes import ref
+from rules.steps import step_actions
 from rules.trial_mail import KEYS as MAIL_KEYS
 
 _NAME: Shape = any_of({"type": "number"}, like(r"\S{1,64}"))
@@ -77,6 +79,23 @@ def blueprint_schema(names: Names) -> Shape:
     own = {key: value for key, value in _rule_parts().items() if key not in ("name", "was", "use", "with")}
     blank = {"blank_rule": mapping(own, needs=["when", "then"]), **schema["definitions"]}
     return {**schema, "definitions": {name: _with_blanks(shape) for name, shape in blank.items()}}
+
+
+def sequence_schema(names: Names) -> Shape:
+    """The schema of a sequence."""
+    actions_of = _grammar()["actions"]["properties"]
+    done = {name: actions_of[name] for name in step_actions() if name in actions_of}
+    mail = {"wait": shapes.LENGTH, "name": _NAME, "template": ref("template"), "reply": YES_NO, "attach": many(TEXT)}
+    step = {**done, **mail, "late_after": shapes.LENGTH}
+    parts: dict[str, Shape] = {
+        **shapes.SEQUENCE,
+        "name": _NAME,
+        "about": TEXT,
+        "steps": {"type": "array", "minItems": 1, "items": some(mapping(step))},
+        "done": mapping({"after": shapes.LENGTH, **done}),
+    }
+    shown = {key: _told(parts.get(key, {}), reference.SEQUENCE, key) for key in SEQUENCE_KEYS}
+    return _schema("sequences/*.yaml", mapping(shown, needs=["name", "steps"]), names)
 
 
 def _schema(title: str, root: Shape, names: Names, **more: Shape) -> Shape:

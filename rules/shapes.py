@@ -26,6 +26,7 @@ from config.shapes import (
     one_of,
     some,
     suggested,
+    whole_number,
 )
 from connectors.model import Kind
 from rules.actions import _OWN_ACTIONS, LOG_WAYS
@@ -38,7 +39,11 @@ from rules.machine_conditions import AUTH
 from rules.mail_conditions import FLAGS, TYPES
 from rules.moments import _LENGTH, _SIZE
 from rules.once import SCOPES
+from rules.pacing import HOURS
 from rules.planned import UNLESS, WHO
+from rules.sequence import MODES as SEQUENCE_MODES
+from rules.sequence import NEXT, SIGNS, STOP
+from rules.sequences import BASES, PACE
 from rules.text_conditions import OPERATORS
 from rules.trial_world import CONTACT_KEYS, CUSTOMER_KEYS
 
@@ -226,6 +231,28 @@ def _sequences(names: Names, *more: str) -> Shape:
         return many(TEXT)
     known = (*names.sequences, *more)
     return many(named(known)) if known else NOTHING
+
+
+# --- sequences
+
+_SIGN = any_of(one_of(SIGNS), some(mapping({"tag": many(TEXT), "stage": many(ref("stage"))})))
+_PACE: dict[str, Shape] = {
+    "hours": one_of(HOURS),
+    "days": many(like(_DAYS)),
+    "holidays": any_of(many(any_of(like(r"none|no|[A-Za-z]{2,3}(-.+)?"), {"type": "boolean"})), {"maxItems": 0}),
+    "per_day": whole_number(0),
+    "gap": like(r"[0-9]{1,4}(\s*-\s*[0-9]{1,4})?\s+(second|minute|hour)s?"),
+}
+_ENDS = one_of((STOP, NEXT))
+SEQUENCE: dict[str, Shape] = {
+    "basis": one_of(BASES),
+    "mode": one_of(SEQUENCE_MODES),
+    "enter": mapping({"once_per": like(rf"({'|'.join(SCOPES[2:])})(\s+every\s+{_AGE_OF})?"), "exclusive": YES_NO}),
+    "stop_when": any_of(_SIGN, {"type": "array", "items": _SIGN}),
+    "out_of_office": mapping({"pause_until": one_of(("their_return",)), "else": LENGTH}),
+    "send": mapping({name: _PACE.get(name, {}) for name in PACE}),
+    "drafts": mapping({"declined": _ENDS, "expired": _ENDS}),
+}
 
 
 def definitions(names: Names) -> dict[str, Shape]:

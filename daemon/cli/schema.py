@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def schema(
     context: typer.Context,
-    part: Annotated[str, typer.Argument(metavar="config|rules|tests|blueprint", help="Which sort of files.")] = "rules",
+    part: Annotated[
+        str, typer.Argument(metavar="config|rules|tests|blueprint|sequence", help="Which sort of files.")
+    ] = "rules",
     as_json: AsJson = False,
 ) -> None:
     """Print the JSON schema of a sort of files, with the names of this office; `check` keeps them in .quietcrm/."""

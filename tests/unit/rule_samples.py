@@ -82,7 +82,9 @@ def rules_of(
         ruleset = load_ruleset(folder, settings, problems)
     if not problems:
         names = tuple(sorted({*lists, *ruleset.lists}))
-        against = schema_oracle.of_rules(dedent(text), settings, tuple(Path(one).stem for one in TEMPLATES), names)
+        templates = tuple(Path(one).stem for one in TEMPLATES)
+        against = schema_oracle.of_rules(dedent(text), settings, templates, names)
+        against += schema_oracle.of_sequence(dedent(sequence), settings, templates)
         assert against == [], f"the schema for editors (rules/shapes.py) refuses what loads: {against}"
     return ruleset, problems
 

@@ -21,7 +21,7 @@ from config.nodes import plain
 from config.reading import read_yaml
 from config.settings import Settings
 from config.shapes import Names
-from rules.file_schemas import rules_schema
+from rules.file_schemas import rules_schema, sequence_schema
 
 
 def readings(text: str) -> Iterator[Any]:
@@ -50,12 +50,23 @@ def refusals(schema: Any, text: str) -> list[str]:
 
 def of_rules(text: str, settings: Settings, templates: tuple[str, ...], lists: tuple[str, ...]) -> list[str]:
     """The same for a file of rules in a small office."""
-    names = (tuple(settings.team), settings.stages.order, tuple(settings.accounts), tuple(settings.channels))
-    return refusals(_schema(*names, settings.send.auto_templates, templates, lists), text)
+    return refusals(_schema(rules_schema, *_told(settings), templates, lists), text)
+
+
+def of_sequence(text: str, settings: Settings, templates: tuple[str, ...]) -> list[str]:
+    """The same for a file of one sequence."""
+    return refusals(_schema(sequence_schema, *_told(settings), templates, ()), text)
+
+
+def _told(settings: Settings) -> tuple[tuple[str, ...], ...]:
+    people, stages = tuple(settings.team), settings.stages.order
+    return people, stages, tuple(settings.accounts), tuple(settings.channels), settings.send.auto_templates
 
 
 @cache
-def _schema(people: Any, stages: Any, mailboxes: Any, channels: Any, auto: Any, templates: Any, lists: Any) -> Any:
+def _schema(
+    make: Any, people: Any, stages: Any, mailboxes: Any, channels: Any, auto: Any, templates: Any, lists: Any
+) -> Any:
     names = Names(
         people=people,
         stages=stages,
@@ -66,4 +77,4 @@ def _schema(people: Any, stages: Any, mailboxes: Any, channels: Any, auto: Any, 
         sequences=("after-quote",),
         lists=lists,
     )
-    return rules_schema(names)
+    return make(names)

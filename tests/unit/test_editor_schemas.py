@@ -30,6 +30,7 @@ FILES = {
     "rules": "rules/*.yaml",
     "tests": "tests/*.yaml",
     "blueprint": "blueprints/*.yaml",
+    "sequence": "sequences/*.yaml",
 }
 
 
@@ -61,7 +62,8 @@ def test_every_shipped_file_fits_its_schema_and_names_it(office: Path) -> None:
             text = path.read_text("utf-8")
             assert refusals(schema, text) == [], path
             up = "" if part == "config" else "../"
-            assert text.startswith(f"# yaml-language-server: $schema={up}{FOLDER}/{part}.schema.json\n"), path
+            named = f"# yaml-language-server: $schema={up}{FOLDER}/{part}.schema.json\n"
+            assert text.startswith((named, "# file: ")), path
             seen += 1
     assert seen >= 3
 
