@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # its server harness
 
-from bench import exchange, reading, sending, standing
+from bench import cloud, exchange, reading, sending, standing
 from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
 from bench.report import HEAD, measured, read_json, write_json, write_page
@@ -30,7 +30,7 @@ _Work = tuple[set[int], Callable[[], list[Row]]]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     given = _parser().parse_args(arguments)
-    wanted = {int(number) for number in given.rows.split(",")} if given.rows else set(range(1, 23))
+    wanted = {int(number) for number in given.rows.split(",")} if given.rows else set(range(1, 26))
     runs = 1 if given.quick else given.runs
     sizes = (SMALL, SMALL, SMALL) if given.quick else (SMALL, MIDDLE, BIG)
     corpora = {size: make_corpus(size) for size in sizes}
@@ -70,6 +70,7 @@ def measure(
         ({1, 2, 3, 18}, lambda: reading.read_big(lab, big, runs)),
         ({6}, lambda: reading.read_far(lab, small, runs)),
         ({21, 22}, lambda: exchange.read_exchange(small.count if quick else middle.count, runs)),
+        ({25}, lambda: cloud.read_first(small if quick else middle, runs)),
         ({4}, lambda: [] if quick else reading.read_beside_django(lab, middle, runs)),
     ]
     alone: list[_Work] = [
@@ -78,6 +79,7 @@ def measure(
         ({9}, lambda: standing.hear_new_mail(lab, small)),
         ({11}, lambda: standing.match(500 if quick else 2000)),
         ({15}, lambda: sending.send_follow_ups(200 if quick else 1000)),
+        ({24}, lambda: cloud.poll_unchanged(small if quick else middle)),
         ({13}, lambda: standing.weigh(lab, [small], rest=1) if quick else standing.weigh(lab, [middle, big])),
     ]
     rounds = [_work_through(alone, wanted) for _ in range(runs)]

@@ -67,8 +67,8 @@ def _row_7(app: App, wire: Wire, corpus: Corpus) -> Row:
     poller = app.pollers["bench"]
     with app.store.session() as session:
         cursor = accounts.load_cursor(session, "bench")
-    cpu, traffic = _measure(lambda: poller.source.fetch(cursor, limit=500), wire, POLLS)
-    whole, _ = _measure(poller.poll, wire, POLLS)
+    cpu, traffic = measure_polls(lambda: poller.source.fetch(cursor, limit=500), wire, POLLS)
+    whole, _ = measure_polls(poller.poll, wire, POLLS)
     figures = [
         Figure(traffic[0], 1, 1, word="turns"),
         Figure(traffic[1], 200, 60, " B"),
@@ -79,7 +79,7 @@ def _row_7(app: App, wire: Wire, corpus: Corpus) -> Row:
 
 
 def _row_8(poller: Poller, wire: Wire, corpus: Corpus) -> Row:
-    cpu, traffic = _measure(poller.poll, wire, 20, before=poller.source.close)
+    cpu, traffic = measure_polls(poller.poll, wire, 20, before=poller.source.close)
     figures = [
         Figure(traffic[0], 6, 4, word="turns"),
         Figure(traffic[1], 2000, 1000, " B"),
@@ -88,7 +88,7 @@ def _row_8(poller: Poller, wire: Wire, corpus: Corpus) -> Row:
     return Row(8, "the same, new connection", figures, f"{corpus.count:,} mails, 5 folders")
 
 
-def _measure(
+def measure_polls(
     act: Callable[[], object], wire: Wire, times: int, *, before: Callable[[], object] = lambda: None
 ) -> tuple[float, tuple[float, float]]:
     """Milliseconds of CPU, and (turns, bytes down), each time. The CPU of the relay's thread is left out, and what

@@ -8,7 +8,9 @@ mailbox; Retry-After is obeyed for the mailbox as a whole, by its source, its de
 
 from __future__ import annotations
 
+import functools
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from connectors.graph.settings import GraphSettings, Pace
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["AT_ONCE", "Garbled", "GraphClient", "Json", "Lost", "Refused"]
+__all__ = ["AT_ONCE", "Garbled", "GraphClient", "Json", "Lost", "Refused", "entries"]
 
 Json = dict[str, Any]
 
@@ -271,7 +273,8 @@ class GraphClient:
         with self._lock:
             if self._http is None:
                 limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=90.0)
-                self._http = httpx.Client(limits=limits, follow_redirects=False)
+                trust = _trust() if self._settings.service.startswith("https:") else False
+                self._http = httpx.Client(verify=trust, limits=limits, follow_redirects=False)
             return self._http
 
     def _url(self, path: str) -> str:
@@ -282,6 +285,12 @@ class GraphClient:
         if (theirs.scheme, theirs.netloc.lower()) != (ours.scheme, ours.netloc.lower()):
             raise Garbled(f"a link leads to another host, {theirs.netloc[:80]!r}")
         return path
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that this machine trusts; read once for all mailboxes."""
+    return ssl.create_default_context()
 
 
 def entries(answer: Json) -> list[Json]:

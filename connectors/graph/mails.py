@@ -51,6 +51,7 @@ EXPAND: Final = f"{_THREAD},attachments($select=id,name,contentType,size,isInlin
 _TEXT_CLIP = 256 << 10
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
+_THREAD_FIELDS = {IN_REPLY_TO: "In-Reply-To", REFERENCES: "References"}
 _RECIPIENTS = (("Reply-To", "replyTo"), ("To", "toRecipients"), ("Cc", "ccRecipients"), ("Bcc", "bccRecipients"))
 
 
@@ -168,29 +169,35 @@ def _header(row: Json) -> Iterator[bytes]:
     for one in given:
         if _FIELD_NAME.match(str(one.get("name", ""))):
             yield _field(str(one["name"]), str(one.get("value") or ""))
-    for name, value in _written(row):
-        if name.lower() not in names and value:
+    for name, value in _written(row, names):
+        if value:
             yield _field(name, value)
 
 
-def _written(row: Json) -> Iterator[tuple[str, str]]:
-    """The fields that every mail has, from the properties."""
-    if row.get("sentDateTime"):
+def _written(row: Json, given: set[str]) -> Iterator[tuple[str, str]]:
+    """The fields that every mail has, from the properties, but those that are given."""
+    if "date" not in given and row.get("sentDateTime"):
         yield "Date", format_datetime(parse_moment(row["sentDateTime"]))
-    yield "From", _mailbox(row.get("from"))
-    if _mailbox(row.get("sender")) != _mailbox(row.get("from")):
+    if "from" not in given:
+        yield "From", _mailbox(row.get("from"))
+    if "sender" not in given and row.get("sender") != row.get("from"):
         yield "Sender", _mailbox(row.get("sender"))
     for name, key in _RECIPIENTS:
-        yield name, ", ".join(filter(None, map(_mailbox, row.get(key) or ())))
-    yield "Subject", str(row.get("subject") or "")
-    yield "Message-ID", str(row.get("internetMessageId") or "")
-    thread = {str(one.get("id")): str(one.get("value") or "") for one in row.get("singleValueExtendedProperties") or ()}
-    yield "In-Reply-To", thread.get(IN_REPLY_TO, "")
-    yield "References", thread.get(REFERENCES, "")
+        if name.lower() not in given and row.get(key):
+            yield name, ", ".join(filter(None, map(_mailbox, row[key])))
+    if "subject" not in given:
+        yield "Subject", str(row.get("subject") or "")
+    if "message-id" not in given:
+        yield "Message-ID", str(row.get("internetMessageId") or "")
+    for one in row.get("singleValueExtendedProperties") or ():
+        thread = _THREAD_FIELDS.get(str(one.get("id")))
+        if thread and thread.lower() not in given:
+            yield thread, str(one.get("value") or "")
 
 
 def _field(name: str, value: str) -> bytes:
-    return f"{name}: {_CONTROL.sub(' ', value)}\r\n".encode("utf-8", "replace")
+    line = value if value.isprintable() else _CONTROL.sub(" ", value)
+    return f"{name}: {line}\r\n".encode("utf-8", "replace")
 
 
 def _mailbox(person: object) -> str:

@@ -511,7 +511,7 @@ class _Work:
 
     @property
     def _here(self) -> str:
-        return f"http://{self.server.host}:{self.server.port}{urlsplit(self.call.target).path}"
+        return f"http://{self.call.headers['host']}{urlsplit(self.call.target).path}"
 
 
 _REF = r"([^/]+)"

@@ -14,7 +14,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
 from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
@@ -117,7 +119,7 @@ class GraphMailbox:
 
     def folder(self, key: str) -> FakeFolder:
         """By id or well-known name. Raises Unaddressable."""
-        found = self.folders.get(key) or next((one for one in self.folders.values() if one.well == key), None)
+        found = self.folders.get(key) or next((one for one in self.folders.values() if one.well == key.lower()), None)
         if found is None:
             raise Unaddressable("ErrorItemNotFound")
         return found
@@ -185,7 +187,7 @@ class GraphMailbox:
         message = email.message_from_bytes(raw)
         for name, key in (("In-Reply-To", IN_REPLY_TO), ("References", REFERENCES)):
             if message.get(name):
-                mail.properties[key] = " ".join(str(message[name]).split())
+                mail.properties[key] = _plain(message[name])
         mail.attachments = list(_read_attachments(raw))
         mail.fields["hasAttachments"] = bool(mail.attachments)
         return mail
@@ -372,23 +374,47 @@ def _address(person: Json) -> Address:
     return Address(one["address"], "" if name == one["address"] else name)
 
 
-def _people(message: EmailMessage, name: str) -> list[Json]:
-    pairs = getaddresses([str(value) for value in message.get_all(name, [])])
-    return [{"emailAddress": {"address": address, "name": shown or address}} for shown, address in pairs if address]
+def _decoded(value: object) -> str:
+    """A header's value for people; what cannot be decoded stays as it is."""
+    text = " ".join(str(value).split())
+    try:
+        return str(make_header(decode_header(text)))
+    except (LookupError, ValueError, UnicodeError, HeaderParseError):
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _people(message: Message, name: str) -> list[Json]:
+    pairs = getaddresses([" ".join(str(value).split()) for value in message.get_all(name, [])])
+    return [
+        {"emailAddress": {"address": _decoded(address), "name": _decoded(shown or address)}}
+        for shown, address in pairs
+        if address
+    ]
+
+
+def _text_of(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    data = payload if isinstance(payload, bytes) else str(part.get_payload()).encode("utf-8", "replace")
+    try:
+        return data.decode(part.get_content_charset("utf-8"), "replace").replace("\0", "")
+    except (LookupError, ValueError):
+        return data.decode("latin-1").replace("\0", "")
 
 
 def _read_fields(raw: bytes) -> Json:
-    """The properties that the service makes of a mail that arrives."""
-    message = email.message_from_bytes(raw, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
-    part = message.get_body(("html", "plain"))
-    content = part.get_content() if part is not None else ""
+    """The properties that the service makes of a mail that arrives: of its bodies the HTML, where there is one."""
+    message = email.message_from_bytes(raw)
+    bodies = [one for one in message.walk() if one.get_content_maintype() == "text" and not one.get_filename()]
+    bodies.sort(key=lambda one: ("html", "plain").index(one.get_content_subtype())
+                if one.get_content_subtype() in ("html", "plain") else 2)  # fmt: skip
+    part = bodies[0] if bodies else None
+    content = _text_of(part) if part is not None else ""
     kind = "html" if part is not None and part.get_content_subtype() == "html" else "text"
     senders = _people(message, "From")
     found: Json = {
-        "internetMessageId": str(message.get("Message-ID", "")).strip() or None,
-        "subject": str(message.get("Subject", "")),
-        "body": {"contentType": kind, "content": content.replace("\n", "\r\n")},
+        "internetMessageId": _decoded(message.get("Message-ID", "")) or None,
+        "subject": _decoded(message.get("Subject", "")),
+        "body": {"contentType": kind, "content": content.replace("\r\n", "\n").replace("\n", "\r\n")},
         "bodyPreview": content[:100],
         "from": senders[0] if senders else None,
         "sender": next(iter(_people(message, "Sender") or senders), None),
@@ -396,29 +422,38 @@ def _read_fields(raw: bytes) -> Json:
         "toRecipients": _people(message, "To"),
         "ccRecipients": _people(message, "Cc"),
         "bccRecipients": _people(message, "Bcc"),
-        "sentDateTime": None,
+        "sentDateTime": _date_of(message),
         "internetMessageHeaders": [
-            {"name": name, "value": " ".join(str(value).split())}
-            for name, value in email.message_from_bytes(raw, policy=email.policy.compat32).items()
+            {"name": name, "value": _plain(value)} for name, value in message.items() if name.isascii()
         ],
     }
-    if message.get("Date"):
-        found["sentDateTime"] = _stamp(parsedate_to_datetime(str(message["Date"])))
     if any(one.get_content_type() == "text/calendar" for one in message.walk()):
         found["@odata.type"] = "#microsoft.graph.eventMessageRequest"
     return found
 
 
+def _plain(value: object) -> str:
+    return " ".join(str(value).split()).encode("utf-8", "replace").decode("utf-8")
+
+
+def _date_of(message: Message) -> str | None:
+    try:
+        return _stamp(parsedate_to_datetime(str(message.get("Date", ""))))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
 def _read_attachments(raw: bytes) -> Iterator[Json]:
-    message = email.message_from_bytes(raw, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
-    for number, part in enumerate(message.iter_attachments()):
-        data = part.get_payload(decode=True)
-        content = data if isinstance(data, bytes) else b""
+    parts = [one for one in email.message_from_bytes(raw).walk() if not one.is_multipart()]
+    for number, part in enumerate(parts):
+        if not part.get_filename() and part.get_content_disposition() != "attachment":
+            continue
+        payload = part.get_payload(decode=True)
+        content = payload if isinstance(payload, bytes) else b""
         yield {
             "@odata.type": "#microsoft.graph.fileAttachment",
             "id": f"AAkAatt{number}",
-            "name": part.get_filename() or "",
+            "name": _decoded(part.get_filename() or ""),
             "contentType": part.get_content_type(),
             "size": len(content),
             "isInline": part.get_content_disposition() == "inline",
