@@ -54,7 +54,7 @@ def draft(mail: OutgoingMail) -> Json:
         "isRead": True,
         "singleValueExtendedProperties": [{"id": key, "value": value} for key, value in _properties(mail)],
     }
-    if headers := [(name, value) for name, value in mail.headers if name.lower().startswith("x-")][:_MOST_HEADERS]:
+    if headers := list(_own_headers(mail))[:_MOST_HEADERS]:
         made["internetMessageHeaders"] = [{"name": name, "value": _line(value)} for name, value in headers]
     if mail.files and not is_heavy(mail):
         made["attachments"] = [attachment(file) for file in mail.files]
@@ -114,6 +114,15 @@ def plain_body(made: Json, mail: OutgoingMail) -> Json:
 def _with(made: Json, *properties: tuple[str, str]) -> Json:
     further = [{"id": key, "value": value} for key, value in properties]
     return {**made, "singleValueExtendedProperties": [*made["singleValueExtendedProperties"], *further]}
+
+
+def _own_headers(mail: OutgoingMail) -> Iterator[tuple[str, str]]:
+    """Those that begin with x-. The service takes Auto-Submitted away (RFC 3834), so what Exchange itself heeds says
+    in its place that no machine shall answer; absences and bounces still come (MS-OXCMAIL 2.2.3.2.14)."""
+    names = {name.lower() for name, _ in mail.headers}
+    if "auto-submitted" in names and "x-auto-response-suppress" not in names:
+        yield "X-Auto-Response-Suppress", "AutoReply"
+    yield from ((name, value) for name, value in mail.headers if name.lower().startswith("x-"))
 
 
 def _properties(mail: OutgoingMail) -> Iterator[tuple[str, str]]:

@@ -237,6 +237,14 @@ class TestGraphMailer:
             send(self.make_mailer(), mail=replace(MAIL, headers=(("Bcc", "all@vendas.example"),)))
         assert self.server.sent == []
 
+    def test_that_no_machine_shall_answer_is_said_in_a_way_the_service_keeps(self) -> None:
+        headers = (("Auto-Submitted", "auto-replied"), ("X-Quietcrm", "send"))
+        send(self.make_mailer(), mail=replace(MAIL, headers=headers), sender="")
+        ((_, _, raw),) = self.server.sent
+        assert b"Auto-Submitted" not in raw
+        assert b"X-Auto-Response-Suppress: AutoReply" in raw
+        assert b"X-Quietcrm: send" in raw
+
     def test_files_go_with_it(self) -> None:
         files = (Enclosure(name="Oferta.pdf", content_type="application/pdf", content=b"%PDF" * 1000),)
         send(self.make_mailer(), mail=replace(MAIL, files=files))
