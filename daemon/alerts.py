@@ -34,7 +34,7 @@ from daemon.phrases import phrase
 from daemon.sign_ins import LostSignIn
 from daemon.watchdog import Hang, hang_words
 from daemon.ways import DESKS, Ways
-from store import accounts
+from store import accounts, pauses
 from store.engine import Store
 from store.errors import StoreDamaged, StoreError
 from store.tables import Account
@@ -137,11 +137,21 @@ def find_causes(
     if disk_trouble:
         found.append(Cause(key="disk", kind="alert_disk", text=disk_trouble, hint=REMEDY, command="df -h"))
     try:
+        found += _tripped(store)
         return found + [cause for cause in _failing_accounts(store, office) if cause.account not in explained]
     except StoreError as error:
         command = "quietcrm db check" if isinstance(error, StoreDamaged) else "quietcrm status"
         found.append(Cause(key="store", kind="alert_store", text=error.message, hint=error.hint, command=command))
         return found
+
+
+def _tripped(store: Store) -> list[Cause]:
+    """The breaker holds everything, and only a person frees it."""
+    with store.session() as session:
+        breaker = pauses.everything(session).get(pauses.BREAKER)
+    if breaker is None:
+        return []
+    return [Cause(key="breaker", kind="alert_breaker", text=breaker.reason, command="quietcrm release")]
 
 
 def _ended_sign_in(lost: LostSignIn, office: Office) -> Iterator[Cause]:

@@ -82,7 +82,7 @@ def _is_telling(work: Work, decision: Decision) -> bool:
     """Whether the trace says more than the row does. Of old mail nobody acted on, evaluating again tells the same."""
     if not work.backfill or decision.actions or decision.match.ambiguous or len(decision.match.customers) > 1:
         return True
-    return any(one.result in ("fired", "watched") or one.shadowed for one in decision.traces)
+    return any(one.result in ("fired", "watched", "paused") or one.shadowed for one in decision.traces)
 
 
 def arrived(message: Message, now: datetime) -> Message:

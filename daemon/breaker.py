@@ -39,6 +39,13 @@ def stands_still(stands: Collection[str], *names: str) -> bool:
     return not {pauses.ALL, pauses.BREAKER, *names}.isdisjoint(stands)
 
 
+def paused_rules(session: Session, office: Office) -> frozenset[str]:
+    """The rules that only watch: those the admin paused, or all of them."""
+    stands = pauses.everything(session)
+    every = pauses.ALL in stands
+    return frozenset(rule.name for rule in office.rules.rules if every or f"rule {rule.name}" in stands)
+
+
 def owner_of(row: OutboxMail | Reminder) -> str:
     """The rule or sequence by whose pause a promise stands still."""
     return f"{'rule' if row.enrolment_id is None else 'sequence'} {row.rule}"

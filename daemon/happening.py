@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from connectors.model import Message
 from daemon import effects
+from daemon.breaker import paused_rules
 from daemon.directory import contact_facts, contact_ids, customer_facts
 from daemon.effects import Cause
 from daemon.office import Office
@@ -24,7 +25,7 @@ from store import actions, coming, customers
 from store.hashing import HashKey
 from store.interactions import compact_trace
 
-_TELLING = ("fired", "watched", "looping")
+_TELLING = ("fired", "watched", "paused", "looping")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +58,8 @@ class Happening:
     def judge(self, occasion: Occasion, directory: Directory, message: Message | None = None) -> Decision:
         """What the rules say. Writes nothing."""
         self._loaded = self._loaded or actions.loaded_rules(self.session)
-        moment = Moment(now=self.now, baseline=None, loaded=self._loaded)
+        paused = paused_rules(self.session, self.office)
+        moment = Moment(now=self.now, baseline=None, loaded=self._loaded, paused=paused)
         rules, settings = self.office.rules, self.office.settings
         return evaluate_occasion(rules, occasion, directory, settings, moment, message=message)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlmodel import Session
 
 from daemon.office import Office
-from store import accounts, outbox, quarantine, reminders, unmatched
+from store import accounts, enrolments, outbox, pauses, quarantine, reminders, unmatched
 from store.engine import Store
-from store.tables import Account, OutboxState, Way
+from store.tables import Account, EnrolmentState, OutboxState, Way
 
 if TYPE_CHECKING:
     from daemon.app import App
@@ -20,6 +20,8 @@ def status(office: Office, store: Store, now: datetime) -> dict[str, Any]:
     """The shape of `status --json`, but for whether a daemon runs and what it refused."""
     with store.session() as session:
         rows = {row.name: row for row in accounts.everything(session)}
+        stands = pauses.everything(session)
+        breaker = stands.get(pauses.BREAKER)
         return {
             "config": office.hash,
             "zone": str(office.settings.zone),
@@ -27,9 +29,18 @@ def status(office: Office, store: Store, now: datetime) -> dict[str, Any]:
             "outbox": outbox.counts(session),
             "sends": sends(session),
             "reminders": reminders.counts(session),
+            "sequences": _sequences(session),
+            "paused": [one for one in stands if one != pauses.BREAKER],
+            "breaker": breaker.reason if breaker else "",
             "quarantined": quarantine.count(session),
             "unmatched": unmatched.count(session),
         }
+
+
+def _sequences(session: Session) -> dict[str, int]:
+    """Sequence -> how many are in it."""
+    counts = enrolments.counts(session)
+    return {name: count for (name, state), count in sorted(counts.items()) if state == EnrolmentState.ACTIVE}
 
 
 def sends(session: Session) -> dict[str, int]:
@@ -78,10 +89,12 @@ def status_line(app: App) -> str:
     with app.store.session() as session:
         states = [row.state for row in accounts.everything(session) if row.name in names]
         mails = sends(session)
+        tripped = pauses.BREAKER in pauses.everything(session)
     parts = [
         f"{states.count(state)} {state}" for state in ("ok", "behind", "paused", "failing", "parked") if state in states
     ]
     waiting = [f"{mails[state]} {state}" for state in ("uncertain", "held") if mails[state]]
     stuck = f"; mails: {', '.join(waiting)}" if waiting else ""
+    stuck += "; the breaker holds everything: quietcrm release" if tripped else ""
     trouble = "; configuration refused, the last good one runs" if app.config_trouble else ""
     return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{stuck}{trouble}"

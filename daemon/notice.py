@@ -31,7 +31,7 @@ from daemon.phrases import date_words, day_words, mails_words, phrase
 from daemon.reasons import reason_words
 from daemon.ways import Ways
 from rules.office import office_of
-from store import accounts, customers, outbox, quarantine, reminders, unmatched
+from store import accounts, customers, enrolments, outbox, quarantine, reminders, unmatched
 from store.engine import Store
 from store.hashing import HashKey
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState, Way
@@ -208,8 +208,13 @@ class Notices:
             Line(text=f"{row.name}: {row.reason}", reason=row.hint, command="quietcrm doctor") for row in named
         ]
         config = self._config(language)
+        standing = [
+            Line(lead=name, text=reason_words(reason, language), command=f"quietcrm sequences show {shlex.quote(name)}")
+            for name, reason, _ in enrolments.standing(session)
+        ]
         return [
             *block("accounts", accounts_in_trouble, language, "trouble"),
+            *block("sequences", standing, language, "trouble"),
             *block("config", config, language, "trouble"),
             *block("quarantined", lines, language, "trouble"),
         ]

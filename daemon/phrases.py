@@ -112,6 +112,13 @@ PHRASES: dict[str, dict[str, str]] = {
         "ru": "В файлах сейчас есть ошибка. Действуют последние исправные.",
     },
     "alert_disk": {"en": "Disk almost full", "pt": "Disco quase cheio", "ru": "Диск почти заполнен"},
+    "alert_breaker": {
+        "en": "A burst: everything waits for you",
+        "pt": "Atividade demais: tudo espera por você",
+        "ru": "Всплеск: всё ждёт вас",
+    },
+    "sequences": {"en": "Sequences that stand", "pt": "Sequências paradas", "ru": "Последовательности стоят"},
+    "count_sequences": {"en": "sequences: {0}", "pt": "sequências: {0}", "ru": "последовательности: {0}"},
     "alert_store": {"en": "Database", "pt": "Banco de dados", "ru": "База данных"},
     "alert_clock": {
         "en": "The clock is wrong; no mail leaves by itself",

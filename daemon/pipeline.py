@@ -20,6 +20,7 @@ from sqlmodel import Session
 from connectors.model import Batch, Cursor, FolderRole, Kind, Message, Unreadable
 from daemon import effects
 from daemon.batch import Work, arrived, is_header_only, is_own, is_unsent, new_row, touch_facts
+from daemon.breaker import paused_rules
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for, untagged
@@ -131,6 +132,7 @@ class Pipeline:
         items = [arrived(message, now) for message in items]
         setting = self.office.settings.accounts.get(account)
         loaded = actions.loaded_rules(session)
+        paused = paused_rules(session, self.office)
         return Work(
             session=session,
             account=account,
@@ -138,7 +140,9 @@ class Pipeline:
             now=now,
             backfill=backfill,
             rep=(setting.rep or "") if setting else "",
-            moments={folder: Moment(now=now, baseline=at, loaded=loaded) for folder, at in baselines.items()},
+            moments={
+                folder: Moment(now=now, baseline=at, loaded=loaded, paused=paused) for folder, at in baselines.items()
+            },
             directory=directory_for(session, self._key, self.office.settings, items, self.office.rules),
             items=items,
             promised=customers_with_promises(session),
@@ -192,7 +196,7 @@ class Pipeline:
             rules, settings = work.office.rules, work.office.settings
             wish = is_wish(work.session, rules, settings, work.directory, message)
             decision = evaluate(rules, message, work.directory, settings, moment, unsubscribed=wish)
-            work.hits += [one.rule for one in decision.traces if one.result in ("fired", "watched")]
+            work.hits += [one.rule for one in decision.traces if one.result in ("fired", "watched", "paused")]
             if decision.outcome in (Outcome.LOG, Outcome.HEADERS):
                 self._log(work, message, who, decision)
             elif decision.outcome is Outcome.UNMATCHED:

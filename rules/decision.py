@@ -127,7 +127,7 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleTrace:
-    """One rule on one mail. result: fired, watched, failed (first failing check last), not_for (other `when`),
+    """One rule on one mail. result: fired, watched, paused, failed (first failing check last), not_for (other `when`),
     not_seen (kind not named with `is`), too_old (before the baseline or the rule's first loading), stopped, off,
     looping (the change was made by the rule itself, or by a chain of rules).
 

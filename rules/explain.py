@@ -24,6 +24,7 @@ _OUTCOMES = {
 _RESULTS = {
     "fired": "fired",
     "watched": "would have fired (mode: watch)",
+    "paused": "would have fired (paused)",
     "failed": "did not fire",
     "not_for": "not asked: its `when` is another",
     "not_seen": "not asked: automatic mail is seen only by rules that name it with `is`",
@@ -125,7 +126,7 @@ def rule_lines(trace: RuleTrace) -> Iterator[str]:
         if one.value or not one.required:
             yield f"    = {one.name}: {_value(one)}"
     for done in trace.done:
-        yield f"    → {'would do' if trace.result == 'watched' else 'done'}: {done}"
+        yield f"    → {'would do' if trace.result in ('watched', 'paused') else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
         yield f"    - {slot}: {rule}" if rule in (SEVERAL, TOO_LATE) else f"    - {slot}: {rule} had claimed it before"
 

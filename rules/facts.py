@@ -102,8 +102,11 @@ class Moment:
     now         the clock
     baseline    mail received before it is history: logged, never acted upon; None = everything is history
     loaded      rule name -> when that rule was first loaded; a rule sees only later mail. Missing = loaded now
+    paused      rules that the admin lets stand still: they only note what they would do. Rules that keep mail out of
+                the history go on
     """
 
     now: datetime
     baseline: datetime | None
     loaded: Mapping[str, datetime] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()

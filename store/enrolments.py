@@ -159,6 +159,14 @@ def ended_with(session: Session, reason: str, since: datetime) -> list[Enrolment
     return _rows(session, select(_ENROLMENT).where(_ENROLMENT.c.reason == reason, _ENROLMENT.c.ended_at >= since))
 
 
+def standing(session: Session) -> list[tuple[str, str, int]]:
+    """(sequence, why, how many) of those that cannot go on until somebody mends something."""
+    columns = _ENROLMENT.c
+    waits = columns.reason.not_in(("", "stands still"))
+    statement = select(columns.sequence, columns.reason, func.count()).where(_ACTIVE, waits)
+    return [tuple(row) for row in session.execute(statement.group_by(columns.sequence, columns.reason))]
+
+
 def counts(session: Session) -> dict[tuple[str, str], int]:
     """(sequence, state) -> how many."""
     columns = _ENROLMENT.c

@@ -49,7 +49,7 @@ _AWAY_SUBJECT = re.compile(
     r"fora d[oe] escrit[oó]rio|ausente|aus[eê]ncia|f[eé]rias|em f[eé]rias|fuera de (?:la )?oficina|ausencia|"
     r"de vacaciones|"
     r"vacaciones|absence|absent|en cong[eé]s?|absence du bureau|im urlaub|urlaub|nicht im b[uü]ro|abwesenheit|abwesend|"
-    r"вне офиса|отсутств|в отпуске|отпуск|нет на месте)",
+    r"вне офиса|отсутств|в отпуске|отпуск|(?:меня )?нет (?:в офисе|на (?:рабочем )?месте))",
     re.IGNORECASE,
 )
 _AWAY_TEXT = re.compile(
@@ -65,8 +65,8 @@ _AWAY_TEXT = re.compile(
     r"nicht im b[uü]ro|im urlaub|abwesend|au[sß]er haus|nicht erreichbar|wieder (?:im b[uü]ro|erreichbar|"
     r"f[uü]r sie)|elternzeit|krankgeschrieben|krankheit|"
     r"en cong[eé]|en vacances|absente?\b|de retour (?:le|au)|hors du bureau|"
-    r"в отпуске|в командировке|отсутств|вне офиса|не в офисе|вернусь|на больничном|нет на месте|"
-    r"буду на (?:месте|работе)",
+    r"в отпуске|в командировке|отсутств|вне офиса|не в офисе|вернусь|на больничном|меня нет в офисе|"
+    r"нет на (?:рабочем )?месте|буду на (?:месте|работе)",
     re.IGNORECASE,
 )
 _AUTO_TEXT = re.compile(

@@ -217,7 +217,18 @@ def _show_status(data: dict[str, Any]) -> None:
         counts = ", ".join(f"{number} {state}" for state, number in sorted(data[what].items()))
         say(f"{what}: {counts or 'empty'}")
     _show_sends(data["sends"])
+    _show_sequences(data)
     say(f"unreadable mails kept: {data['quarantined']}   mails that matched nobody: {data['unmatched']}")
+
+
+def _show_sequences(data: dict[str, Any]) -> None:
+    """Who is in sequences, and what stands still."""
+    if data["sequences"]:
+        say("sequences: " + ", ".join(f"{count} in {name}" for name, count in data["sequences"].items()))
+    if data["paused"]:
+        say(f"paused: {', '.join(data['paused'])}; to let it go on: quietcrm resume")
+    if data["breaker"]:
+        say(f"the breaker holds everything: {data['breaker']}; see: quietcrm release")
 
 
 def _show_sends(counts: dict[str, int]) -> None:

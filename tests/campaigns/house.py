@@ -317,6 +317,10 @@ class World:
         self.app.desks.tidy()
         self.app.copies.tidy()
 
+    def every(self, name: str, seconds: float, act: Callable[[], Any]) -> None:
+        """One more thing that comes round."""
+        self._add(name, seconds, act)
+
     def _add(self, name: str, every: float, act: Callable[[], Any]) -> None:
         heapq.heappush(self._ticks, _Tick(self.clock.monotonic() + self.rng.uniform(0, every), name, every, act))
 

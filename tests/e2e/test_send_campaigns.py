@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from campaigns import clocks, dead_mailbox, look_alikes, replies, responders
+from campaigns import clocks, dead_mailbox, look_alikes, replies, responders, sequences
 from servers.smtp_sink import SmtpSink
 
-from daemon import citizen, last_look, lookout, sends
+import daemon.sequences
+from daemon import citizen, evidence, last_look, lookout, sends, signs
 from daemon.clock import ClockWatch
 from daemon.lookout import Lookout
 
@@ -29,6 +30,23 @@ def test_a_stale_look_is_seen_by_the_race(tmp_path: Path, monkeypatch: pytest.Mo
     faults = replies.race(tmp_path, 40, 0, seed=11).faults
     assert any("after an answer" in one for one in faults)
     assert any("junk" in one for one in faults)
+
+
+@pytest.mark.timeout(600)
+def test_what_ends_a_sequence_wins_against_the_mail_of_its_step(tmp_path: Path) -> None:
+    score = sequences.race(tmp_path, 30, 2, seed=3)
+    assert score.faults == []
+    assert sum(bool(one.end) for one in score.rounds) >= 15
+    assert {one.language for one in score.rounds} >= {"pt", "ru", "en"}
+
+
+@pytest.mark.timeout(600)
+def test_signs_that_are_not_read_again_are_seen_by_the_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signs, "why_ended", lambda *_: "")
+    monkeypatch.setattr(evidence, "why_ended", lambda *_: "")
+    monkeypatch.setattr(daemon.sequences, "why_ended", lambda *_: "")
+    faults = sequences.race(tmp_path, 20, 0, seed=6).faults
+    assert any("(meeting)" in one and "after the end" in one for one in faults)
 
 
 @pytest.mark.timeout(600)
