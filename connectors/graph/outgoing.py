@@ -118,7 +118,7 @@ def _with(made: Json, *properties: tuple[str, str]) -> Json:
 
 def _own_headers(mail: OutgoingMail) -> Iterator[tuple[str, str]]:
     """Those that begin with x-. The service takes Auto-Submitted away (RFC 3834), so what Exchange itself heeds says
-    in its place that no machine shall answer; absences and bounces still come (MS-OXCMAIL 2.2.3.2.14)."""
+    in its place that no machine shall answer; absences and bounces still come (MS-OXCMAIL)."""
     names = {name.lower() for name, _ in mail.headers}
     if "auto-submitted" in names and "x-auto-response-suppress" not in names:
         yield "X-Auto-Response-Suppress", "AutoReply"
