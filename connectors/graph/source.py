@@ -56,6 +56,7 @@ class GraphSource:
         self._asked_at: dict[str, float] = {}
         self._off: dict[str, int] = {}
         self._audited_at: dict[str, float] = {}
+        self._audits: dict[str, float] = {}
         self._newer: dict[str, str] = {}
         self._last: tuple[Cursor | None, Position] = (None, Position())
 
@@ -89,6 +90,7 @@ class GraphSource:
                 self.look_everywhere()  # a folder was deleted since the last look
                 batch = self._fetch(position, max(1, limit))
         self._last = (batch.cursor, position)
+        self._audited_at.update(self._audits)  # only now is the position kept in which they began
         return batch
 
     def look_everywhere(self) -> None:
@@ -192,11 +194,12 @@ class GraphSource:
         """A mail that was moved out and back may be missing from the changes ever after. Where the service counts
         others than we do, twice and by the same number, the folder is listed again."""
         now = self._settings.pace.monotonic()
+        self._audits = {}
         for key, place in position.places.items():
             off = 0 if place.midway else self._listing.counts.get(key, 0) - len(place.known)
             due = now - self._audited_at.get(key, -_AUDIT_EVERY) >= _AUDIT_EVERY
             if off and off == self._off.get(key) and due:
-                self._audited_at[key] = now
+                self._audits[key] = now
                 place.begin_again()
             self._off[key] = off
 

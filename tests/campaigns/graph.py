@@ -46,6 +46,7 @@ CUSTOMERS = 300
 CHUNKS = 10
 A_NIGHT = 8 * 3600.0
 """Until then what the service forgets to tell of has been found by counting."""
+TOGETHER = 20
 LOOKS = 20
 """How often Sent is looked at for the last of them."""
 _ANYWHERE = (
@@ -77,6 +78,8 @@ class Readings:
     calls: int = 0
     faults: int = 0
     growth: int = 0
+    memory: list[int] = field(default_factory=list)
+    """Bytes of the reading process after the first half and each further bit."""
     wrong: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -88,7 +91,7 @@ class Readings:
         """For people."""
         first = (
             f"{self.mails} mails in {self.calls} calls, {self.faults} of which failed; the second half of them added "
-            f"{self.growth / (1 << 20):.1f} MB"
+            f"{self.growth / (1 << 20):.1f} MB (in MB: {' '.join(str(one >> 20) for one in self.memory)})"
         )
         return "\n".join([first, *(f"  {kind}: {names[:5]}" for kind, names in self.wrong.items() if names)])
 
@@ -151,19 +154,19 @@ class Reading:
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         ) as child:
-            before = self.ask(child)
+            memory = [self.ask(child)["memory"]]
             step = max(1, half // CHUNKS)
             for start in range(half, self.count, step):
                 with self.server._lock:
                     self.deliver(start, min(step, self.count - start), "new", FIRST)
                     self.use_mailbox()
-                after = self.ask(child)
-            after = self.ask(child, A_NIGHT)
+                memory.append(self.ask(child)["memory"])
+            memory.append(self.ask(child, A_NIGHT)["memory"])
             assert child.stdin is not None
             child.stdin.close()
             child.wait()
         self.server.refuse()
-        return self.verdict(after["memory"] - before["memory"])
+        return self.verdict(memory)
 
     def ask(self, child: subprocess.Popen[str], after: float = 0.0) -> dict[str, int]:
         """Have it read everything there is, after so many seconds."""
@@ -174,8 +177,10 @@ class Reading:
         told: dict[str, int] = json.loads(child.stdout.readline())
         return told
 
-    def verdict(self, growth: int) -> Readings:
-        """Compare the history with the mailbox."""
+    def verdict(self, memory: list[int]) -> Readings:
+        """Compare the history with the mailbox. Memory counts from when every part has been at work once: the first
+        half, and the first bit of new mail."""
+        growth = memory[-1] - memory[1]
         with closing(sqlite3.connect(self.directory / "state" / "crm.db")) as connection:
             rows = [str(one) for (one,) in connection.execute("SELECT message_id FROM interaction")]
             spoilt = [str(one) for (one,) in connection.execute("SELECT reason FROM quarantine")]
@@ -195,7 +200,7 @@ class Reading:
             "limits passed": self.server.violations,
             "memory": [f"{growth} bytes"] if growth >= MOST_GROWTH and self.count >= 10_000 else [],
         }
-        return Readings(len(found), len(self.server.calls), self.faults, growth, wrong)
+        return Readings(len(found), len(self.server.calls), self.faults, growth, memory, wrong)
 
 
 @dataclass
@@ -238,8 +243,8 @@ class Sending:
             for poller in app.pollers.values():
                 poller.poll()
             app.sends.begin()
-            for number in range(self.rounds):
-                self.round(app, number)
+            for start in range(0, self.rounds, TOGETHER):
+                self.round(app, range(start, min(start + TOGETHER, self.rounds)))
             for _ in range(LOOKS):
                 self.clock.move(timedelta(minutes=6))
                 app.copies.tidy()
@@ -247,13 +252,14 @@ class Sending:
         self.server.refuse()
         return self.verdict(ends)
 
-    def round(self, app: App, number: int) -> None:
-        """One mail: planned, sent by the service without a word, looked up in Sent."""
+    def round(self, app: App, numbers: Sequence[int]) -> None:
+        """A few mails: planned, sent by the service without a word, looked up in Sent."""
         self.box.rewrites_ids = self.random.random() < 0.2
         self.server.send_delay = self.random.choice((0, 0, 0, 5, 20))
-        plan(app, f"maria@cliente{number}.example")
-        self.server.script = [("POST", "/send", self.random.choice(UNSAID))]
-        for _ in range(3):
+        for number in numbers:
+            plan(app, f"maria@cliente{number}.example")
+        self.server.script = [("POST", "/send", self.random.choice(UNSAID)) for _ in numbers]
+        while any(state in (OutboxState.PLANNED, OutboxState.CLAIMED) for state in self.ends(app).values()):
             app.sends.sweep()
             app.sends.send_due("ana")
             self.clock.move(timedelta(seconds=3))

@@ -190,6 +190,24 @@ class TestGraphChanges(GraphWorld):
             seen += later.items
         assert [item.message_id for item in seen] == ["m1@acme.example"]
 
+    def test_a_count_that_fails_is_taken_again(self, parser: PlainParser) -> None:
+        """The fetch in which the folder was to be listed again broke: it is listed at the next, not in six hours."""
+        self.fill(3)
+        source = self.make_source(parser)
+        cursor = read_all(source).cursor
+        one = next(iter(self.box.mails.values()))
+        self.box.move(one, "deleteditems")
+        self.box.move(one, "inbox", quietly=True)
+        for _ in range(2):
+            self.clock.now += 301
+            cursor = read_all(source, cursor).cursor
+        self.server.script = [("GET", "messages/delta", Fault(status=429, code="ApplicationThrottled", retry_after=60))]
+        self.clock.now += 301
+        with pytest.raises(Throttled):
+            source.fetch(cursor, limit=10)
+        self.clock.now += 301
+        assert read_all(source, cursor).ids == ["m1"]
+
     def test_a_dead_link_is_a_listing_that_reads_nothing_twice(self, parser: PlainParser) -> None:
         self.fill(30)
         source = self.make_source(parser)

@@ -27,6 +27,8 @@ from servers.graph_queries import BadQuery, Shape, filter_of, pack, page_size, s
 
 AT_ONCE = 4
 PER_TEN_MINUTES = 10_000
+ON_ITS_WAY = 2.0
+"""Seconds in which a request may have been on its way when a pause was told to another one."""
 _STATUS = {"ErrorFolderExists": 409, "ErrorInvalidIdMalformed": 400}
 _LARGEST_POST = 4 << 20
 
@@ -132,8 +134,8 @@ class GraphServer:
         self._lock = threading.RLock()
         self._busy: Counter[str] = Counter()
         self._recent: dict[str, deque[float]] = {}
-        self._paused: dict[str, tuple[float, int]] = {}
-        """Until when, and how many requests may have been on their way when the pause began."""
+        self._paused: dict[str, tuple[float, float]] = {}
+        """Until when, and when that was told."""
         self._http: _Http | None = None
         self.port = 0
         self.listen()
@@ -241,11 +243,9 @@ class GraphServer:
             while recent[0] < now - 600:
                 recent.popleft()
             self._busy[owner] += 1
-            until, others = self._paused.get(owner, (0.0, 0))
-            if now < until:
-                self._paused[owner] = (until, others - 1)
-                if others < 1:
-                    self.violations.append(f"{owner}: asked within a pause")
+            until, told_at = self._paused.get(owner, (0.0, 0.0))
+            if now < until and time.monotonic() - told_at > ON_ITS_WAY:
+                self.violations.append(f"{owner}: asked within a pause")
             if len(recent) > PER_TEN_MINUTES:
                 self.violations.append(f"{owner}: more than {PER_TEN_MINUTES} requests in ten minutes")
             too_many = self._busy[owner] > AT_ONCE
@@ -261,7 +261,7 @@ class GraphServer:
     def _note_pause(self, call: Call, fault: Fault) -> None:
         if fault.retry_after and fault.status in (429, 503):
             person = self.owner_of(call.headers.get("authorization", "").removeprefix("Bearer "))
-            self._paused[call.mailbox or person or ""] = (self.now() + fault.retry_after, AT_ONCE - 1)
+            self._paused[call.mailbox or person or ""] = (self.now() + fault.retry_after, time.monotonic())
 
     def _fault(self, call: Call) -> Fault | None:
         with self._lock:
