@@ -26,7 +26,7 @@ import structlog
 from campaigns.exchange_office import ANA, START, ExchangeOffice, read
 from servers.ews import EwsServer
 from servers.ews_faults import AFTER, BEFORE
-from sqlmodel import select
+from sqlmodel import col, select
 
 from daemon.app import App
 from store import customers, outbox
@@ -261,7 +261,7 @@ def _go_on(app: App, numbers: list[int]) -> None:
         app.sends.send_due("ana")
         app.copies.tidy()
         app.clock.move(timedelta(seconds=40))  # type: ignore[attr-defined]
-        rows = [_row(app, number) for number in numbers]
+        rows = _rows(app, numbers)
         states = Counter(row.state for row in rows)
         tried = states[OutboxState.SENT] + states[OutboxState.UNCERTAIN]
         looked = all(row.looked_at for row in rows if row.state == OutboxState.UNCERTAIN)
@@ -270,9 +270,9 @@ def _go_on(app: App, numbers: list[int]) -> None:
     raise AssertionError(f"not all was tried: {states}")
 
 
-def _row(app: App, number: int) -> OutboxMail:
+def _rows(app: App, numbers: list[int]) -> list[OutboxMail]:
     with app.store.session() as session:
-        return outbox.get(session, number)
+        return list(session.exec(select(OutboxMail).where(col(OutboxMail.id).in_(numbers))).all())
 
 
 def _judge_sends(score: SendScore, server: EwsServer, app: App) -> None:
