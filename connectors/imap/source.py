@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -199,19 +199,26 @@ class ImapSource:
         )
 
     def _changed(self, position: Position) -> list[Remark]:
-        """What is marked otherwise than before, once all new mail is read. A change that is of no interest moves no
-        position: then a poll that finds nothing writes nothing."""
+        """What is marked otherwise than before, once all mail is read. A change of no interest moves no position: then a
+        poll that finds nothing writes nothing. A mail on which the line breaks costs this telling, not the mail."""
         found: list[Remark] = []
+        try:
+            for remarks in self._changed_by_folder(position):
+                found += remarks
+        except (OSError, Garbled, Refused):
+            self._link.abandon()
+        return found
+
+    def _changed_by_folder(self, position: Position) -> Iterator[list[Remark]]:
         for folder in self._folders:
             place, standing = position.places.get(folder.key), self._standings.get(folder.key)
-            if place is None or standing is None or standing.uidvalidity != place.uidvalidity:
+            if place is None or standing is None or standing.uidvalidity != place.uidvalidity or place.low > 1:
                 continue
             if standing.modseq:
-                found += self._changed_behind(folder, place, standing.modseq)
+                yield self._changed_behind(folder, place, standing.modseq)
             elif folder.purpose is Purpose.INBOX and self._recent_at != self._looked_at:
                 self._recent_at = self._looked_at
-                found += self._changes.recent(self._link.connection(), folder, place.uidvalidity, place.live - 1)
-        return found
+                yield self._changes.recent(self._link.connection(), folder, place.uidvalidity, place.live - 1)
 
     def _changed_behind(self, folder: Folder, place: Place, modseq: int) -> list[Remark]:
         key = (folder.key, place.uidvalidity)
