@@ -200,7 +200,7 @@ class ImapSource:
 
     def _changed(self, position: Position) -> list[Remark]:
         """What is marked otherwise than before, once all mail is read. A change of no interest moves no position:
-        then a poll that finds nothing writes nothing. A mail on which the line breaks costs this telling, not the mail."""
+        then a poll that finds nothing writes nothing. A mail on which the line breaks costs only the telling."""
         found: list[Remark] = []
         try:
             for remarks in self._changed_by_folder(position):
