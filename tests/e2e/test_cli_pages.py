@@ -48,6 +48,9 @@ def test_every_example_passes_check(text: str, tmp_path: Path) -> None:
         (tmp_path / "tests/10-first.yaml").unlink()
     elif re.search(r"^tests:", text, re.MULTILINE):
         (tmp_path / "tests/10-first.yaml").write_text(text)
+    elif re.search(r"^steps:", text, re.MULTILINE):
+        (tmp_path / "sequences").mkdir(exist_ok=True)
+        (tmp_path / "sequences/one.yaml").write_text(text)
     else:
         (tmp_path / "quietcrm.yaml").write_text(completed(text))
     for name in re.findall(r"\{file: ([\w.]+)\}", text):
