@@ -28,6 +28,7 @@ from connectors.outgoing import make_message_id
 from daemon.clock import Clock
 from daemon.disk import REMEDY
 from daemon.letters import own_headers
+from daemon.meeting_times import box_of
 from daemon.office import Office
 from daemon.page import Block, Line, as_html, as_text
 from daemon.phrases import phrase
@@ -201,7 +202,8 @@ def _silent_sender(name: str, reason: str) -> Cause:
 def _failing_accounts(store: Store, office: Office) -> list[Cause]:
     with store.session() as session:
         rows = [row for row in accounts.everything(session) if row.state in ("failing", "parked")]
-    return [_failing(row) for row in rows if row.name in office.settings.accounts]
+    wanted = {*office.settings.accounts, *map(box_of, office.settings.calendars)}
+    return [_failing(row) for row in rows if row.name in wanted]
 
 
 def _failing(row: Account) -> Cause:

@@ -13,14 +13,17 @@ from pathlib import Path
 import structlog
 
 from config.accounts import ExchangeAccount, ImapAccount
+from config.calendars import CaldavCalendar
 from config.secrets import SecretUnavailable
 from connectors import factory
+from connectors.calendar_factory import build_calendar_source, caldav_settings
 from connectors.exchange.settings import ExchangeSettings
 from connectors.factory import Surroundings
 from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
-from connectors.protocols import Desk, Mailer, Rereader, Source
+from connectors.protocols import CalendarSource, Desk, Mailer, Rereader, Source
 from daemon.alerts import Alerts
+from daemon.calendar_poll import CalendarPoller, LockedCalendar
 from daemon.clock import Clock, SystemClock
 from daemon.copies import Copies
 from daemon.desks import Desks
@@ -31,6 +34,8 @@ from daemon.loading import Boot
 from daemon.locked import LockedSource
 from daemon.lookout import Lookout
 from daemon.mailbox_marks import MailboxMarks
+from daemon.meeting_times import box_of
+from daemon.meetings import Meetings
 from daemon.notice import Notices
 from daemon.notifier import Notifier
 from daemon.occasions import Occasions
@@ -77,11 +82,13 @@ class App:
         self.parser = ParserPool()
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
+        self.calendars: dict[str, CalendarPoller] = {}
         self.ways: Ways | None = None
         self.wake: Callable[[str], None] = self._poll_soon
         self.hold: Callable[[], None] = lambda: None
         """Raises AlreadyRunning when another process has become the writer of our store."""
         self._marks: dict[str, object] = {}
+        self._calendar_marks: dict[str, object] = {}
         self.sign_ins = SignIns(office)
         self.outlets = Outlets(settings=office.settings, clock=clock, build=self._build_mailer)
         self.lookout = Lookout(self.pollers, clock, lambda account: self.wake(account))
@@ -102,6 +109,7 @@ class App:
             doubts_clock=self.sends.doubts_clock,
             progress=self.watchdog.progress,
         )
+        self.meetings = Meetings(key, clock, self.occasions)
         self.assemble(office)
 
     def assemble(self, office: Office) -> None:
@@ -112,11 +120,14 @@ class App:
         marks = {name: self._mark(office, name) for name in office.settings.accounts}
         changed = [name for name, mark in marks.items() if self._marks.get(name) != mark]
         fresh = {name: self._build_poller(office, name) for name in changed}
+        calendar_marks = {name: self._calendar_mark(office, name) for name in office.settings.calendars}
+        changed_calendars = [name for name, mark in calendar_marks.items() if self._calendar_marks.get(name) != mark]
+        fresh_calendars = {name: self._build_calendar(office, name) for name in changed_calendars}
         with self.occasions.turn:
-            self._note_rules(office, changed, now)
+            self._note_rules(office, [*changed, *map(box_of, changed_calendars)], now)
             self.occasions.office = office
         self.office = self.pipeline.office = office
-        self._marks = marks
+        self._marks, self._calendar_marks = marks, calendar_marks
         if self.ways:
             self.ways.close()
         self.ways = self._find_ways(office)
@@ -135,6 +146,9 @@ class App:
         for name in [name for name in self.pollers if name in fresh or name not in marks]:
             self.pollers.pop(name).retire()
         self.pollers.update(fresh)
+        for name in [name for name in self.calendars if name in fresh_calendars or name not in calendar_marks]:
+            self.calendars.pop(name).retire()
+        self.calendars.update(fresh_calendars)
         self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
         self.reactions = Reactions(self.store, office, self.key, self.pollers, self.clock)
 
@@ -145,6 +159,11 @@ class App:
         if mended:
             with self.store.writing() as session:
                 for name in mended:
+                    accounts.change(session, name, retry_at=None)
+        calendars = [box_of(name) for name in names if name in self.calendars]
+        if calendars:
+            with self.store.writing() as session:
+                for name in calendars:
                     accounts.change(session, name, retry_at=None)
         for name in names:
             self.outlets.mend(name)
@@ -196,6 +215,38 @@ class App:
             watchdog=self.watchdog,
             disk=self.disk,
             wanted_since=self.lookout.wanted_since,
+        )
+
+    def _calendar_mark(self, office: Office, name: str) -> object:
+        """The same for the calendars of a login."""
+        calendar = office.settings.calendars[name]
+        try:
+            zone = self._zone_of(office, name)
+            login = caldav_settings(name, calendar, self.around, zone) if isinstance(calendar, CaldavCalendar) else zone
+        except SecretUnavailable as missing:
+            return calendar, missing.message
+        return calendar, login
+
+    def _zone_of(self, office: Office, name: str) -> str:
+        """The zone of whoever has these calendars."""
+        owner = office.settings.calendar_owner(name)
+        return str(office.settings.zone_for(owner) if owner else office.settings.zone)
+
+    def _build_calendar(self, office: Office, name: str) -> CalendarPoller:
+        source: CalendarSource
+        try:
+            calendar, zone = office.settings.calendars[name], self._zone_of(office, name)
+            source = build_calendar_source(name, calendar, self.parser, self.around, zone=zone)
+        except SecretUnavailable as missing:
+            source = LockedCalendar(name, missing)
+        return CalendarPoller(
+            source,
+            store=self.store,
+            meetings=self.meetings,
+            clock=self.clock,
+            jitter=random.SystemRandom(),
+            stop=self.stop,
+            watchdog=self.watchdog,
         )
 
     def _poll_soon(self, account: str) -> None:
@@ -257,6 +308,8 @@ class App:
         """Let go of connections and children."""
         for poller in self.pollers.values():
             poller.source.close()
+        for calendar in self.calendars.values():
+            calendar.source.close()
         if self.ways:
             self.ways.close()
         self.outlets.close()

@@ -82,7 +82,9 @@ class Cause:
 
     @property
     def rep(self) -> str:
-        """Whose mailbox this is, "" if nobody's."""
+        """Whose mailbox or meeting this is, "" if nobody's."""
+        if self.occasion is not None and self.occasion.meeting is not None:
+            return self.occasion.meeting.rep
         setting = self.office.settings.accounts.get(self.account)
         return (setting.rep or "") if setting else ""
 

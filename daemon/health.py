@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlmodel import Session
 
+from daemon.meeting_times import box_of
 from daemon.office import Office
 from store import accounts, enrolments, outbox, pauses, quarantine, reminders, unmatched
 from store.engine import Store
@@ -26,6 +27,7 @@ def status(office: Office, store: Store, now: datetime) -> dict[str, Any]:
             "config": office.hash,
             "zone": str(office.settings.zone),
             "accounts": {name: _account(rows.get(name), now) for name in office.settings.accounts},
+            "calendars": {name: _calendar(rows.get(box_of(name)), now) for name in office.settings.calendars},
             "outbox": outbox.counts(session),
             "sends": sends(session),
             "reminders": reminders.counts(session),
@@ -75,6 +77,12 @@ def _account(row: Account | None, now: datetime) -> dict[str, Any]:
     }
 
 
+def _calendar(row: Account | None, now: datetime) -> dict[str, Any]:
+    """How the calendars of one login are doing."""
+    told = _account(row, now)
+    return {name: told[name] for name in ("state", "reason", "hint", "last_success", "lag_seconds") if name in told}
+
+
 def _left(row: Account, now: datetime) -> int | None:
     """Seconds until the back-fill is through at the pace since the account was first seen; None if unknown or done."""
     if not 0 < row.backfill_done < row.backfill_total:
@@ -86,8 +94,11 @@ def _left(row: Account, now: datetime) -> int | None:
 def status_line(app: App) -> str:
     """One line for systemd: "3 accounts: 2 ok, 1 failing; mails: 1 uncertain"."""
     names = set(app.office.settings.accounts)
+    boxes = {box_of(name) for name in app.office.settings.calendars}
     with app.store.session() as session:
-        states = [row.state for row in accounts.everything(session) if row.name in names]
+        rows = accounts.everything(session)
+        states = [row.state for row in rows if row.name in names]
+        broken = sum(row.state in ("failing", "parked") for row in rows if row.name in boxes)
         mails = sends(session)
         tripped = pauses.BREAKER in pauses.everything(session)
     parts = [
@@ -97,4 +108,5 @@ def status_line(app: App) -> str:
     stuck = f"; mails: {', '.join(waiting)}" if waiting else ""
     stuck += "; the breaker holds everything: quietcrm release" if tripped else ""
     trouble = "; configuration refused, the last good one runs" if app.config_trouble else ""
-    return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{stuck}{trouble}"
+    calendars = f"; {broken} of {len(boxes)} calendars cannot be read" if broken else ""
+    return f"{len(names)} accounts: {', '.join(parts) or 'starting'}{calendars}{stuck}{trouble}"

@@ -23,6 +23,7 @@ from connectors.protocols import Rereader
 from daemon.clock import Clock
 from daemon.desks import later
 from daemon.letters import own_headers
+from daemon.meeting_times import box_of
 from daemon.notice_blocks import LINES, block, counted
 from daemon.notice_sends import SendsNotice, release_commands
 from daemon.office import Office
@@ -203,7 +204,8 @@ class Notices:
             for row in unread
         ]
         broken = [row for row in accounts.everything(session) if row.state in ("failing", "parked")]
-        named = [row for row in broken if row.name in self.office.settings.accounts]
+        wanted = {*self.office.settings.accounts, *map(box_of, self.office.settings.calendars)}
+        named = [row for row in broken if row.name in wanted]
         accounts_in_trouble = [
             Line(text=f"{row.name}: {row.reason}", reason=row.hint, command="quietcrm doctor") for row in named
         ]

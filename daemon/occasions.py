@@ -22,6 +22,7 @@ from daemon.happening import Happening
 from daemon.office import Office
 from daemon.searching import CHANGES, Search, Stroke, marks_of
 from rules.occasion import Occasion
+from rules.triggers import MISSED
 from store import coming
 from store.coming import Mark
 from store.engine import Store
@@ -56,7 +57,7 @@ class Occasions:
         Call it in the transaction that notes when the rules were loaded: they see what comes true from then on.
         """
         wanted, known = marks_of(office.rules.triggers), coming.marks(session)
-        ours = {name for name in known if name == CHANGES or ":" in name}
+        ours = {name for name in known if name in (CHANGES, MISSED) or ":" in name}
         coming.forget_marks(session, ours - wanted)
         now, newest = self.clock.now(), coming.newest_change(session)
         fresh = {name: Mark(number=newest) if name == CHANGES else Mark(now) for name in wanted - known.keys()}
@@ -103,25 +104,29 @@ class Occasions:
 
     def _some(self, occasions: Sequence[Occasion]) -> int:
         self.progress()
-        done = 0
         with self.store.writing() as session:
-            happened = coming.recorded(session, [one.event for one in occasions])
-            fresh = [one for one in occasions if one.event not in happened]
-            happening = Happening(session=session, office=self.office, key=self.key, now=self.clock.now())
-            directory = happening.directory(fresh)
-            touched: set[int | None] = set()
-            for occasion in fresh:
-                known = happening.directory([occasion]) if occasion.customer_id in touched else directory
-                try:
-                    with session.begin_nested():
-                        telling = happening.happen(occasion, known)
-                except _OF_THE_STORE:
-                    raise
-                except Exception as error:
-                    log.error("occasion.failed", occasion=occasion.event, exc_info=error)
-                    happening.fail(occasion, error)
-                    continue
-                if telling:
-                    touched.add(occasion.customer_id)
-                    done += 1
+            return self.happen_in(session, occasions)
+
+    def happen_in(self, session: Session, occasions: Sequence[Occasion]) -> int:
+        """The same inside the caller's transaction, so that what was seen and what was done about it are one."""
+        done = 0
+        happened = coming.recorded(session, [one.event for one in occasions])
+        fresh = [one for one in occasions if one.event not in happened]
+        happening = Happening(session=session, office=self.office, key=self.key, now=self.clock.now())
+        directory = happening.directory(fresh)
+        touched: set[int | None] = set()
+        for occasion in fresh:
+            known = happening.directory([occasion]) if occasion.customer_id in touched else directory
+            try:
+                with session.begin_nested():
+                    telling = happening.happen(occasion, known)
+            except _OF_THE_STORE:
+                raise
+            except Exception as error:
+                log.error("occasion.failed", occasion=occasion.event, exc_info=error)
+                happening.fail(occasion, error)
+                continue
+            if telling:
+                touched.add(occasion.customer_id)
+                done += 1
         return done

@@ -49,7 +49,11 @@ class Revisit:
         tried: set[int] = set()
         while True:
             with self._store.session() as session:
-                rows = [row for row in unmatched.due(session, limit=10 * AT_ONCE) if row.id not in tried]
+                rows = [
+                    row
+                    for row in unmatched.due(session, limit=10 * AT_ONCE)
+                    if row.id not in tried and row.kind != "meeting"
+                ]
             if not rows:
                 return dict(total)
             tried.update(row.id for row in rows)

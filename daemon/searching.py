@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -12,13 +12,14 @@ from sqlmodel import Session
 
 from daemon.directory import contact_facts, customer_facts
 from daemon.happening import Happening, is_telling
+from daemon.meeting_times import MeetingTimes, box_of
 from daemon.office import Office
 from rules.coming import dated, days_meant, silence, silent, strikes, struck
 from rules.customer_conditions import INDEXED
 from rules.occasion import Change, Occasion
 from rules.office import office_of
 from rules.text_match import fold_text
-from rules.triggers import CHANGED, CLOCK, DATE, OWN_FIELDS, SILENT, Trigger
+from rules.triggers import CHANGED, CLOCK, DATE, HELD, MISSED, OWN_FIELDS, SILENT, SOON, Trigger
 from store import accounts, coming, customers
 from store.coming import Mark
 from store.hashing import HashKey
@@ -38,7 +39,7 @@ QUARTER = timedelta(minutes=15)
 """Dates are looked for at these moments: the clocks of all zones differ by whole quarters of an hour."""
 AT_ONCE = 500
 CHANGES_AT_ONCE = 2000
-_SEARCHED = (SILENT, DATE, CLOCK)
+_SEARCHED = (SILENT, DATE, CLOCK, SOON, HELD, MISSED)
 
 
 def marks_of(triggers: Sequence[Trigger]) -> set[str]:
@@ -87,21 +88,28 @@ class Search:
         self.reached[trigger.words] = Mark(max(since, until))
         if since >= until:
             return iter(())
+        if trigger.of_a_meeting:
+            around = MeetingTimes(session=self.session, office=self.office, key=self.key, now=self.now)
+            return around.come_true(trigger, since, until)
         return {SILENT: self._silent, DATE: self._dated, CLOCK: self._struck}[trigger.word](trigger, since, until)
 
     def _until(self, trigger: Trigger) -> datetime:
-        """How far can be seen: silence as far as mail is read, dates by quarters of an hour."""
+        """How far can be seen: silence as far as mail is read, the past of meetings as far as calendars are too, dates
+        by quarters of an hour."""
         if trigger.word == SILENT:
-            return self._heard_until()
+            return self._heard_until(self.office.settings.accounts)
+        if trigger.word in (HELD, MISSED):
+            calendars = [box_of(name) for name in self.office.settings.calendars]
+            return self._heard_until([*self.office.settings.accounts, *calendars])
         if trigger.word != DATE:
             return self.now
         return self.now - (self.now - datetime.min.replace(tzinfo=UTC)) % QUARTER
 
     # --- silence
 
-    def _heard_until(self) -> datetime:
-        """Until when all mail is read: what nobody has looked into may hold the word that breaks a silence."""
-        rows = [one for one in accounts.everything(self.session) if one.name in self.office.settings.accounts]
+    def _heard_until(self, names: Collection[str]) -> datetime:
+        """Until when all of these are read: what nobody has looked into may hold the word that breaks a silence."""
+        rows = [one for one in accounts.everything(self.session) if one.name in names]
         read = [one.last_success_at or one.baseline_at for one in rows]
         return min([self.now, *(at for at in read if self.now - at < PATIENCE)])
 

@@ -191,6 +191,7 @@ class Service:
     def _schedule(self) -> None:
         for name, account in self._app.office.settings.accounts.items():
             self._add_poll(name, account)
+        self._add_calendars()
         self._add_senders()
         self._add("sweep", self._sweep, SWEEP_TICK)
         self._add("notify", lambda: self._app.notifier.send_due(), NOTIFY_TICK)
@@ -224,6 +225,19 @@ class Service:
 
     def _add_poll(self, name: str, account: Account) -> None:
         self._add(f"poll:{name}", self._poll, interval(account).total_seconds(), name, at_once=POLLS)
+
+    def _add_calendars(self) -> None:
+        for name, calendar in self._app.office.settings.calendars.items():
+            self._add(f"calendar:{name}", self._look_into, calendar.every.delta().total_seconds(), name)
+
+    def _look_into(self, name: str) -> None:
+        """Read the calendars of one login; its pauses are its own."""
+        poller = self._app.calendars.get(name)
+        if poller is None or not poller.is_due():
+            return
+        counts = poller.poll()
+        if counts.new:
+            log.info("calendar.polled", calendar=name, meetings=counts.logged, seen=counts.seen)
 
     def _add_senders(self) -> None:
         """One tick a sender: a server that keeps us waiting holds up nobody else's mail."""
@@ -396,10 +410,11 @@ class Service:
     def _reschedule(self) -> None:
         wanted = self._app.office.settings.accounts
         for job in self._scheduler.get_jobs():
-            if job.id.startswith(("poll:", "send:")):
+            if job.id.startswith(("poll:", "send:", "calendar:")):
                 job.remove()
         for name, account in wanted.items():
             self._add_poll(name, account)
+        self._add_calendars()
         self._add_senders()
         self._listen()
 

@@ -7,6 +7,7 @@ lies there is marked `withdrawing`, and `daemon.desks` takes it out after the co
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlmodel import Session
@@ -161,3 +162,33 @@ def _close_reminder(session: Session, reminder: Reminder, what: str, now: dateti
     return reminders.move(
         session, reminder.id, early, ReminderState.CANCELLED, settled_at=now, reason=reason
     ) or reminders.move(session, reminder.id, placed, ReminderState.WITHDRAWING, reason=reason)
+
+
+def withdraw_for(
+    session: Session, meeting: int, words: Collection[str], reason: str, now: datetime, *, whose: Collection[int]
+) -> int:
+    """Take back what rules prepared because of a meeting (`words`: what it was for them), as far as nobody has taken it
+    up; how much. What lies in a mailbox and was not touched is taken out by daemon.desks."""
+    done = 0
+    for mail in outbox.of_customers(session, list(whose), states=_OPEN_DRAFTS):
+        if mail.id is not None and _is_about(mail.event, meeting, words):
+            early = outbox.move(session, mail.id, _EARLY_DRAFTS, OutboxState.CANCELLED, reason=reason, settled_at=now)
+            done += early or outbox.move(session, mail.id, _LAID_DRAFTS, OutboxState.WITHDRAWING, reason=reason)
+    for one in reminders.of_customers(session, list(whose), states=_OPEN_REMINDERS):
+        if one.id is not None and _is_about(one.event, meeting, words):
+            early = reminders.move(
+                session, one.id, _EARLY_REMINDERS, ReminderState.CANCELLED, reason=reason, settled_at=now
+            )
+            done += early or reminders.move(session, one.id, _LAID_REMINDERS, ReminderState.WITHDRAWING, reason=reason)
+    return done
+
+
+def _is_about(event: str, meeting: int, words: Collection[str]) -> bool:
+    trigger, _, rest = event.partition("|")
+    return trigger.partition(":")[0] in words and rest.startswith(f"meeting {meeting}|")
+
+
+_EARLY_DRAFTS = (OutboxState.PLANNED, OutboxState.HELD)
+_LAID_DRAFTS = (OutboxState.PLACING, OutboxState.PLACED)
+_EARLY_REMINDERS = (ReminderState.PLANNED, ReminderState.HELD)
+_LAID_REMINDERS = (ReminderState.PLACING, ReminderState.PLACED)

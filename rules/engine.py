@@ -55,9 +55,9 @@ def evaluate(
     direction = direction_of(message, office)
     if not found.outside:
         return Decision(outcome=Outcome.INTERNAL, reason="only our own people", direction=direction, match=found)
-    forbidden = _forbidden(message, found, directory, office)
-    if forbidden:
-        return Decision(outcome=Outcome.NEVER_LOG, reason=forbidden, direction=direction, match=found)
+    why = forbidden(message, found, directory, office)
+    if why:
+        return Decision(outcome=Outcome.NEVER_LOG, reason=why, direction=direction, match=found)
     view = View(message, found, direction, directory, office)
     run = _Run(ruleset, view, moment, explain, events_of(view, unsubscribed=unsubscribed))
     return run.decide()
@@ -92,7 +92,7 @@ def is_history(message: Message, moment: Moment) -> bool:
     return message.sent_at is not None and message.sent_at < moment.baseline - DATE_TOLERANCE
 
 
-def _forbidden(message: Message, found: Match, directory: Directory, office: Office) -> str:
+def forbidden(message: Message, found: Match, directory: Directory, office: Office) -> str:
     """Why nothing of the mail may be kept, "" if it may."""
     if not office.never_log and not directory.never_log:
         return ""

@@ -33,6 +33,7 @@ class MeetingFacts:
     """One meeting as rules see it. `uid` names it, with `start` one of a series; times are aware UTC.
 
     attendees   those outside the office; we are not among them
+    rep         whose meeting it is, "" if nobody's
     """
 
     uid: str
@@ -41,6 +42,7 @@ class MeetingFacts:
     end: datetime
     place: str = ""
     attendees: tuple[Attendee, ...] = ()
+    rep: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -152,8 +154,15 @@ def whose(occasion: Occasion, directory: Directory) -> Match:
     if number is None or number not in directory.customers:
         return Match()
     people = {one.id: one for several in directory.contacts.values() for one in several if one.customer_id == number}
-    contact = people.get(occasion.contact_id) if occasion.contact_id is not None else spokesman(people.values())
+    contact = people.get(occasion.contact_id) if occasion.contact_id is not None else None
+    invited = _invited(occasion.meeting)
+    if contact is None and invited is None:
+        contact = spokesman(people.values())
+    elif contact is None and invited is not None:
+        contact = next((one for one in people.values() if invited.key in one.emails), None)
     end = Address(contact.emails[0], contact.name) if contact and contact.emails else None
+    if invited is not None and (contact is None or invited.key in contact.emails):
+        end = invited
     return Match(
         answers=(Answer(rung=RUNG, seen=occasion.when, customers=(number,), used=True),),
         customers=(number,),
@@ -162,6 +171,12 @@ def whose(occasion: Occasion, directory: Directory) -> Match:
         other_end=end,
         outside=(end,) if end else (),
     )
+
+
+def _invited(meeting: MeetingFacts | None) -> Address | None:
+    """Who of a meeting would be written to: the first who did not decline."""
+    people = sorted(meeting.attendees, key=lambda one: one.answer == "declined") if meeting else []
+    return people[0].address if people else None
 
 
 def spokesman(people: Iterable[ContactFacts]) -> ContactFacts | None:

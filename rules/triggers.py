@@ -23,7 +23,9 @@ EVENTS = (FAILED, UNSUBSCRIBED)
 """What a mail may mean beside having come, see rules.events."""
 MARKS = ("mail filed", "mail tagged", "mail flagged", "mail unflagged")
 """What a person does to a mail in the mailbox; the occasion carries the mail."""
-MEETINGS = ("meeting booked", "meeting moved", "meeting cancelled", "meeting answered", "meeting missed")
+BOOKED, MOVED, CALLED_OFF, ANSWERED = "meeting booked", "meeting moved", "meeting cancelled", "meeting answered"
+MISSED = "meeting missed"
+MEETINGS = (BOOKED, MOVED, CALLED_OFF, ANSWERED, MISSED)
 SILENT, DATE, CLOCK, CHANGED = "customer silent", "date comes", "clock", "record changed"
 SOON, HELD = "meeting soon", "meeting held"
 PLAIN = (*MAIL, *EVENTS, *MARKS, *MEETINGS)

@@ -74,6 +74,7 @@ def sync(
     """Read every mailbox once, then end. Counts for each account: its parts add up to what was seen."""
     from daemon.app import opened
     from daemon.logs import configure_logs
+    from daemon.meeting_times import box_of
 
     given = invocation(context)
     configure_logs(level="debug" if given.verbose else "warning")
@@ -87,6 +88,7 @@ def sync(
         names = _chosen(app, account)
         with progress(quiet=given.quiet or as_json) as bars:
             passes = _sync_all(app, names, bars)
+        calendars = {name: poller.poll() for name, poller in app.calendars.items()} if not account else {}
         later = app.revisit.run()
         for name, counts in later.items():
             passes[name].logged += counts.logged + counts.degraded
@@ -98,9 +100,11 @@ def sync(
             from store import accounts
 
             states = {row.name: row for row in accounts.everything(session)}
-    broken = {name: states[name] for name in names if states[name].state in ("failing", "parked", "paused")}
+    boxes = [box_of(name) for name in calendars]
+    broken = {name: states[name] for name in (*names, *boxes) if states[name].state in ("failing", "parked", "paused")}
     data: dict[str, Any] = {
         "accounts": {name: passes[name].as_dict() | _trouble(broken.get(name)) for name in names},
+        "calendars": {name: one.as_dict() | _trouble(broken.get(box_of(name))) for name, one in calendars.items()},
         "drafts_and_reminders": done,
     }
     emit(data, as_json=as_json, human=lambda: _show_sync(data))
@@ -142,7 +146,8 @@ def _trouble(row: Any) -> dict[str, str]:
 
 def _show_sync(data: dict[str, Any]) -> None:
     rows = []
-    for name, counts in data["accounts"].items():
+    calendars = {f"calendars.{name}": counts for name, counts in data["calendars"].items()}
+    for name, counts in (data["accounts"] | calendars).items():
         skipped = ", ".join(f"{number} {reason}" for reason, number in counts["skipped"].items()) or "0"
         rest = [str(counts[part]) for part in ("degraded", "quarantined", "failed")]
         rows.append([name, counts["seen"], counts["logged"], counts["duplicate"], counts["unmatched"], skipped, *rest])
@@ -158,9 +163,9 @@ def _show_sync(data: dict[str, Any]) -> None:
         "failed",
     ]
     table(headings, rows)
-    new = sum(counts["logged"] + counts["degraded"] for counts in data["accounts"].values())
+    new = sum(counts["logged"] + counts["degraded"] for counts in (data["accounts"] | calendars).values())
     say(f"{new} new")
-    for name, counts in data["accounts"].items():
+    for name, counts in (data["accounts"] | calendars).items():
         if "reason" in counts:
             remark(f"{name}: {counts['reason']}" + (f"\n  = help: {counts['hint']}" if counts["hint"] else ""))
 
@@ -192,7 +197,7 @@ def _told(state: Path) -> dict[str, Any] | None:
     except NotRunning:
         return None
     times = ("last_success", "last_mail", "retry_at", "config_refused_at", "config_mended_at")
-    for part in (data, *data["accounts"].values()):
+    for part in (data, *data["accounts"].values(), *data["calendars"].values()):
         part.update({name: datetime.fromisoformat(part[name]) for name in times if part.get(name)})
     return data | {"running": True}
 
@@ -212,6 +217,9 @@ def _show_status(data: dict[str, Any]) -> None:
         behind = f"{fill['done']}/{fill['total']}" if fill and fill["total"] else "-"
         left = f"{fill['left_seconds'] // 60} min" if fill and fill["left_seconds"] else "-"
         rows.append([name, one["state"], local(one["last_success"], zone), behind, left, one["reason"] or "-"])
+    for name, one in data["calendars"].items():
+        read = local(one["last_success"], zone)
+        rows.append([f"calendars.{name}", one["state"], read, "-", "-", one["reason"] or "-"])
     table(["account", "state", "last read", "back-fill", "time left", "reason"], rows)
     for what in ("outbox", "reminders"):
         counts = ", ".join(f"{number} {state}" for state, number in sorted(data[what].items()))

@@ -1,0 +1,518 @@
+"""From calendars and invitations to meetings in the history, and to the rules that wait for what happened to them.
+
+One transaction a batch: what was seen, what became of it, what rules did about it and the position in the calendar, all
+or nothing. So a change is told once, whatever is read again. A meeting is one row whoever's calendar it stands in; each
+copy is remembered with what it said last, and only what is new in a copy counts, if it is no older than what is known.
+
+What leaves no row: our own items, private ones, those of our own people alone, never-log, and mass invitations. Of a
+meeting with people nobody knows keyed hashes stay, as of mail.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlmodel import Session
+
+from connectors.calendars import CalendarBatch, CalendarEvent, Window
+from connectors.model import Cursor
+from daemon.clock import Clock
+from daemon.counts import Counts
+from daemon.directory import contact_ids, directory_for
+from daemon.meeting_state import answer_of, digest_of, heard, state_of
+from daemon.meeting_times import box_of, occasion_of_meeting, occasions_of
+from daemon.occasions import Occasions
+from daemon.office import Office
+from daemon.settling import withdraw_for
+from rules.decision import Match
+from rules.engine import forbidden
+from rules.facts import Directory
+from rules.ladder import match
+from rules.meetings import as_mail, is_marked_missed, is_mass, is_private
+from rules.occasion import Occasion
+from rules.office import office_of
+from rules.triggers import ANSWERED, BOOKED, CALLED_OFF, HELD, MOVED, SOON
+from store import accounts, meetings, unmatched
+from store.hashing import HashKey
+from store.meetings import CANCELLED, MeetingRow, MeetingState
+from store.tables import MeetingCopy
+from store.unmatched import NewUnmatched
+
+log = structlog.get_logger()
+
+PATIENCE = timedelta(minutes=15)
+"""So long a meeting of ours is gone from every calendar before that means it was called off: programs that move an
+event to another calendar take it out of the first one before."""
+AT_ONCE = 5
+"""More series than this vanish together when a calendar is in trouble, not because somebody calls them off."""
+OFFLINE = timedelta(days=1)
+"""So much later than it was made an event may reach its server."""
+NEAR = timedelta(days=8)
+"""So far an occurrence may be moved with its whole series and still be the same meeting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What happened to a meeting. `which` tells it from other times the same happened to it."""
+
+    word: str
+    meeting: int
+    which: str
+    at: datetime
+    seen: str = ""
+
+
+@dataclass(slots=True)
+class Work:
+    """One batch of one calendar, or of invitations, while it is worked through.
+
+    since       when this pass began; reached: until when the window reached the last time; last: when that was
+    known       identity -> meeting; `copies` of them
+    """
+
+    session: Session
+    office: Office
+    now: datetime
+    account: str
+    rep: str
+    directory: Directory
+    since: datetime
+    baselines: Mapping[str, datetime] = field(default_factory=dict)
+    reached: datetime | None = None
+    last: datetime | None = None
+    known: dict[str, MeetingRow] = field(default_factory=dict)
+    copies: dict[int, list[MeetingCopy]] = field(default_factory=dict)
+    series: set[str] = field(default_factory=set)
+    remembered: set[str] = field(default_factory=set)
+    signs: list[Sign] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    def copy(self, number: int, calendar: str) -> MeetingCopy | None:
+        """The copy of a meeting in a calendar of this account."""
+        mine = self.copies.get(number, ())
+        return next((one for one in mine if (one.account, one.calendar) == (self.account, calendar)), None)
+
+
+class Meetings:
+    """Handles what calendars say. Thread-safe: one batch at a time, in turn with the look for occasions."""
+
+    def __init__(self, key: HashKey, clock: Clock, occasions: Occasions) -> None:
+        self._store, self._key, self._clock, self._occasions = occasions.store, key, clock, occasions
+
+    def start(self, account: str, now: datetime) -> Cursor | None:
+        """Begin a pass: the calendar's state exists afterwards (its baseline is `now` at first contact); its cursor."""
+        with self._store.writing() as session:
+            accounts.begin(session, box_of(account), now)
+            return accounts.load_cursor(session, box_of(account))
+
+    def handle(
+        self,
+        account: str,
+        batch: CalendarBatch,
+        window: Window,
+        *,
+        since: datetime,
+        last: datetime | None,
+        reach: timedelta,
+    ) -> Counts:
+        """Write one batch. `since`: when this pass began; `last`: when the last one ended well; `reach`: how far ahead
+        the window goes."""
+        with self._occasions.turn, self._store.writing() as session:
+            box = box_of(account)
+            baselines = accounts.folder_baselines(session, box, batch.calendars, since)
+            work = self._begin(session, account, batch.events, since)
+            work.baselines, work.last = baselines, last
+            work.reached = last + reach if last else None
+            self._vanish(work, batch, window)
+            for event in batch.events:
+                self._event(work, event)
+            for bad in batch.unreadable:
+                work.counts.seen += 1
+                work.counts.failed += 1
+                log.warning("event.unreadable", account=box, ref=bad.ref, reason=bad.reason)
+            self._tell(work)
+            if batch.cursor:
+                accounts.save_cursor(session, box, batch.cursor)
+        return work.counts
+
+    def call_off(self, account: str) -> int:
+        """Meetings of ours that are gone from every calendar for good were called off; how many."""
+        now = self._clock.now()
+        with self._occasions.turn, self._store.writing() as session:
+            gone = meetings.lost(session, account, now - PATIENCE, now)
+            work = self._begin(session, account, (), now)
+            rows = self._called_off(session, gone)
+            for row in rows:
+                self._cancel(work, row, "it was taken out of every calendar")
+            self._tell(work)
+        return len(rows)
+
+    def due(self, account: str) -> list[tuple[int, str, str]]:
+        """(number, calendar, ref) of events whose people are known by now."""
+        with self._store.session() as session:
+            return [(row.id, row.folder, row.ref) for row in unmatched.due(session, box_of(account))]
+
+    def handle_late(self, account: str, batch: CalendarBatch, gone: Collection[int]) -> Counts:
+        """Events of people who are known by now. Sets nothing off."""
+        with self._occasions.turn, self._store.writing() as session:
+            unmatched.forget(session, gone)
+            now = self._clock.now()
+            work = self._begin(session, account, batch.events, now)
+            work.baselines = defaultdict(lambda: now)
+            for event in batch.events:
+                self._event(work, event)
+        return work.counts
+
+    # --- one batch
+
+    def _begin(self, session: Session, account: str, events: Sequence[CalendarEvent], since: datetime) -> Work:
+        office = self._occasions.office
+        settings = office.settings
+        names = {identity(event) for event in events}
+        known = meetings.find(session, names)
+        uids = {event.key[0] for event in events}
+        calendars = settings.calendars
+        return Work(
+            session=session,
+            office=office,
+            now=self._clock.now(),
+            account=account,
+            rep=(settings.calendar_owner(account) or "") if account in calendars else "",
+            directory=directory_for(session, self._key, settings, [as_mail(event) for event in events], office.rules),
+            since=since,
+            known=known,
+            copies=meetings.copies_of(session, {row.id for row in known.values()}),
+            series={row.uid for row in meetings.of_series(session, uids)},
+            remembered=unmatched.known(session, {self._key.identity(name) for name in names}),
+        )
+
+    def _event(self, work: Work, event: CalendarEvent) -> None:
+        """One occurrence in one calendar."""
+        work.counts.seen += 1
+        known = work.known.get(identity(event))
+        why, found = self._left_out(work, event)
+        if why in ("private", "never_log") and known is not None:
+            self._hide(work, known, event.calendar)
+        if why and (known is None or why in ("own", "private", "never_log")):
+            if why == "unmatched":
+                work.counts.unmatched += 1
+                self._remember(work, event, found)
+            else:
+                work.counts.skipped[why] += 1
+            return
+        if known is None:
+            self._new(work, event, found)
+        else:
+            work.counts.duplicate += 1
+            self._again(work, event, known)
+
+    def _left_out(self, work: Work, event: CalendarEvent) -> tuple[str, Match]:
+        """Why it does not belong into the history, "" if it does; and whose it is."""
+        mail, settings = as_mail(event), work.office.settings
+        found = match(mail, work.directory, settings)
+        if event.is_ours:
+            return "own", found
+        if is_private(event):
+            return "private", found
+        if not found.outside:
+            return "internal", found
+        if forbidden(mail, found, work.directory, office_of(settings)):
+            return "never_log", found
+        if is_mass(found, office_of(settings)):
+            return "mass", found
+        return ("" if found.customers else "unmatched"), found
+
+    def _remember(self, work: Work, event: CalendarEvent, found: Match) -> None:
+        """Keyed hashes, so that it is read again when its people become known."""
+        public = office_of(work.office.settings).is_public
+        hashes = {self._key.address(one.key) for one in found.outside}
+        hashes |= {self._key.domain(one.domain) for one in found.outside if not public(one.domain)}
+        row = NewUnmatched(
+            identity=self._key.identity(identity(event)),
+            account=box_of(work.account),
+            folder=event.calendar,
+            ref=event.ref,
+            at=work.now,
+            kind=meetings.CHANNEL,
+            hashes=frozenset(hashes),
+        )
+        unmatched.remember(work.session, [row])
+
+    def _new(self, work: Work, event: CalendarEvent, found: Match) -> None:
+        state = state_of(event, work.office.settings.zone)
+        past = self._is_past(work, event, state)
+        number = meetings.record(
+            work.session,
+            state,
+            customers={one: found.rungs.get(one, "") for one in found.customers},
+            contacts=contact_ids(work.directory, as_mail(event)),
+            rep=work.rep or work.office.settings.rep_of(state.organizer) or "",
+            direction="out" if not state.organizer or work.office.settings.is_internal(state.organizer) else "in",
+            backfill=past,
+            now=work.now,
+            trace={"who": [asdict(answer) for answer in found.answers]} if len(found.answers) > 1 else None,
+            config_hash=work.office.hash,
+        )
+        if number is None:
+            return
+        work.counts.logged += 1
+        row = meetings.by_numbers(work.session, [number])[number]
+        work.known[row.identity] = row
+        self._put_copy(work, event, row, past)
+        first = state.uid not in work.series
+        work.series.add(state.uid)
+        if first and not past and not row.cancelled and row.start_at > work.now and not self._has_twin(work, row):
+            work.signs.append(Sign(BOOKED, number, row.series, self._at(work, event)))
+
+    def _again(self, work: Work, event: CalendarEvent, row: MeetingRow) -> None:
+        """A copy of a meeting that is known: what is new in it counts, if it is no older than what is known."""
+        copy = work.copy(row.id, event.calendar) if event.ref else None
+        digest = digest_of(event)
+        if copy is not None and copy.gone_at is None and (copy.digest, copy.ref) == (digest, event.ref):
+            return
+        # What changed in a copy since we saw it is new, whatever its stamps say.
+        past = self._is_past(work, event, None) if copy is None else self._is_first_look(work, event)
+        said = state_of(event, work.office.settings.zone)
+        if copy is None or copy.gone_at is not None or copy.digest != digest:
+            self._take(work, event, row, said, past, fresh=copy is None)
+        row = meetings.by_numbers(work.session, [row.id])[row.id]
+        work.known[row.identity] = row
+        self._put_copy(work, event, row, past)
+
+    def _take(
+        self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, fresh: bool
+    ) -> None:
+        rank, before = _rank(said.sequence, said.stamped_at), _rank(row.sequence, row.stamped_at)
+        newer = rank > before or (rank == before and not fresh)
+        owner = work.rep
+        people = heard(row.attendees, said, owner, work.office.settings, reset=said.sequence > row.sequence)
+        state = replace(said if newer else _as_known(row), attendees=people, people=said.people)
+        further: dict[str, Any] = {"cancelled_at": None} if newer and state.status != CANCELLED else {}
+        if newer and state.start_at != row.start_at:
+            further["known_at"] = row.known_at if past else work.now
+        if newer and state.start_at != row.start_at and not past and not row.cancelled:
+            further |= {"moves": row.moves + 1, "moved_at": work.now}
+        meetings.change(work.session, row, state, contact_ids(work.directory, as_mail(event)), **further)
+        if past:
+            return
+        if state.status == CANCELLED and not row.cancelled:
+            now = meetings.by_numbers(work.session, [row.id])[row.id]
+            self._cancel(work, now, "its organizer called it off", self._at(work, event))
+        elif "moves" in further and state.status != CANCELLED:
+            seen = f"{row.start_at:%Y-%m-%d %H:%M} -> {state.start_at:%Y-%m-%d %H:%M} UTC"
+            work.signs.append(Sign(MOVED, row.id, str(row.moves + 1), self._at(work, event), seen))
+            withdraw_for(work.session, row.id, [SOON], "the meeting was moved", work.now, whose=self._whose(work, row))
+        self._answers(work, event, row, people)
+
+    def _answers(self, work: Work, event: CalendarEvent, row: MeetingRow, people: Sequence[Mapping[str, str]]) -> None:
+        """What people outside answered now and had not before."""
+        before = {one["email"].lower(): one["answer"] for one in row.attendees}
+        for one in people:
+            key = one["email"].lower()
+            told = one["answer"] and one["answer"] != before.get(key, "")
+            if told and not work.office.settings.is_internal(key):
+                which = f"{row.start_at.isoformat()}|{self._key.address(key)}|{one['answer']}"
+                work.signs.append(Sign(ANSWERED, row.id, which, self._at(work, event), f"{key}: {one['answer']}"))
+
+    def _cancel(self, work: Work, row: MeetingRow, seen: str, at: datetime | None = None) -> None:
+        meetings.note(work.session, row.id, status=CANCELLED, cancelled_at=work.now)
+        whose = self._whose(work, row)
+        others = [SOON, HELD, BOOKED, MOVED, ANSWERED]
+        withdraw_for(work.session, row.id, others, "the meeting was cancelled", work.now, whose=whose)
+        if row.start_at > work.now - timedelta(days=1):
+            work.signs.append(Sign(CALLED_OFF, row.id, row.start_at.isoformat(), at or work.now, seen))
+
+    def _put_copy(self, work: Work, event: CalendarEvent, row: MeetingRow, past: bool) -> None:
+        if not event.ref:
+            return  # it came by mail: its place is a sighting
+        copy = MeetingCopy(
+            interaction_id=row.id,
+            account=work.account,
+            calendar=event.calendar,
+            ref=event.ref,
+            digest=digest_of(event),
+            answer=answer_of(event, work.rep, work.office.settings),
+            missed=is_marked_missed(event),
+            seen_at=work.now,
+        )
+        meetings.put_copies(work.session, [copy])
+        others = [one for one in work.copies.get(row.id, ()) if work.copy(row.id, event.calendar) is not one]
+        work.copies[row.id] = [*others, copy]
+        self._mark_missed(work, row, past)
+
+    def _mark_missed(self, work: Work, row: MeetingRow, past: bool) -> None:
+        """One mark in one calendar is enough; taken off again, it never was."""
+        marked = any(one.missed and one.gone_at is None for one in work.copies[row.id])
+        if marked and row.missed_at is None:
+            meetings.note(work.session, row.id, missed_at=row.end_at if past else work.now)
+            whose = self._whose(work, row)
+            withdraw_for(work.session, row.id, [SOON, HELD], "nobody came to the meeting", work.now, whose=whose)
+        elif row.missed_at is not None and not marked:
+            meetings.note(work.session, row.id, missed_at=None)
+
+    def _hide(self, work: Work, row: MeetingRow, calendar: str) -> None:
+        """Somebody made it private: what stands of it because of this calendar goes."""
+        copy = work.copy(row.id, calendar)
+        if copy is not None:
+            meetings.forget_copy(work.session, copy)
+            work.copies[row.id] = [one for one in work.copies[row.id] if one is not copy]
+            if not work.copies[row.id] and not meetings.in_mail(work.session, [row.id]):
+                meetings.forget(work.session, row.id)
+                work.known.pop(row.identity)
+
+    # --- what is no longer there
+
+    def _vanish(self, work: Work, batch: CalendarBatch, window: Window) -> None:
+        """Occurrences that an object had and has no more. If the object has others instead, its series was moved, and
+        they are the same meetings at another time."""
+        seen = [place for place in batch.removed if place[0] in batch.calendars]
+        here = {identity(event) for event in batch.events}
+        copies = meetings.copies_at(work.session, work.account, [*batch.read, *seen])
+        rows = meetings.by_numbers(work.session, {one.interaction_id for one in copies})
+        missing = [
+            one
+            for one in copies
+            if one.gone_at is None
+            and rows[one.interaction_id].identity not in here
+            and window.start <= rows[one.interaction_id].start_at < window.end
+        ]
+        gone = [rows[one.interaction_id] for one in missing]
+        renamed = self._follow(work, batch.events, gone)
+        lost = [one for one in missing if one.interaction_id not in renamed]
+        meetings.lose(work.session, lost, work.now)
+        for one in lost:
+            work.copies.setdefault(one.interaction_id, [])
+
+    def _follow(self, work: Work, events: Sequence[CalendarEvent], gone: Sequence[MeetingRow]) -> set[int]:
+        """Which of the meetings that are gone are there under another name; they get it."""
+        fresh = [event for event in events if identity(event) not in work.known and not is_private(event)]
+        states = sorted(((state_of(one, work.office.settings.zone), one) for one in fresh), key=_start)
+        left, renamed = {row.id: row for row in gone}, set()
+        for state, event in states:
+            row = _same(state, left.values())
+            if row is None:
+                continue
+            del left[row.id]
+            renamed.add(row.id)
+            meetings.rename(work.session, row.id, *event.key)
+            row = meetings.by_numbers(work.session, [row.id])[row.id]
+            work.known[row.identity] = row
+            work.series.add(row.uid)
+            work.copies.update(meetings.copies_of(work.session, [row.id]))
+        return renamed
+
+    def _called_off(self, session: Session, gone: Sequence[MeetingRow]) -> list[MeetingRow]:
+        """Those of ours that are not there under another name, unless so many vanished that something else is wrong."""
+        internal = self._occasions.office.settings.is_internal
+        ours = [row for row in gone if not row.organizer or internal(row.organizer)]
+        if len({row.series for row in ours}) > AT_ONCE:
+            log.warning("meetings.vanished", count=len(ours))
+            return []
+        return [row for row in ours if not self._replaced(session, row)]
+
+    def _replaced(self, session: Session, row: MeetingRow) -> bool:
+        near = meetings.starting(session, row.start_at - NEAR, row.start_at + NEAR)
+        return any(one.id != row.id and _is_like(one, row) and one.created_at > row.created_at for one in near)
+
+    def _has_twin(self, work: Work, row: MeetingRow) -> bool:
+        """Whether it stood there before under another name: a series was split."""
+        same = meetings.starting(work.session, row.start_at, row.start_at + timedelta(microseconds=1))
+        return any(one.id != row.id and _is_like(one, row) for one in same)
+
+    # --- what rules hear of it
+
+    def _is_past(self, work: Work, event: CalendarEvent, state: MeetingState | None) -> bool:
+        """Whether it belongs to what was there before we looked."""
+        touched = event.changed_at or event.stamped_at
+        if self._is_first_look(work, event) or (touched is not None and touched <= work.baselines[event.calendar]):
+            return True
+        if state is None:
+            return False
+        if self._key.identity(identity(event)) in work.remembered:
+            return True
+        slid = work.reached is not None and state.start_at >= work.reached
+        return bool(slid and touched and work.last and touched < work.last - OFFLINE)
+
+    def _is_first_look(self, work: Work, event: CalendarEvent) -> bool:
+        """Whether this pass is the first that looks into this calendar."""
+        baseline = work.baselines.get(event.calendar)
+        return baseline is None or baseline >= work.since
+
+    def _at(self, work: Work, event: CalendarEvent) -> datetime:
+        """When it happened: as the event says, but behind our last look and not in the future."""
+        touched = event.changed_at or event.stamped_at or work.now
+        return min(work.now, max(touched, work.last or work.now))
+
+    def _whose(self, work: Work, row: MeetingRow) -> list[int]:
+        return meetings.customers_of(work.session, [row.id]).get(row.id, [])
+
+    def _tell(self, work: Work) -> None:
+        """Run the rules for what happened; of a series once, for its next occurrence."""
+        waited = {one.words for one in work.office.rules.triggers}
+        signs = [one for one in work.signs if one.word in waited]
+        rows = meetings.by_numbers(work.session, {one.meeting for one in signs})
+        chosen = list(_once_a_series(signs, rows, work.now))
+        self._occasions.happen_in(work.session, list(self._occasions_of(work, chosen, rows)))
+
+    def _occasions_of(self, work: Work, signs: Sequence[Sign], rows: Mapping[int, MeetingRow]) -> Iterator[Occasion]:
+        by_meeting: dict[int, list[Sign]] = defaultdict(list)
+        for sign in signs:
+            by_meeting[sign.meeting].append(sign)
+        several = [rows[number] for number in by_meeting]
+        for row, customer, facts in occasions_of(work.session, self._key, work.office, several):
+            for sign in by_meeting[row.id]:
+                yield occasion_of_meeting(sign.word, row, customer, facts, sign.at, sign.which, sign.seen)
+
+
+def identity(event: CalendarEvent) -> str:
+    """The identity of an occurrence in the history."""
+    return meetings.identity_of(*event.key)
+
+
+def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
+    return sequence, stamped_at.timestamp() if stamped_at else 0.0
+
+
+def _as_known(row: MeetingRow) -> MeetingState:
+    names = set(MeetingState.__dataclass_fields__) - {"people"}
+    return MeetingState(**{name: getattr(row, name) for name in names})
+
+
+def _start(pair: tuple[MeetingState, CalendarEvent]) -> datetime:
+    return pair[0].start_at
+
+
+def _same(state: MeetingState, gone: Iterable[MeetingRow]) -> MeetingRow | None:
+    """The meeting that this one was: of the same series the nearest, of another one that at the same time."""
+    near = [
+        row
+        for row in gone
+        if (row.uid == state.uid and abs(row.start_at - state.start_at) < NEAR)
+        or (row.start_at == state.start_at and row.title == state.title and _people_of(row) == _people_of(state))
+    ]
+    return min(near, key=lambda row: abs(row.start_at - state.start_at), default=None)
+
+
+def _people_of(one: MeetingRow | MeetingState) -> set[str]:
+    return {str(who["email"]).lower() for who in one.attendees}
+
+
+def _is_like(one: MeetingRow, other: MeetingRow) -> bool:
+    return not one.cancelled and one.title == other.title and _people_of(one) == _people_of(other)
+
+
+def _once_a_series(signs: Sequence[Sign], rows: Mapping[int, MeetingRow], now: datetime) -> Iterator[Sign]:
+    """Where the same happened to several occurrences at once, the next of them speaks for all."""
+    keys = Counter((one.word, rows[one.meeting].series) for one in signs if one.word != ANSWERED)
+    told: set[tuple[str, str]] = set()
+    for sign in sorted(signs, key=lambda one: (rows[one.meeting].start_at <= now, rows[one.meeting].start_at)):
+        key = (sign.word, rows[sign.meeting].series)
+        if keys[key] > 1 and key in told:
+            continue
+        told.add(key)
+        yield sign
