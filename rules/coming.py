@@ -138,13 +138,12 @@ def is_greeting(trigger: Trigger, found: Dated) -> bool:
 
 def days_of(trigger: Trigger, found: Dated, since: datetime, until: datetime) -> Iterator[date]:
     """The days that a date means, as far as they may come true in the span."""
-    if not comes_every_year(trigger, found):
-        yield found.in_year(found.year or 0)
-        return
     assert trigger.length is not None
     years = trigger.length.count * _IN_DAYS[trigger.length.unit] // 200 + 1  # business days take longer
+    every_year = comes_every_year(trigger, found)
+    # Records mean "never" by 9999-12-31 and "unknown" by 0001-01-01: no day can be counted beyond those.
     for year in range(since.year - years - 1, until.year + years + 2):
-        if found.year is None or year > found.year:
+        if found.year is None or (year > found.year if every_year else year == found.year):
             yield found.in_year(year)
 
 

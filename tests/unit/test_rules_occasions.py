@@ -281,6 +281,9 @@ DATES = [
     ("0 days before contact.birthday", "birthday", "31/02", []),
     ("0 days before contact.birthday", "birthday", "soon", []),
     ("0 days before contact.birthday", "birthday", "05-06", []),
+    ("30 days after renewal", "renewal", "9999-12-31", []),
+    ("30 days before renewal", "renewal", "0001-01-01", []),
+    ("2 business days after renewal", "renewal", "31/12/9999", []),
 ]
 
 
