@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from connectors.errors import ConnectorError, OutcomeUnknown, SendRejected, Unavailable
+from connectors.errors import ConnectorError, OutcomeUnknown, ProtocolViolation, SendRejected, Unavailable
 from connectors.exchange import writing
 from connectors.exchange.folders import distinguished
 from connectors.exchange.link import Answer, Link
@@ -83,7 +83,7 @@ class ExchangeMailer:
             raise
         try:
             answer = self._submit(ref, sent)
-        except Unanswered as error:
+        except (Unanswered, ProtocolViolation) as error:
             raise self._unknown(error.message) from error
         except ConnectorError:
             self._clear_quietly(drafts, mail.message_id)

@@ -204,11 +204,12 @@ def cloud_refusal(settings: ExchangeSettings) -> Misconfigured:
 
 
 def refusal(settings: ExchangeSettings, code: str, words: str = "", *, pause: float = 0.0) -> ConnectorError:
-    """The boundary error for a code of the table, Unavailable for any other. `pause` in seconds, if one was named."""
+    """The boundary error for a code of the table; any other says nothing of what was done, so Unanswered. `pause` in
+    seconds, if one was named."""
     meaning = TABLE.get(code)
     if meaning is None:
         said = f"{code}: {words}" if words and words != code else code
-        return Unavailable(settings.account, f"{settings.host} answered {said[:300]}", hint=LATER)
+        return Unanswered(settings.account, f"{settings.host} answered {said[:300]}", hint=LATER)
     names = {
         "host": settings.host,
         "endpoint": settings.endpoint,
@@ -260,8 +261,8 @@ def _line(settings: ExchangeSettings, error: Exception, name: str, words: str) -
         return refusal(settings, "proxy")
     if causes & _NOT_REACHED:
         return Unavailable(settings.account, f"{host} cannot be reached", hint=LATER)
-    if causes & {"SSLError"}:
-        return Unavailable(settings.account, f"the TLS connection to {host} failed: {words[:200]}", hint=LATER)
+    if causes & {"SSLError"}:  # not only while it begins: a record in the midst of an answer can be broken too
+        return Unanswered(settings.account, f"the TLS connection to {host} failed: {words[:200]}", hint=LATER)
     if causes & _BROKEN or name in ("ErrorTimeoutExpired", "ErrorInternalServerTransientError"):
         cut = not causes & {"ReadTimeout", "ReadTimeoutError"}
         return Unanswered(settings.account, f"{host} gave no answer: {words[:200]}", hint=LATER, cut=cut)

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from connectors.errors import ConnectorError, SendRejected, Unavailable
-from connectors.graph.client import GraphClient, Json, Lost, Refused
+from connectors.graph.client import Garbled, GraphClient, Json, Lost, Refused
 from connectors.graph.mails import mail_path
 from connectors.graph.places import create_draft, ours
 from connectors.graph.settings import GraphSettings
@@ -101,7 +101,10 @@ class GraphMailer:
         try:
             with translated(self.account, self._client.where, rejected):
                 path = f"{mail_path(str(row['id']))}/send"
-                self._client.post(path, timeout=self._settings.final_timeout)
+                try:
+                    self._client.post(path, timeout=self._settings.final_timeout)
+                except Garbled as error:  # a yes with a page of somebody else's in it
+                    raise Lost(f"gave {error}") from error
         except ConnectorError as error:
             if not isinstance(error.__cause__, Lost):
                 self._take_back(row)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import requests
 from desk_contract import MAIL
 from exchange_settings import settings_for
 from servers.ews import EwsServer
+from servers.ews_faults import soap_fault
+from servers.ews_items import Element
 from test_mailers import FROM, TO, Hook, send
 
 from connectors.errors import (
@@ -21,6 +25,7 @@ from connectors.errors import (
     Unavailable,
 )
 from connectors.exchange.desk import ExchangeDesk
+from connectors.exchange.link import Operation
 from connectors.exchange.mailer import ExchangeMailer
 from connectors.model import Address, Enclosure
 from connectors.outgoing import HeaderMismatch, content_hash, render
@@ -169,6 +174,58 @@ def test_what_the_server_says_to_sending(
     server.send_refusal = ""
     send(mailer, mail=replace(MAIL, message_id="q.2@vendas.example"))
     assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["ErrorInternalServerError", "ErrorInternalServerTransientError", "ErrorTimeoutExpired"]
+)
+def test_a_fault_of_the_server_does_not_say_that_nothing_left(
+    server: EwsServer, mailer: ExchangeMailer, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    carry_out = server._carry_out
+
+    def break_down_afterwards(login: str, request: Element, body: Element) -> tuple[int, dict[str, str], bytes]:
+        done = carry_out(login, request, body)
+        return (
+            (500, {}, soap_fault(code, "An internal server error occurred.")) if "SendItem" in str(body.tag) else done
+        )
+
+    monkeypatch.setattr(server, "_carry_out", break_down_afterwards)
+    with pytest.raises(OutcomeUnknown):
+        send(mailer)
+    assert left(server)[:2] == (1, 1)
+
+
+def test_an_answer_that_says_it_may_pass_does_not_say_that_nothing_left(
+    server: EwsServer, mailer: ExchangeMailer
+) -> None:
+    server.send_refusal = "ErrorInternalServerTransientError"
+    with pytest.raises(OutcomeUnknown):
+        send(mailer)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.exceptions.SSLError(ssl.SSLError("[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] bad record mac")),
+        requests.exceptions.ContentDecodingError("the answer is no gzip"),
+    ],
+)
+def test_a_line_that_broke_behind_the_request_leaves_it_open(
+    server: EwsServer, mailer: ExchangeMailer, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    ask = Operation.ask
+
+    def break_off(self: Operation, request: Element) -> list[Element]:
+        answers = ask(self, request)
+        if "SendItem" in str(request.tag):
+            raise error
+        return answers
+
+    monkeypatch.setattr(Operation, "ask", break_off)
+    with pytest.raises(OutcomeUnknown):
+        send(mailer)
+    assert left(server)[:2] == (1, 1)
 
 
 def test_a_refusal_of_sending_leaves_no_draft_about(server: EwsServer, mailer: ExchangeMailer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from desk_contract import MAIL
@@ -22,6 +23,7 @@ from connectors.errors import (
     Throttled,
     Unavailable,
 )
+from connectors.graph.client import Garbled, GraphClient
 from connectors.graph.desk import GraphDesk
 from connectors.graph.mailer import GraphMailer
 from connectors.graph.outgoing import MARK
@@ -118,6 +120,21 @@ class TestGraphMailer:
         assert hook.calls == 1
         assert self.server.counts["POST /messages/{id}/send"] == 1
         assert self.find_sent() == len(self.server.sent) == int(fault.after)
+
+    def test_a_yes_with_an_odd_body_takes_nothing_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy that writes a page of its own into the 202 has passed the mail on."""
+        post = GraphClient.post
+
+        def garble(client: GraphClient, path: str, *args: Any, **named: Any) -> Any:
+            done = post(client, path, *args, **named)
+            if path.endswith("/send"):
+                raise Garbled("an answer that is not JSON")
+            return done
+
+        monkeypatch.setattr(GraphClient, "post", garble)
+        with pytest.raises(OutcomeUnknown):
+            send(self.make_mailer())
+        assert self.find_sent() == len(self.server.sent) == 1
 
     def test_a_copy_that_comes_late_and_under_another_id_is_found(self) -> None:
         self.box.rewrites_ids = True
