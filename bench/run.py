@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # its server harness
 
-from bench import cloud, exchange, reading, sending, standing
+from bench import cloud, exchange, reading, sending, sizes, standing
 from bench.corpus import Corpus, cache_folder, make_corpus
 from bench.laboratory import Laboratory
 from bench.report import HEAD, measured, read_json, write_json, write_page
@@ -72,12 +72,13 @@ def measure(
         ({21, 22}, lambda: exchange.read_exchange(small.count if quick else middle.count, runs)),
         ({25}, lambda: cloud.read_first(small if quick else middle, runs)),
         ({4}, lambda: [] if quick else reading.read_beside_django(lab, middle, runs)),
+        ({14, 17}, lambda: sizes.start(100, 1000) if quick else sizes.start(10_000, 1_000_000)),
     ]
     alone: list[_Work] = [
         ({5}, lambda: reading.count_bytes(lab, middle)),
         ({7, 8}, lambda: standing.poll_unchanged(lab, ends)),
         ({9}, lambda: standing.hear_new_mail(lab, small)),
-        ({11}, lambda: standing.match(500 if quick else 2000)),
+        ({11, 12}, lambda: sizes.match(200 if quick else 2000)),
         ({15}, lambda: sending.send_follow_ups(200 if quick else 1000)),
         ({24}, lambda: cloud.poll_unchanged(small if quick else middle)),
         ({13}, lambda: standing.weigh(lab, [small], rest=1) if quick else standing.weigh(lab, [middle, big])),

@@ -1,4 +1,4 @@
-"""Rows 7, 8, 9, 11 and 13: a mailbox in which nothing happens, a mail that comes, matching, and memory."""
+"""Rows 7, 8, 9 and 13: a mailbox in which nothing happens, a mail that comes, and memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bench import matching
 from bench.clients import QuietCrm
 from bench.corpus import Corpus
 from bench.laboratory import Laboratory, scratch
@@ -202,9 +201,3 @@ def weigh(lab: Laboratory, corpora: list[Corpus], *, rest: float = IDLE_SECONDS)
         f"{one.count:,}: {at_rest:.0f} / {busy:.0f}" for one, at_rest, busy in zip(corpora, idle, reading, strict=True)
     )
     return [Row(13, "memory (PSS of all processes)", figures, "; ".join(parts))]
-
-
-def match(count: int) -> list[Row]:
-    """Row 11."""
-    spent, _ = matching.measure(1000, 100, count)
-    return [Row(11, "matching, 1,000 customers and 100 rules", [Figure(spent, 100, 30, " us/mail")])]
