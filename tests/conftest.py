@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from servers.calendars import RadicaleServer, XandikosServer
 from servers.davical import DavicalServer
 from servers.davical import why_not as why_no_davical
@@ -24,6 +25,10 @@ from servers.smtp_sink import SmtpSink
 from servers.users import ImapUser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A busy machine is no fault of what is tested: no test goes by the clock.
+settings.register_profile("quietcrm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quietcrm")
 
 
 @pytest.fixture(scope="session")
