@@ -134,7 +134,7 @@ class Reading:
 
     def use_mailbox(self) -> None:
         """The rep reads, flags, categorises and moves some mail; some of it out and back, which the service forgets."""
-        for one in self.random.sample(list(self.box.mails.values()), 40):
+        for one in self.random.sample(list(self.box.mails.values()), min(40, len(self.box.mails))):
             self.box.change(one, self.random.choice(({"isRead": True}, {"flag": {"flagStatus": "flagged"}},
                                                      {"categories": ["Azul"]}, {"isRead": False})))  # fmt: skip
             self.note(one)
