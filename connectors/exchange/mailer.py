@@ -14,7 +14,7 @@ from connectors.exchange import writing
 from connectors.exchange.folders import distinguished
 from connectors.exchange.link import Answer, Link
 from connectors.exchange.settings import ExchangeSettings
-from connectors.exchange.trouble import LATER, TABLE, Unanswered, refusal
+from connectors.exchange.trouble import LATER, TABLE, Unclear, refusal
 from connectors.exchange.words import M, T, child, item_id
 from connectors.model import OutgoingMail
 from connectors.outgoing import render
@@ -83,7 +83,7 @@ class ExchangeMailer:
             raise
         try:
             answer = self._submit(ref, sent)
-        except (Unanswered, ProtocolViolation) as error:
+        except (Unclear, ProtocolViolation) as error:
             raise self._unknown(error.message) from error
         except ConnectorError:
             self._clear_quietly(drafts, mail.message_id)

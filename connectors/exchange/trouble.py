@@ -19,7 +19,17 @@ from connectors.errors import (
 )
 from connectors.exchange.settings import ExchangeSettings
 
-__all__ = ["ABOUT_THE_SERVER", "LATER", "TABLE", "HttpRefusal", "Unanswered", "cloud_refusal", "refusal", "translate"]
+__all__ = [
+    "ABOUT_THE_SERVER",
+    "LATER",
+    "TABLE",
+    "HttpRefusal",
+    "Unanswered",
+    "Unclear",
+    "cloud_refusal",
+    "refusal",
+    "translate",
+]
 
 LATER = "quietcrm tries again by itself; if it lasts, ask the admin of the Exchange Server"
 _BUSY = "nothing to do: quietcrm waits as long as the server asked"
@@ -42,7 +52,11 @@ class HttpRefusal(Exception):
         return float(value) if value.isdecimal() else 0.0
 
 
-class Unanswered(Unavailable):
+class Unclear(Unavailable):
+    """What the server said, or how the line broke, does not tell whether the request was carried out."""
+
+
+class Unanswered(Unclear):
     """The request went out and no answer of Exchange came back: it may have been carried out, or not.
 
     cut     the connection ended without any answer, as it does when it had been silent for long
@@ -204,12 +218,12 @@ def cloud_refusal(settings: ExchangeSettings) -> Misconfigured:
 
 
 def refusal(settings: ExchangeSettings, code: str, words: str = "", *, pause: float = 0.0) -> ConnectorError:
-    """The boundary error for a code of the table; any other says nothing of what was done, so Unanswered. `pause` in
+    """The boundary error for a code of the table; any other says nothing of what was done, so Unclear. `pause` in
     seconds, if one was named."""
     meaning = TABLE.get(code)
     if meaning is None:
         said = f"{code}: {words}" if words and words != code else code
-        return Unanswered(settings.account, f"{settings.host} answered {said[:300]}", hint=LATER)
+        return Unclear(settings.account, f"{settings.host} answered {said[:300]}", hint=LATER)
     names = {
         "host": settings.host,
         "endpoint": settings.endpoint,
@@ -262,7 +276,7 @@ def _line(settings: ExchangeSettings, error: Exception, name: str, words: str) -
     if causes & _NOT_REACHED:
         return Unavailable(settings.account, f"{host} cannot be reached", hint=LATER)
     if causes & {"SSLError"}:  # not only while it begins: a record in the midst of an answer can be broken too
-        return Unanswered(settings.account, f"the TLS connection to {host} failed: {words[:200]}", hint=LATER)
+        return Unclear(settings.account, f"the TLS connection to {host} failed: {words[:200]}", hint=LATER)
     if causes & _BROKEN or name in ("ErrorTimeoutExpired", "ErrorInternalServerTransientError"):
         cut = not causes & {"ReadTimeout", "ReadTimeoutError"}
         return Unanswered(settings.account, f"{host} gave no answer: {words[:200]}", hint=LATER, cut=cut)
