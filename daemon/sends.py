@@ -22,6 +22,7 @@ from connectors.errors import ConnectorError, OutcomeUnknown, SendRejected
 from connectors.model import OutgoingMail
 from connectors.outgoing import HeaderMismatch
 from connectors.protocols import Mailer
+from daemon.breaker import owner_of, stands_still
 from daemon.clock import Clock, ClockWatch
 from daemon.enclosures import references
 from daemon.evidence import Dossier, Witness
@@ -32,7 +33,7 @@ from daemon.outlets import Outlets
 from daemon.poll import Stop
 from daemon.settling import LATE
 from daemon.watchdog import Watchdog
-from store import outbox, sending
+from store import outbox, pauses, sending
 from store.engine import Store
 from store.errors import StoreError
 from store.tables import OutboxMail, OutboxState, SentCopy, Way
@@ -297,6 +298,8 @@ class Sends:
             raise _NotNow("the last look is too old", hint="it is looked at again")
         now = self.clock.now()
         with self.store.writing() as session:
+            if _stands_still(session, one.row):  # somebody said so while the mails before this one left
+                raise _NotNow("it stands still", hint="it waits until the admin lets it go on")
             # Mails before this one took their time, and what came in meanwhile is known by now.
             is_old = self.clock.monotonic() - one.looked_at > NEWS_AFTER
             news = self.witness.ended(session, one.row, now) if is_old else None
@@ -365,6 +368,14 @@ class Sends:
         log.warning("send.refused", rule=one.row.rule, sender=sender, code=error.code, final=final or outlived)
         if error.stage == "sender":
             self.outlets.rest(sender, error)
+
+
+def _stands_still(session: Session, row: OutboxMail) -> bool:
+    """Whether the admin or the breaker stopped it, and no person released it from that."""
+    stands, released = pauses.everything(session).keys(), row.released.split(",")
+    if pauses.BREAKER in stands and Obstacle.BREAKER.value not in released:
+        return True
+    return stands_still(stands - {pauses.BREAKER}, owner_of(row)) and Obstacle.PAUSED.value not in released
 
 
 def _without_sender(row: OutboxMail, now: datetime) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sending_offices import SendingOffice, plan, read, row, send, tries
@@ -12,7 +13,7 @@ from servers.dovecot import DovecotServer
 from servers.smtp_sink import Answer, SmtpSink
 
 from daemon.app import App
-from store import outbox
+from store import outbox, pauses
 from store.tables import OutboxState
 
 MARIA = "maria@padariasol.example"
@@ -134,6 +135,30 @@ def test_a_dead_mailbox_holds_only_the_mail_that_needs_it(office: SendingOffice,
     held = row(app, workshop)
     assert (held.state, held.obstacle) == (OutboxState.HELD, "unreachable")
     assert "bruno" in held.reason
+
+
+def test_a_word_to_stand_still_holds_what_is_looked_at_already(
+    app: App, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(app)
+    plan(app, "joao@oficinario.example")
+    mailer = app.outlets.mailer("ana")
+    hand_over = type(mailer).send
+
+    def hand_over_and_pause(*args: Any, **named: Any) -> str:
+        said = hand_over(*args, **named)
+        with app.store.writing() as session:
+            pauses.pause(session, pauses.ALL, "admin", app.clock.now())
+        return said
+
+    monkeypatch.setattr(type(mailer), "send", hand_over_and_pause)
+    assert send(app) == 1
+    assert len(smtp_sink.mails) == 1
+    with app.store.writing() as session:
+        pauses.resume(session, [pauses.ALL])
+    app.clock.move(timedelta(minutes=2))  # type: ignore[attr-defined]
+    read(app)
+    assert send(app) == 1
 
 
 def test_what_an_earlier_start_left_is_planned_again_or_uncertain(app: App) -> None:
