@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from connectors.errors import ConnectorError
 from connectors.model import Message
@@ -20,6 +21,7 @@ from daemon.poll import Poller
 from rules.occasion import Occasion
 from store import gestures
 from store.engine import Store
+from store.errors import StoreError
 from store.hashing import HashKey
 from store.tables import Gesture
 
@@ -56,18 +58,34 @@ class Reactions:
             log.warning("gesture.unreachable", account=account, reason=error.message)
             return 0
         mails = {(item.folder, item.ref): item for item in found if isinstance(item, Message)}
-        return sum(self._one(row, mails.get((row.folder, row.ref))) for row in rows)
+        return sum(self._safely(row, mails.get((row.folder, row.ref))) for row in rows)
+
+    def _safely(self, row: Gesture, message: Message | None) -> bool:
+        """One that errs holds up none of those behind it."""
+        assert row.id is not None
+        try:
+            return self._one(row, message)
+        except (StoreError, OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.error("gesture.failed", account=row.account, what=row.what, exc_info=error)
+            self._try_again(row)
+        return False
+
+    def _try_again(self, row: Gesture) -> None:
+        assert row.id is not None
+        with self._store.writing() as session:
+            if row.attempts + 1 >= TRIES:
+                gestures.done(session, row.id)
+            else:
+                gestures.tried(session, row.id)
 
     def _one(self, row: Gesture, message: Message | None) -> bool:
         assert row.id is not None
+        if message is None:
+            self._try_again(row)  # moved on or deleted meanwhile; if it lies elsewhere now, that is told as well
+            return False
         with self._store.writing() as session:
-            if message is None:
-                # Moved on or deleted meanwhile; if it lies elsewhere now, that is told as well.
-                if row.attempts + 1 >= TRIES:
-                    gestures.done(session, row.id)
-                else:
-                    gestures.tried(session, row.id)
-                return False
             if not gestures.done(session, row.id):
                 return False
             if row.what == TAGGED:

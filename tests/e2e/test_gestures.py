@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from offices import TestOffice, import_customers, work
@@ -12,6 +13,8 @@ from sqlalchemy import select
 
 from connectors.categories import keyword_of
 from daemon.app import App
+from daemon.happening import Happening
+from rules.occasion import Occasion
 from store import customers
 from store.statements import table
 from store.tables import Gesture, RuleLoaded
@@ -89,6 +92,28 @@ def test_a_category_by_its_name(office: TestOffice) -> None:
                 client.select_folder("INBOX")
                 client.add_flags(client.search("ALL"), [keyword_of(name)])
             later(app, office)
+        assert hits(app) == {"tagged": 1}
+
+
+def test_one_that_errs_holds_up_no_other(office: TestOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    happen = Happening.happen
+
+    def err(self: Happening, occasion: Occasion, *args: Any, **named: Any) -> bool:
+        if occasion.when == "mail flagged":
+            raise ValueError("a fault of ours")
+        return happen(self, occasion, *args, **named)
+
+    monkeypatch.setattr(Happening, "happen", err)
+    with office.running() as app:
+        begin(app, office, "Oi")
+        with office.client("ana") as client:
+            client.select_folder("INBOX")
+            client.add_flags(client.search("ALL"), ["\\Flagged"])
+        later(app, office)
+        with office.client("ana") as client:
+            client.select_folder("INBOX")
+            client.add_flags(client.search("ALL"), [keyword_of("CRM: case")])
+        later(app, office)
         assert hits(app) == {"tagged": 1}
 
 
