@@ -42,7 +42,8 @@ def offices() -> dict[str, Files]:
     found = {f"start-{language}": _starter(language) for language in LANGUAGES}
     for settings in sorted(EXAMPLES.glob("*/quietcrm.yaml")):
         folder = settings.parent
-        found[folder.name] = {path.relative_to(folder).as_posix(): path.read_bytes() for path in config_files(folder)}
+        paths = [*config_files(folder), *sorted((folder / "attachments").glob("*"))]
+        found[folder.name] = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
     for files in found.values():
         said = {line.partition(":")[0] for line in files["quietcrm.yaml"].decode().split("\n")}
         more = "\n".join(line for name, line in SAFETY.items() if name not in said)
