@@ -58,8 +58,10 @@ def one_contact(session: Session, text: str) -> ContactRow:
     return people[0]
 
 
-def row_for(office: Office, template: str, person: ContactRow, owner: str, now: datetime) -> OutboxMail:
-    """The mail as a row of the outbox, in the name of the customer's owner."""
+def row_for(office: Office, template: str, person: ContactRow, to: str, owner: str, now: datetime) -> OutboxMail:
+    """The mail as a row of the outbox, in the name of the customer's owner; to the address that `to` names, else to the
+    contact's first."""
+    key = to.strip().lower()
     rep = owner if owner in office.settings.team else office.settings.admin
     account = next((name for name, one in office.settings.accounts.items() if one.rep == rep), "")
     return OutboxMail(
@@ -71,7 +73,7 @@ def row_for(office: Office, template: str, person: ContactRow, owner: str, now: 
         rep=rep,
         customer_id=person.customer_id,
         contact_id=person.id,
-        recipient=person.emails[0],
+        recipient=key if key in person.emails else person.emails[0],
         template=template,
         due_at=now,
         late_after=now + LATE,
@@ -87,7 +89,7 @@ def preview(
     _mind_language(found, language)
     person = one_contact(session, to)
     customer = customers.get(session, person.customer_id)
-    row = row_for(office, template, person, customer.owner, now)
+    row = row_for(office, template, person, to, customer.owner, now)
     mail, chosen = draft_mail(session, office, row, now, language=language)
     return _shown(found, mail, chosen) | {"customer": customer.name, "sample": False}
 
@@ -154,7 +156,8 @@ def plan_send(app: App, args: Mapping[str, Any]) -> dict[str, Any]:
     with app.store.writing() as session:
         shown = preview(session, office, args["template"], args["to"], now)
         person = one_contact(session, args["to"])
-        row = row_for(office, args["template"], person, customers.get(session, person.customer_id).owner, now)
+        owner = customers.get(session, person.customer_id).owner
+        row = row_for(office, args["template"], person, args["to"], owner, now)
         if office.settings.sender_for(row.rep) is None:
             raise Refused(f"{row.rep} has no sender", hint="add one below `senders:` in quietcrm.yaml")
         if why := why_blocked(session, app.key, row.recipient):

@@ -197,6 +197,17 @@ def test_a_mail_by_hand_leaves_with_its_file_and_its_copy_lies_in_sent(
         assert row(app, planned["id"]).state == OutboxState.SENT
 
 
+def test_a_mail_by_hand_goes_to_the_address_that_was_named(sending: SendingOffice) -> None:
+    with sending.sending() as app:
+        with app.store.writing() as session:
+            (maria,) = customers.lookup_addresses(session, ["maria@padariasol.example"])["maria@padariasol.example"]
+            customers.add_address(session, maria.id, "a.maria@casa.example", Actor(name="admin", now=app.clock.now()))
+            customers.add_address(session, maria.id, "z.maria@casa.example", Actor(name="admin", now=app.clock.now()))
+        for address in ("maria@padariasol.example", "a.maria@casa.example", "z.maria@casa.example"):
+            planned = answer(app, "mail.send", {"template": "proposta", "to": address})
+            assert (planned["to"], row(app, planned["id"]).recipient) == (address, address)
+
+
 def _attached(raw: bytes) -> dict[str, bytes]:
     import email
     from email import policy
