@@ -109,7 +109,7 @@ class App:
             doubts_clock=self.sends.doubts_clock,
             progress=self.watchdog.progress,
         )
-        self.meetings = Meetings(key, clock, self.occasions)
+        self.meetings = self.pipeline.meetings = Meetings(key, clock, self.occasions)
         self.assemble(office)
 
     def assemble(self, office: Office) -> None:

@@ -46,6 +46,7 @@ class Work:
     unowned: set[int] = field(default_factory=set)
     hits: list[str] = field(default_factory=list)
     scenes: list[Scene] = field(default_factory=list)
+    invitations: list[Message] = field(default_factory=list)
     made: Collection[str] = ()
 
 

@@ -10,20 +10,22 @@ meeting with people nobody knows keyed hashes stay, as of mail.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlmodel import Session
 
 from connectors.calendars import CalendarBatch, CalendarEvent, Window
-from connectors.model import Cursor
+from connectors.model import Cursor, Message
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for
+from daemon.invitations import standing, uids_in
 from daemon.meeting_state import answer_of, digest_of, heard, state_of
 from daemon.meeting_times import box_of, occasion_of_meeting, occasions_of
 from daemon.occasions import Occasions
@@ -40,6 +42,7 @@ from rules.triggers import ANSWERED, BOOKED, CALLED_OFF, HELD, MOVED, SOON
 from store import accounts, meetings, unmatched
 from store.hashing import HashKey
 from store.meetings import CANCELLED, MeetingRow, MeetingState
+from store.sightings import add_sightings, sighted
 from store.tables import MeetingCopy
 from store.unmatched import NewUnmatched
 
@@ -52,6 +55,7 @@ AT_ONCE = 5
 """More series than this vanish together when a calendar is in trouble, not because somebody calls them off."""
 OFFLINE = timedelta(days=1)
 """So much later than it was made an event may reach its server."""
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NEAR = timedelta(days=8)
 """So far an occurrence may be moved with its whole series and still be the same meeting."""
 
@@ -90,6 +94,7 @@ class Work:
     series: set[str] = field(default_factory=set)
     remembered: set[str] = field(default_factory=set)
     signs: list[Sign] = field(default_factory=list)
+    box_rep: str = ""
     counts: Counts = field(default_factory=Counts)
 
     def copy(self, number: int, calendar: str) -> MeetingCopy | None:
@@ -168,6 +173,28 @@ class Meetings:
                 self._event(work, event)
         return work.counts
 
+    def take_mail(self, session: Session, message: Message, *, past: bool) -> None:
+        """What a mail of the history says of meetings, inside the caller's transaction; the caller holds the turn."""
+        known = meetings.of_series(session, uids_in(message))
+        found = standing(message, known, self._occasions.office)
+        events = [replace(event, calendar="", ref="") for event in found.events]  # where a mail lies is a sighting
+        work = self._begin(session, message.account, events, message.received_at)
+        account = work.office.settings.accounts.get(message.account)
+        work.rep, work.box_rep = "", (account.rep or "") if account else ""
+        work.baselines = {"": message.received_at if past else _LONG_AGO}
+        work.last = message.received_at
+        for event in events:
+            self._event(work, event)
+        said = {identity(event) for invitation in message.invitations for event in invitation.events}
+        here = [row for name, row in work.known.items() if name in said]
+        add_sightings(session, [sighted(row.id, message) for row in here])
+        self._tell(work)
+
+    @property
+    def turn(self) -> threading.Lock:
+        """To be held while mails with invitations are written."""
+        return self._occasions.turn
+
     # --- one batch
 
     def _begin(self, session: Session, account: str, events: Sequence[CalendarEvent], since: datetime) -> Work:
@@ -228,7 +255,9 @@ class Meetings:
         return ("" if found.customers else "unmatched"), found
 
     def _remember(self, work: Work, event: CalendarEvent, found: Match) -> None:
-        """Keyed hashes, so that it is read again when its people become known."""
+        """Keyed hashes, so that it is read again when its people become known. A mail is remembered as such."""
+        if not event.ref:
+            return
         public = office_of(work.office.settings).is_public
         hashes = {self._key.address(one.key) for one in found.outside}
         hashes |= {self._key.domain(one.domain) for one in found.outside if not public(one.domain)}
@@ -251,7 +280,7 @@ class Meetings:
             state,
             customers={one: found.rungs.get(one, "") for one in found.customers},
             contacts=contact_ids(work.directory, as_mail(event)),
-            rep=work.rep or work.office.settings.rep_of(state.organizer) or "",
+            rep=work.rep or work.office.settings.rep_of(state.organizer) or work.box_rep,
             direction="out" if not state.organizer or work.office.settings.is_internal(state.organizer) else "in",
             backfill=past,
             now=work.now,
@@ -270,7 +299,8 @@ class Meetings:
             work.signs.append(Sign(BOOKED, number, row.series, self._at(work, event)))
 
     def _again(self, work: Work, event: CalendarEvent, row: MeetingRow) -> None:
-        """A copy of a meeting that is known: what is new in it counts, if it is no older than what is known."""
+        """A copy of a meeting that is known: what is new in it counts, if it is no older than what is known. What
+        came by mail was weighed against that before."""
         copy = work.copy(row.id, event.calendar) if event.ref else None
         digest = digest_of(event)
         if copy is not None and copy.gone_at is None and (copy.digest, copy.ref) == (digest, event.ref):
@@ -279,7 +309,7 @@ class Meetings:
         past = self._is_past(work, event, None) if copy is None else self._is_first_look(work, event)
         said = state_of(event, work.office.settings.zone)
         if copy is None or copy.gone_at is not None or copy.digest != digest:
-            self._take(work, event, row, said, past, fresh=copy is None)
+            self._take(work, event, row, said, past, fresh=copy is None and bool(event.ref))
         row = meetings.by_numbers(work.session, [row.id])[row.id]
         work.known[row.identity] = row
         self._put_copy(work, event, row, past)

@@ -11,6 +11,7 @@ that its rules and effects see the store as it is then.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 
 import structlog
@@ -27,11 +28,12 @@ from daemon.directory import contact_ids, directory_for, untagged
 from daemon.effects import Cause
 from daemon.gestures import Gestures
 from daemon.marks import Ours, Scene, mark, note_copy, says_something
+from daemon.meetings import Meetings
 from daemon.office import Office
 from daemon.settling import customers_with_promises, settle
 from daemon.wishes import is_wish
 from rules.decision import Decision, Direction, Outcome
-from rules.engine import evaluate
+from rules.engine import evaluate, is_history
 from rules.facts import Moment, Thread
 from rules.office import office_of
 from store import accounts, actions, customers, interactions, quarantine, sightings, suppressions, unmatched
@@ -57,6 +59,7 @@ class Pipeline:
         self._key = key
         self._clock = clock
         self.office = office
+        self.meetings: Meetings | None = None
 
     def start(self, account: str, now: datetime) -> Cursor | None:
         """Begin a pass: the account's row exists afterwards (its baseline is `now` at first contact); its cursor."""
@@ -67,7 +70,7 @@ class Pipeline:
     def handle(self, account: str, batch: Batch, *, since: datetime, made: Collection[str] = ()) -> Counts:
         """Write one batch. `since` = when this pass began: the baseline of folders that are new now. `made`: folders
         that appeared while the account was watched."""
-        with self._store.writing() as session:
+        with self._turn(batch.items), self._store.writing() as session:
             baselines = accounts.folder_baselines(session, account, batch.folders, since)
             work = self._begin(session, account, batch.items, baselines, backfill=batch.backfill)
             work.made = made
@@ -84,7 +87,7 @@ class Pipeline:
 
     def log_late(self, account: str, messages: Sequence[Message], gone: Collection[int]) -> Counts:
         """Log mails that matched nobody when they came (their customer is known now). Fires no actions."""
-        with self._store.writing() as session:
+        with self._turn(messages), self._store.writing() as session:
             unmatched.forget(session, gone)
             work = self._begin(session, account, messages, {}, backfill=True)
             self._messages(work)
@@ -94,7 +97,7 @@ class Pipeline:
     def handle_again(self, account: str, items: Sequence[Message | Unreadable]) -> Counts:
         """Write mails whose first fetch failed. They are as new as they were then: rules see them, however late."""
         messages = [item for item in items if isinstance(item, Message)]
-        with self._store.writing() as session:
+        with self._turn(messages), self._store.writing() as session:
             baselines = accounts.folder_baselines(session, account, (), self._clock.now())
             work = self._begin(session, account, messages, baselines, backfill=False)
             self._messages(work)
@@ -116,6 +119,11 @@ class Pipeline:
         return evaluate(
             self.office.rules, message, directory, self.office.settings, moment, explain=True, unsubscribed=wish
         )
+
+    def _turn(self, items: Sequence[Message]) -> AbstractContextManager[object]:
+        """Mail with invitations is written in turn with calendars and the look for occasions."""
+        busy = self.meetings is not None and any(item.invitations for item in items)
+        return self.meetings.turn if self.meetings is not None and busy else nullcontext()
 
     # --- one batch -------------------------------------------------------------------------------------------------
 
@@ -163,6 +171,7 @@ class Pipeline:
                 copies.append((sighted(number, message), message.folder_role))
                 work.counts.duplicate += 1
                 self._settle_copy(work, message)
+                self._invited(work, message)
             elif is_own(message, work.office):
                 work.counts.skipped["own"] += 1
             elif is_unsent(message):
@@ -174,9 +183,32 @@ class Pipeline:
         hashed = {self._key.identity(key): number for key, number in known.items()}
         self._adopt(work, {one: number for one, number in hashed.items() if one in strangers})
         self._mark(work)
+        self._meet(work)
 
     def _gestures(self, work: Work) -> Gestures:
         return Gestures(session=work.session, office=work.office, account=work.account, now=work.now, made=work.made)
+
+    def _invited(self, work: Work, message: Message) -> None:
+        """Put a mail of the history aside that brings a calendar."""
+        if message.invitations and self.meetings is not None:
+            work.invitations.append(message)
+
+    def _meet(self, work: Work) -> None:
+        """Let the meetings hear what mails say of them, behind the rows of the mails."""
+        messages, work.invitations = work.invitations, []
+        if messages:
+            self._flush(work)
+        for message in messages:
+            moment = work.moments.get(message.folder)
+            past = work.backfill or moment is None or is_history(message, moment)
+            try:
+                assert self.meetings is not None
+                with work.session.begin_nested():
+                    self.meetings.take_mail(work.session, message, past=past)
+            except _OF_THE_STORE:
+                raise
+            except Exception as error:
+                log.error("invitation.failed", account=work.account, ref=message.ref, exc_info=error)
 
     def _settle_copy(self, work: Work, message: Message) -> None:
         """The copy in Sent of a mail that a colleague's Inbox showed first: only it proves that we wrote."""
@@ -199,6 +231,7 @@ class Pipeline:
             work.hits += [one.rule for one in decision.traces if one.result in ("fired", "watched", "paused")]
             if decision.outcome in (Outcome.LOG, Outcome.HEADERS):
                 self._log(work, message, who, decision)
+                self._invited(work, message)
             elif decision.outcome is Outcome.UNMATCHED:
                 work.strangers.append(self._stranger(message, who, decision))
                 work.counts.unmatched += 1

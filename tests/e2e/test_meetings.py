@@ -268,3 +268,57 @@ def test_a_server_that_is_away_stops_nobody_else(office: CalendarOffice) -> None
         found = status(app.office, app.store, app.clock.now())["calendars"]
         assert (found["ana"]["state"], found["bruno"]["state"]) == ("ok", "failing")
         assert found["bruno"]["reason"]
+
+
+def test_one_meeting_in_two_calendars_and_in_mail_is_one_row(office: CalendarOffice) -> None:
+    with office.running() as app:
+        invited = office.event("m1", at(18, 13), organizer=MARIA, people=(ANA, BRUNO, MARIA))
+        asked = office.event("m1", at(18, 13), organizer=MARIA, people=(ANA, BRUNO, MARIA), method="REQUEST")
+        office.ana.put("a.ics", invited)
+        office.bruno.put("b.ics", invited)
+        office.deliver(office.invitation(asked))
+        office.turn(app)
+        (row,) = in_history(app)
+        places = [one.get("calendar") or one["folder"] for one in row["sightings"]]
+        assert places == ["INBOX", office.ana.name, office.bruno.name]
+        assert [one["subject"] for one in in_history(app, "occasion")] == ["Demonstração"]
+        office.bruno.remove("b.ics")
+        office.go_on(app, at(17, 12))
+        assert "called-off" not in tags(app)
+
+
+def test_invitations_in_mail_alone(office: CalendarOffice) -> None:
+    def mail(start: int, sender: str = MARIA, method: str = "REQUEST", **said: Any) -> None:
+        office.clock.move(MINUTE)
+        one = office.event("m1", at(18, start), organizer=said.pop("organizer", MARIA), method=method, **said)
+        office.deliver(office.invitation(one, sender, method=method))
+        office.turn(app)
+
+    with office.running() as app:
+        mail(13)
+        mail(15, sequence=1)
+        mail(14, sequence=0)
+        (row,) = in_history(app)
+        assert row["at"].startswith("2026-11-18T15:00")
+        assert [text for text, _ in reminded(app)] == ["Mudou: Demonstração"]
+        mail(15, JOAO, "CANCEL", sequence=2)
+        assert "called-off" not in tags(app)
+        mail(15, method="CANCEL", sequence=2)
+        assert tags(app) == ["booked", "called-off"]
+        office.go_on(app, at(18, 20), 2 * DAY)
+        assert outgoing(app) == []
+
+
+def test_an_answer_by_mail_is_the_customers_own(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13)))
+        office.turn(app)
+        said = {MARIA: "ACCEPTED"}
+        reply = office.event("m1", at(18, 13), people=(MARIA,), answers=said, method="REPLY")
+        office.deliver(office.invitation(reply, JOAO, method="REPLY"))
+        office.turn(app)
+        assert "coming" not in tags(app)
+        office.deliver(office.invitation(reply, MARIA, method="REPLY"))
+        office.turn(app)
+        office.turn(app)
+        assert tags(app) == ["booked", "coming"]
