@@ -53,9 +53,9 @@ def draft_mail(
         rendered = template.render(values, language, now=now, zone=office.settings.zone)
         files = read_files(office.directory, [*template.attach, *(draft.attach or [])], language)
     except FileTrouble as error:
-        raise Held(f"{error.message}: {error.hint} and then: quietcrm outbox release {draft.id}") from error
+        raise Held(f"{error.message}: {error.hint} {_release(draft.id)}") from error
     except QuietcrmError as error:
-        raise Held(f"{error.message}: fill it in and then: quietcrm outbox release {draft.id}") from error
+        raise Held(f"{error.message}: fill it in {_release(draft.id)}") from error
     member = office.settings.team[draft.rep]
     mail = OutgoingMail(
         message_id=draft.message_id or make_message_id(Address(member.mail).domain, secrets.token_hex(10)),
@@ -70,6 +70,11 @@ def draft_mail(
         files=files,
     )
     return mail, language
+
+
+def _release(number: int | None) -> str:
+    """What to do behind the remedy; a mail that is only looked at has no number yet."""
+    return f"and then: quietcrm outbox release {number}" if number is not None else "and try again"
 
 
 def send_mail(

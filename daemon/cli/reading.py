@@ -41,7 +41,7 @@ def read(
 
     missing = [path for path in paths if not path.exists()]
     for path in missing:
-        remark(f"{path}: no such file or folder")
+        remark(f"{path}: no such file or folder; look at the name, and in which folder you are (pwd)")
     there = [path for path in paths if path.exists()]
     calendars = [path for path in there if is_calendar_file(path)]
     mails = [path for path in there if path not in calendars]

@@ -113,7 +113,7 @@ def test_show_without_a_contact_names_the_values(run: Run) -> None:
         (("quotte",), 4, 'did you mean "quote"?'),
         (("quote", "--lang", "fr"), 7, "it is written in: pt, en"),
         (("quote", "--as", "nobody@nowhere.example"), 4, "no customer"),
-        (("quote", "--as", "Padaria Sol", "--lang", "pt"), 1, "no value for customer.fields.contract"),
+        (("quote", "--as", "Padaria Sol", "--lang", "pt"), 1, "customer.fields.contract: fill it in and try again"),
     ],
 )
 def test_what_cannot_be_shown_says_why(run: Run, words: tuple[str, ...], code: int, said: str) -> None:
