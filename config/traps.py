@@ -182,10 +182,20 @@ def _quotes(broken: Breakdown) -> Iterator[Problem]:
     if "quoted scalar" in broken.context and broken.since:
         since, line = broken.since, broken.source(broken.since.line)
         quote = line[since.column - 1 : since.column] or '"'
+        yield from _open_in_brackets(broken, since, quote)
         help = f"add {quote} at the end of line {since.line}"
         yield broken.problem("E009", f"a quote is not closed ({quote})", since, len(line) - since.column + 1, help)
     if "escape character" in broken.text and broken.since:
         yield from backslash(broken, broken.since)
+
+
+def _open_in_brackets(broken: Breakdown, since: Mark, quote: str) -> Iterator[Problem]:
+    """{tag: "x}: the quote ends before the brackets that are open on its line."""
+    line = broken.source(since.line)
+    found = re.fullmatch(rf"{quote}([^{quote}]*?)\s*[}}\]]+\s*", line[since.column - 1 :])
+    if found and re.search(r"[{\[]", line[: since.column - 1]):
+        help = f"write: {quoted(found[1])}"
+        yield broken.problem("E009", f"a quote is not closed ({quote})", since, len(found[1]) + 1, help)
 
 
 def _quote_in_quotes(broken: Breakdown, start: Mark, quote: str) -> Iterator[Problem]:
@@ -254,7 +264,8 @@ def _near(broken: Breakdown) -> list[int]:
 
 def _indents(broken: Breakdown, number: int) -> list[int]:
     """Indentations line `number` may be meant to have, the likeliest first: as its neighbours, or below an open key."""
-    before = [_indent(line) for line in broken.lines[: number - 1] if line.strip() and "\t" not in line]
+    above_it = [line for line in broken.lines[: number - 1] if line.strip() and "\t" not in line]
+    before = [width for line in above_it for width in _beginnings(line)]
     above = next((line for line in reversed(broken.lines[: number - 1]) if line.strip()), "")
     below = next((line for line in broken.lines[number:] if line.strip() and "\t" not in line), "")
     if above.rstrip().endswith(":"):
@@ -262,6 +273,12 @@ def _indents(broken: Breakdown, number: int) -> list[int]:
     else:
         nearest = []
     return list(dict.fromkeys((*nearest, *reversed(before[-12:]))))
+
+
+def _beginnings(line: str) -> tuple[int, ...]:
+    """Where a line beside this one may begin: at its dash, at the key behind the dash."""
+    item = re.match(r" *- +(?=\S)", line)
+    return (_indent(line), item.end()) if item else (_indent(line),)
 
 
 def _indent(line: str) -> int:

@@ -39,7 +39,7 @@ def replay(
     given = invocation(context)
     _mind_confirm(apply, confirm)
     begin = _moment(given.directory, since)
-    _mind_rule(given.directory, rule)
+    mind_rule(given.directory, rule)
     with progress(quiet=given.quiet or (as_json and not sys.stderr.isatty())) as bars:
         bar = bars.add_task("looking back", total=None)
         office, found = review(
@@ -265,7 +265,8 @@ def _read(parse: Callable[[object], Any], text: str) -> Any:
         raise typer.BadParameter(f"{error.message()}; for example: --since 30d") from error
 
 
-def _mind_rule(directory: Path, rule: str | None) -> None:
+def mind_rule(directory: Path, rule: str | None) -> None:
+    """Raise NotFound if no rule of the files is called so."""
     from config.values import did_you_mean
     from daemon.office import load_office
     from store.errors import NotFound

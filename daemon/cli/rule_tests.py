@@ -24,7 +24,10 @@ def register(group: typer.Typer) -> None:
 def run(
     context: typer.Context,
     which: Annotated[
-        str | None, typer.Argument(metavar="NAME|FILE", help="Tests with this in their name, or one file of tests.")
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE|DIR", help="Tests with this in their name, one file of tests, or an office's folder."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,6 +36,8 @@ def run(
     from daemon.trials import run_tests
 
     directory = invocation(context).directory
+    if which is not None and (Path(which) / "quietcrm.yaml").is_file():
+        directory, which = Path(which), None
     verdicts = _chosen(run_tests(load_office(directory)), which, directory)
     failed = sum(not verdict.passed for verdict in verdicts)
     data = {"tests": [_data(verdict) for verdict in verdicts], "failed": failed}

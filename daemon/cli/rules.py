@@ -104,4 +104,6 @@ def explain(
         found = explain_occasion(directory, mail, customer, rule)
     else:
         found = explain_logged(directory, mail, rule)
+    if rule and not any(rule in line for line in found.lines):  # a rule that is gone may stand in an old trace
+        looking_back.mind_rule(directory, rule)
     emit(found.data, as_json=as_json, human=lambda: say("\n".join(found.lines)))

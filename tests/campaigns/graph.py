@@ -145,20 +145,20 @@ class Reading:
                 self.box.move(one, home, quietly=True)
 
     def run(self) -> Readings:
-        """Half, then the other half bit by bit; then compare."""
+        """Half, the last bit of it as new mail; then the other half bit by bit; then compare."""
         half = self.count // 2
+        warm = max(1, half // CHUNKS)
         self.box.folder_called("Projetos")
-        self.deliver(0, half, "old", FIRST)
+        self.deliver(0, half - warm, "old", FIRST)
         command = [sys.executable, "-m", "campaigns.graph_reader", str(self.directory), self.server.url]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         ) as child:
             memory = [self.ask(child)["memory"]]
-            step = max(1, half // CHUNKS)
-            for start in range(half, self.count, step):
+            for start in range(half - warm, self.count, warm):
                 with self.server._lock:
-                    self.deliver(start, min(step, self.count - start), "new", FIRST)
+                    self.deliver(start, min(warm, self.count - start), "new", FIRST)
                     self.use_mailbox()
                 memory.append(self.ask(child)["memory"])
             memory.append(self.ask(child, A_NIGHT)["memory"])
@@ -178,8 +178,8 @@ class Reading:
         return told
 
     def verdict(self, memory: list[int]) -> Readings:
-        """Compare the history with the mailbox. Memory counts from when every part has been at work once: the first
-        half, and the first bit of new mail."""
+        """Compare the history with the mailbox. Memory counts from the first half on, whose last bit was new mail:
+        every part has been at work once by then."""
         growth = memory[-1] - memory[1]
         with closing(sqlite3.connect(self.directory / "state" / "crm.db")) as connection:
             rows = [str(one) for (one,) in connection.execute("SELECT message_id FROM interaction")]

@@ -104,6 +104,12 @@ def test_tests_are_chosen_by_name_part_of_a_name_or_file(call: Call, office: Pat
     assert 'did you mean "a customer wants to renew"?' in err
 
 
+def test_the_folder_of_another_office_may_be_named(call: Call) -> None:
+    code, out, _ = call("rules", "test", files("config") / "examples" / "care-pt")
+    assert code == 0
+    assert "18 tests, all pass" in out
+
+
 def test_faults_of_the_files_run_nothing(call: Call, office: Path) -> None:
     change(office / "tests/10-keep-out.yaml", "ignore: newsletter", "ignroe: newsletter")
     code, out, err = call("rules", "test")

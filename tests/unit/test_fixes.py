@@ -86,6 +86,24 @@ def test_each_trap_has_its_sentence_and_the_sure_ones_are_mended(
         load_office(folder)
 
 
+@pytest.mark.parametrize(
+    ("rules", "code", "help"),
+    [
+        ("  - name: a\n\twhen: mail arrives\n    then: {tag: x}\n", "E001", "indent with 4 spaces"),
+        ("  - name: a\n    when: mail arrives\n\tthen: {tag: x}\n", "E001", "indent with 4 spaces"),
+        ('  - name: a\n    when: mail arrives\n    then: {tag: "x}\n', "E009", 'write: "x"'),
+        ('  - name: a\n    when: mail arrives\n    if: {subject: ["x]}\n    then: {tag: x}\n', "E009", 'write: "x"'),
+    ],
+)
+def test_a_slip_at_the_edge_of_a_rule_is_one_fault_with_the_right_remedy(
+    tmp_path: Path, rules: str, code: str, help: str
+) -> None:
+    answer = CliRunner().invoke(app, ["check", str(made(tmp_path, f"rules:\n{rules}"))])
+    assert f"error[{code}]" in answer.output
+    assert help in answer.output
+    assert "\n1 error\n" in answer.output
+
+
 def test_the_sentences_of_the_eight_traps_differ() -> None:
     assert len({sentence.partition(" in ")[0] for _, _, code, sentence, _ in TRAPS if code <= "E008"}) == 9
 
