@@ -58,6 +58,8 @@ STOP_SECONDS = 8.0
 THREADS = 200
 """Started only when needed. An account holds up one, and a second that waits its turn; no number of dead servers may
 use up the pool."""
+OUTDONE = 8
+"""Exit code where another process took over."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 POLLS = 2
 """One that runs and one that waits for it: what wakes us during a poll may have come after its look."""
@@ -172,7 +174,7 @@ class Service:
         if ending.is_alive():
             # A server keeps a worker waiting. Every write is one transaction, so ending here loses nothing.
             log.warning("daemon.cut_short")
-            os._exit(0)
+            os._exit(OUTDONE if self._outdone else 0)
         log.info("daemon.stopped")
 
     def _end(self) -> None:

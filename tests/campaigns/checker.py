@@ -75,7 +75,10 @@ def check(database: str, mailboxes: Mapping[str, Path], internal: str = "vendas.
         known = {row[0] for row in rows("SELECT key FROM address")}
         domains = {row[0] for row in rows("SELECT domain FROM customer_domain")}
         logged = rows("SELECT id, message_id, subject FROM interaction WHERE channel = 'mail'")
-        sightings = rows("SELECT interaction_id, account, folder FROM sighting")
+        sightings = rows(
+            "SELECT s.interaction_id, s.account, s.folder FROM sighting s "
+            "JOIN interaction i ON i.id = s.interaction_id WHERE i.channel = 'mail'"
+        )
         strangers = Counter((row[0], row[1]) for row in rows("SELECT account, folder FROM unmatched"))
         damage = rows("PRAGMA integrity_check") if isinstance(connection, sqlite3.Connection) else [("ok",)]
         orphans = rows("PRAGMA foreign_key_check") if isinstance(connection, sqlite3.Connection) else []

@@ -212,7 +212,7 @@ class Postman:
 
     def _work(self) -> None:
         number = 0
-        while not self._over.wait(1.0):
+        while number == 0 or not self._over.wait(1.0):
             number += 1
             if number % 4 == 0:
                 self._kept_out.append(self._scene.deliver(KEPT_OUT[number // 4 % len(KEPT_OUT)]))

@@ -272,7 +272,7 @@ def test_logout_while_the_provider_is_away(office: Office, call: Call, browser: 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("login", "carla"), 4, 'no account or sender "carla"'),
+        (("login", "carla"), 4, 'no account, calendar or sender "carla"'),
         (("login", "bruno"), 5, "does not sign in at a provider"),
         (("logout", "ana"), 4, "nobody has signed in for ana"),
     ],

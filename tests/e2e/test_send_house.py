@@ -120,7 +120,7 @@ def test_a_follow_up_arrives_once_in_the_thread_and_says_what_was_planned(
     sent = row(app, number)
     assert sent.state == OutboxState.SENT
     assert sent.server_said.startswith("250 2.0.0 Ok: queued as")
-    _says_what_was_planned(raw, render(thawed(sent)[0]))
+    _says_what_was_planned(raw, render(thawed(sent, office.directory)[0]))
     _leaves_pages(office.directory, got)
     office.move_clock(timedelta(minutes=2))
     app.copies.tidy()
