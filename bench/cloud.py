@@ -83,8 +83,8 @@ def read_first(corpus: Corpus, runs: int) -> list[Row]:
                     assert int(theirs[-1].output) == corpus.count, theirs[-1].output
     best = min(ours, key=lambda use: use.wall)
     figures = [
-        Figure(corpus.count / best.wall, 150, 300, " mails/s", least=True),
-        Figure(best.cpu / corpus.count * 1000, 2.5, 1.5, " ms CPU"),
+        Figure(corpus.count / best.wall, 200, 400, " mails/s", least=True),
+        Figure(best.cpu / corpus.count * 1000, 2, 1, " ms CPU"),
     ]
     peer = min(theirs, key=lambda use: use.wall) if theirs else None
     note = f"O365 {missing}" if peer is None else _beside(corpus, peer)
