@@ -12,7 +12,10 @@ from pydantic import Field, model_validator
 from config.sign_in import SignIn, WebAddress
 from config.values import Duration, Length, Location, Name, SecretSetting, Section, Words, fault
 
-__all__ = ["CaldavCalendar", "Calendar", "CalendarReading", "MemoryCalendar"]
+__all__ = ["MAILBOX_KINDS", "CaldavCalendar", "Calendar", "CalendarReading", "MailboxCalendar", "MemoryCalendar"]
+
+MAILBOX_KINDS = frozenset({"exchange", "graph"})
+"""Types whose calendars come with a mailbox: an account of the same type opens them."""
 
 
 class CalendarReading(Section):
@@ -33,6 +36,16 @@ class CalendarReading(Section):
     )
     every: Duration = Field(
         Length(5, "minute"), description="look for changes at least this often", examples=["5 minutes"]
+    )
+
+
+class MailboxCalendar(CalendarReading):
+    """Calendars that come with a mailbox: who reads its mail reads them too, so no login is written twice."""
+
+    account: Name | None = Field(
+        None,
+        description="the mailbox below `accounts` whose login opens these calendars; by default the one with this name",
+        examples=["ana"],
     )
 
 

@@ -56,6 +56,7 @@ CODES: dict[str, str] = {
     "E212": "name with characters that cannot be used",
     "E213": "language code not understood",
     "E215": "list file broken",
+    "E216": "calendars without their mailbox",
     "E301": "plain-text login beyond this machine",
     "E302": "secret written into the file",
     "E303": "secret reference not understood",

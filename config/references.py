@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from config.accounts import is_loopback
+from config.calendars import MAILBOX_KINDS
 from config.errors import Problem
 from config.nodes import ListNode, MapNode, Node, Scalar
 from config.secrets import loose_mode
@@ -52,6 +53,7 @@ def check_references(root: MapNode, directory: Path) -> list[Problem]:
     """Every fault that only shows across settings. Works on nodes, so it speaks even where a type is wrong."""
     return [
         *_unknown_people(root),
+        *_missing_mailboxes(root),
         *_shared_addresses(root),
         *_open_lines(root),
         *_written_password(root),
@@ -79,6 +81,24 @@ def _people_named(root: MapNode) -> Iterator[Scalar]:
             if isinstance(entry, MapNode):
                 yield from _scalars(entry.get("rep"))
                 yield from _scalars(entry.get("shared"))
+
+
+def _missing_mailboxes(root: MapNode) -> Iterator[Problem]:
+    """Calendars that come with a mailbox, and none is there, or one at another kind of server."""
+    kinds = {key.text: _text(entry, "type") for key, entry in _entries(root.get("accounts"))}
+    for key, entry in _entries(root.get("calendars")):
+        kind = _text(entry, "type")
+        if kind not in MAILBOX_KINDS or not isinstance(entry, MapNode):
+            continue
+        named = next(_scalars(entry.get("account")), key)
+        fitting = [name for name, other in kinds.items() if other == kind]
+        otherwise = f"write: account: {fitting[0]}" if fitting else f"add the mailbox below accounts: with type: {kind}"
+        if named.text not in kinds:
+            help = did_you_mean(named.text, fitting, otherwise) if named is not key else otherwise
+            yield _at(named, "E216", f'no account is called "{named.text}" to open these calendars', help)
+        elif kinds[named.text] != kind:
+            message = f'calendars of type {kind} need an account of that type; "{named.text}" is {kinds[named.text]}'
+            yield _at(named, "E216", message, otherwise)
 
 
 def _shared_addresses(root: MapNode) -> Iterator[Problem]:
@@ -168,6 +188,10 @@ def _scalars(node: Node | None) -> Iterator[Scalar]:
         yield node
     elif isinstance(node, ListNode):
         yield from (item for item in node.items if isinstance(item, Scalar))
+
+
+def _text(node: Node, name: str) -> str:
+    return next((one.text for one in _scalars(node.get(name))), "") if isinstance(node, MapNode) else ""
 
 
 def _entries(node: Node | None) -> tuple[tuple[Scalar, Node], ...]:

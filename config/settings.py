@@ -26,7 +26,7 @@ from config.accounts import (
     Sender,
     SmtpSender,
 )
-from config.calendars import Calendar
+from config.calendars import Calendar, CalendarReading, MailboxCalendar
 from config.office import (
     Company,
     Drafts,
@@ -222,8 +222,19 @@ class Settings(Section):
         return named or (rep if rep in self.senders else None)
 
     def calendar_owner(self, name: str) -> str | None:
-        """Whose `calendars.NAME` is: its `rep`, else the person of that name, else nobody."""
-        return self.calendars[name].rep or (name if name in self.team else None)
+        """Whose `calendars.NAME` is: its `rep`, that of its mailbox, else the person of that name, else nobody."""
+        mailbox = self.calendar_mailbox(name)
+        return self.calendars[name].rep or (mailbox and mailbox.rep) or (name if name in self.team else None)
+
+    def calendar_mailbox(self, name: str) -> Account | None:
+        """The account that opens `calendars.NAME`; None for calendars with a login of their own."""
+        calendar: CalendarReading = self.calendars[name]
+        return self.accounts.get(calendar.account or name) if isinstance(calendar, MailboxCalendar) else None
+
+    def calendar_zone(self, name: str) -> str:
+        """The zone of whoever has `calendars.NAME`."""
+        owner = self.calendar_owner(name)
+        return str(self.zone_for(owner) if owner else self.zone)
 
     def store_url(self, directory: Path) -> str:
         """The store's address with an absolute SQLite path and the password filled in. Raises SecretUnavailable."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from config.calendars import CaldavCalendar, Calendar, MemoryCalendar
+from config.calendars import CaldavCalendar, MemoryCalendar
+from config.settings import Settings
 from connectors.factory import Surroundings
 from connectors.protocols import CalendarDesk, CalendarParser, CalendarSource
 
@@ -15,7 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["CALENDAR_DESKS", "CALENDAR_SOURCES", "build_calendar_desk", "build_calendar_source", "caldav_settings"]
 
 
-_Build = Callable[[str, Any, CalendarParser, Surroundings, str], Any]
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One entry of `calendars:` that is to be built. `calendar` is a model of `config.calendars`, `mailbox` the account
+    that opens it, None where it has a login of its own; `zone` is its owner's, for times that name none."""
+
+    name: str
+    calendar: Any
+    mailbox: Any
+    zone: str
+    parser: CalendarParser
+    around: Surroundings
+
+    @classmethod
+    def of(cls, name: str, settings: Settings, parser: CalendarParser, around: Surroundings) -> Wanted:
+        """From the settings of the office."""
+        mailbox, zone = settings.calendar_mailbox(name), settings.calendar_zone(name)
+        return cls(name, settings.calendars[name], mailbox, zone, parser, around)
 
 
 def caldav_settings(name: str, calendar: CaldavCalendar, around: Surroundings, zone: str) -> CaldavSettings:
@@ -37,46 +55,47 @@ def caldav_settings(name: str, calendar: CaldavCalendar, around: Surroundings, z
     )
 
 
-def _caldav(name: str, calendar: CaldavCalendar, parser: CalendarParser, around: Surroundings, zone: str) -> Any:
+def _caldav(one: Wanted) -> CalendarSource:
     from connectors.caldav.source import CaldavSource  # only where there is a calendar server
 
-    return CaldavSource(caldav_settings(name, calendar, around, zone), parser)
+    return CaldavSource(caldav_settings(one.name, one.calendar, one.around, one.zone), one.parser)
 
 
-def _caldav_desk(name: str, calendar: CaldavCalendar, parser: CalendarParser, around: Surroundings, zone: str) -> Any:
+def _caldav_desk(one: Wanted) -> CalendarDesk:
     from connectors.caldav.source import CaldavDesk
 
-    return CaldavDesk(caldav_settings(name, calendar, around, zone), parser)
+    return CaldavDesk(caldav_settings(one.name, one.calendar, one.around, one.zone), one.parser)
 
 
-def _memory(name: str, _: MemoryCalendar, parser: CalendarParser, around: Surroundings, zone: str) -> Any:
+def _memory(one: Wanted) -> CalendarSource:
     from connectors.memory_calendars import MemoryCalendarSource
 
-    return MemoryCalendarSource(name, around.calendars_of(name), parser, zone=zone)
+    return MemoryCalendarSource(one.name, one.around.calendars_of(one.name), one.parser, zone=one.zone)
 
 
-def _memory_desk(name: str, _: MemoryCalendar, parser: CalendarParser, around: Surroundings, zone: str) -> Any:
+def _memory_desk(one: Wanted) -> CalendarDesk:
     from connectors.memory_calendars import MemoryCalendarDesk
 
-    return MemoryCalendarDesk(name, around.calendars_of(name), parser, zone=zone)
+    return MemoryCalendarDesk(one.name, one.around.calendars_of(one.name), one.parser, zone=one.zone)
 
 
-CALENDAR_SOURCES: Mapping[type[Any], _Build] = {CaldavCalendar: _caldav, MemoryCalendar: _memory}
-CALENDAR_DESKS: Mapping[type[Any], _Build] = {CaldavCalendar: _caldav_desk, MemoryCalendar: _memory_desk}
+CALENDAR_SOURCES: Mapping[type[Any], Callable[[Wanted], CalendarSource]] = {
+    CaldavCalendar: _caldav,
+    MemoryCalendar: _memory,
+}
+CALENDAR_DESKS: Mapping[type[Any], Callable[[Wanted], CalendarDesk]] = {
+    CaldavCalendar: _caldav_desk,
+    MemoryCalendar: _memory_desk,
+}
 
 
 def build_calendar_source(
-    name: str, calendar: Calendar, parser: CalendarParser, around: Surroundings, *, zone: str
+    name: str, settings: Settings, parser: CalendarParser, around: Surroundings
 ) -> CalendarSource:
-    """The source of `calendars.NAME`; floating times are in `zone`, its owner's. Connects to nothing yet. Raises
-    SecretUnavailable."""
-    found: CalendarSource = CALENDAR_SOURCES[type(calendar)](name, calendar, parser, around, zone)
-    return found
+    """The source of `calendars.NAME`. Connects to nothing yet. Raises SecretUnavailable."""
+    return CALENDAR_SOURCES[type(settings.calendars[name])](Wanted.of(name, settings, parser, around))
 
 
-def build_calendar_desk(
-    name: str, calendar: Calendar, parser: CalendarParser, around: Surroundings, *, zone: str
-) -> CalendarDesk:
+def build_calendar_desk(name: str, settings: Settings, parser: CalendarParser, around: Surroundings) -> CalendarDesk:
     """The desk in `calendars.NAME`. Connects to nothing yet. Raises SecretUnavailable."""
-    found: CalendarDesk = CALENDAR_DESKS[type(calendar)](name, calendar, parser, around, zone)
-    return found
+    return CALENDAR_DESKS[type(settings.calendars[name])](Wanted.of(name, settings, parser, around))

@@ -219,24 +219,22 @@ class App:
 
     def _calendar_mark(self, office: Office, name: str) -> object:
         """The same for the calendars of a login."""
-        calendar = office.settings.calendars[name]
+        calendar, zone = office.settings.calendars[name], office.settings.calendar_zone(name)
+        mailbox = office.settings.calendar_mailbox(name)
+        login: object = None
         try:
-            zone = self._zone_of(office, name)
-            login = caldav_settings(name, calendar, self.around, zone) if isinstance(calendar, CaldavCalendar) else zone
+            if mailbox is not None:
+                login = factory.login_settings(name, mailbox, self.around)
+            elif isinstance(calendar, CaldavCalendar):
+                login = caldav_settings(name, calendar, self.around, zone)
         except SecretUnavailable as missing:
             return calendar, missing.message
-        return calendar, login
-
-    def _zone_of(self, office: Office, name: str) -> str:
-        """The zone of whoever has these calendars."""
-        owner = office.settings.calendar_owner(name)
-        return str(office.settings.zone_for(owner) if owner else office.settings.zone)
+        return calendar, mailbox, zone, login
 
     def _build_calendar(self, office: Office, name: str) -> CalendarPoller:
         source: CalendarSource
         try:
-            calendar, zone = office.settings.calendars[name], self._zone_of(office, name)
-            source = build_calendar_source(name, calendar, self.parser, self.around, zone=zone)
+            source = build_calendar_source(name, office.settings, self.parser, self.around)
         except SecretUnavailable as missing:
             source = LockedCalendar(name, missing)
         return CalendarPoller(

@@ -324,12 +324,10 @@ class _Visit:
         owner = settings.calendar_owner(name)
         if owner is None:
             yield _warn(about, "nobody of the team has this calendar", f"add rep: to {name} below calendars:")
-        zone = str(settings.zone_for(owner)) if owner else str(settings.zone)
-        calendar = settings.calendars[name]
         source = desk = None
         try:
-            source = build_calendar_source(name, calendar, self.parser, self.around, zone=zone)
-            desk = build_calendar_desk(name, calendar, self.parser, self.around, zone=zone)
+            source = build_calendar_source(name, settings, self.parser, self.around)
+            desk = build_calendar_desk(name, settings, self.parser, self.around)
             yield from _told(about, source.check())
             yield from _told(about, desk.check())
             yield from self._month(about, source)

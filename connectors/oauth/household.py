@@ -68,8 +68,9 @@ def _plain(scope: str) -> str:
 
 
 def _all_parties(settings: Settings) -> Iterable[Party]:
-    for one in (*settings.accounts.items(), *settings.calendars.items(), *settings.senders.items()):
-        party = party_of(*one)
+    calendars = [(name, settings.calendar_mailbox(name) or one) for name, one in settings.calendars.items()]
+    for name, one in (*settings.accounts.items(), *calendars, *settings.senders.items()):
+        party = party_of(name, one)
         if party is not None:
             yield party
 

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from config.calendars import CaldavCalendar, Calendar, MemoryCalendar
+from config.calendars import CaldavCalendar, Calendar
+from config.settings import Settings
 from connectors.calendar_factory import (
     CALENDAR_DESKS,
     CALENDAR_SOURCES,
@@ -26,6 +27,16 @@ READ: TypeAdapter[Any] = TypeAdapter(Calendar)
 CALDAV = {"type": "caldav", "url": "https://cloud.vendas.example/", "login": "ana", "password": {"env": "ANA_CALENDAR"}}
 
 
+def office(entry: dict[str, object]) -> Settings:
+    return Settings.model_validate(
+        {
+            "company": {"name": "Vendas", "zone": "UTC", "language": "pt"},
+            "team": {"ana": {"mail": "ana@vendas.example", "zone": "Europe/Lisbon"}},
+            "calendars": {"ana": entry},
+        }
+    )
+
+
 @pytest.fixture
 def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
     monkeypatch.setenv("ANA_CALENDAR", "secret")
@@ -39,10 +50,9 @@ def test_the_tables_cover_the_settings() -> None:
 
 @pytest.mark.parametrize("entry", [CALDAV, {"type": "memory"}])
 def test_sources_and_desks(entry: dict[str, object], around: Surroundings) -> None:
-    calendar = READ.validate_python(entry)
     parser = InlineParser()
-    source = build_calendar_source("ana", calendar, parser, around, zone="Europe/Lisbon")
-    desk = build_calendar_desk("ana", calendar, parser, around, zone="Europe/Lisbon")
+    source = build_calendar_source("ana", office(entry), parser, around)
+    desk = build_calendar_desk("ana", office(entry), parser, around)
     assert isinstance(source, CalendarSource)
     assert isinstance(desk, CalendarDesk)
     assert source.account == "ana"
@@ -62,10 +72,10 @@ def test_settings_arrive(around: Surroundings) -> None:
 def test_a_memory_calendar_is_shared_by_source_and_desk(around: Surroundings) -> None:
     from datetime import UTC, datetime
 
-    calendar = MemoryCalendar(type="memory")
-    desk = build_calendar_desk("ana", calendar, InlineParser(), around, zone="UTC")
+    settings = office({"type": "memory"})
+    desk = build_calendar_desk("ana", settings, InlineParser(), around)
     desk.put(OwnItem(uid="quietcrm-1", summary="Call", start=datetime(2026, 12, 1, 9, tzinfo=UTC)))
-    source = build_calendar_source("ana", calendar, InlineParser(), around, zone="UTC")
+    source = build_calendar_source("ana", settings, InlineParser(), around)
     window = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
     (event,) = source.fetch(None, window, limit=5).events
     assert (event.summary, event.is_ours, event.free) == ("Call", True, True)

@@ -281,3 +281,29 @@ def test_lengths_and_times_are_refused_with_a_remedy_that_works(text: str) -> No
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_patterns_never_raise(pattern: str, email: str) -> None:
     assert address_matches(pattern, email) in (True, False)
+
+
+MAILBOXES = """accounts:
+  ana: {type: graph, login: ana@vendas.example, sign_in: {provider: microsoft, client_id: x}}
+  old: {type: maildir, path: mail}
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "said", "help"),
+    [
+        ("anna: {type: graph}", "anna", 'no account is called "anna"', "write: account: ana"),
+        ("cal: {type: graph, account: anna}", "anna", 'no account is called "anna"', 'did you mean "ana"?'),
+        ("old: {type: graph}", "old", '"old" is maildir', "write: account: ana"),
+        ("ana: {type: exchange}", "ana", '"ana" is graph', "add the mailbox below accounts: with type: exchange"),
+    ],
+)
+def test_calendars_need_a_mailbox_of_their_kind(entry: str, place: str, said: str, help: str) -> None:
+    text = f"{OFFICE}team: {{ana: {{mail: ana@vendas.example}}}}\n{MAILBOXES}calendars:\n  {entry}\n"
+    problems: list[Problem] = []
+    parse_settings(Path("/office/quietcrm.yaml"), text, problems)
+    (found,) = (one for one in problems if one.code == "E216")
+    line = text.split("\n")[found.line - 1]
+    assert line[found.column - 1 :].startswith(place)
+    assert said in found.message
+    assert found.help == help
