@@ -1,24 +1,19 @@
 """Calendars whose objects lie somewhere as iCalendar files: the source and the desk over them.
 
-A `CalendarShelf` lists and loads, here it is decided what is new. The position keeps, of every object, its name and a
-hash of its version; so what changed and what is gone is known even when the server has forgotten our token, and nothing
-is ever taken for deleted because a listing came short.
+A `CalendarShelf` lists and loads; reading the files is the parser's business.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from connectors.calendar_objects import Changes, Folder, ObjectCalendarSource, ObjectReading
 from connectors.calendars import (
     NO_START,
     OWN_UID,
-    CalendarBatch,
-    CalendarEvent,
     CalendarReading,
     EventStatus,
     ItemKind,
@@ -27,38 +22,19 @@ from connectors.calendars import (
     RawCalendar,
     Window,
 )
-from connectors.errors import CursorExpired
 from connectors.ical.writing import is_own_uid, render_item
-from connectors.model import Cursor, Unreadable
+from connectors.model import Unreadable
 from connectors.protocols import CalendarParser
 
-__all__ = ["CalendarShelf", "Changes", "Folder", "Loaded", "ShelfCalendarDesk", "ShelfCalendarSource", "WritableShelf"]
-
-_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """One calendar. `key` names it for ever, `name` is for people."""
-
-    key: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What is known to have changed in a calendar.
-
-    token      for the next question
-    changed    objects that are new or changed, with their versions
-    removed    objects that are gone
-    complete   `changed` lists all objects there are; what is not among them is gone
-    """
-
-    token: str
-    changed: Mapping[str, str] = field(default_factory=dict)
-    removed: Sequence[str] = ()
-    complete: bool = False
+__all__ = [
+    "CalendarShelf",
+    "Loaded",
+    "ShelfCalendarDesk",
+    "ShelfCalendarSource",
+    "WritableShelf",
+    "gone",
+    "require_own",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,119 +91,38 @@ class WritableShelf(CalendarShelf, Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Place:
-    """One calendar of the position. `known` has the hash of the version read, `due` is what has to be read."""
+class _Parsed:
+    """The objects of a shelf, read by the parser."""
 
-    name: str
-    token: str = ""
-    known: dict[str, str] = field(default_factory=dict)
-    due: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Position:
-    window: tuple[float, float]
-    places: dict[str, _Place] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Harvest:
-    read: list[tuple[str, str]] = field(default_factory=list)
-    removed: list[tuple[str, str]] = field(default_factory=list)
-    events: list[CalendarEvent] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-
-
-class ShelfCalendarSource:
-    """A `CalendarSource` and `EventRereader` over a shelf. `zone` is the one that floating times are read in."""
-
-    def __init__(self, account: str, shelf: CalendarShelf, parser: CalendarParser, *, zone: str) -> None:
+    def __init__(self, account: str, shelf: CalendarShelf, parser: CalendarParser, zone: str) -> None:
         self._account, self._shelf, self._parser, self._zone = account, shelf, parser, zone
+        self.check, self.folders, self.changes, self.close = shelf.check, shelf.folders, shelf.changes, shelf.close
 
-    @property
-    def account(self) -> str:
-        """The account's name in quietcrm.yaml."""
-        return self._account
-
-    def check(self) -> tuple[str, ...]:
-        """Connect and list the calendars."""
-        return self._shelf.check()
-
-    def fetch(self, cursor: Cursor | None, window: Window, *, limit: int) -> CalendarBatch:
-        """Read up to `limit` objects that are new or changed."""
-        position = _load(cursor, self._account, window)
-        harvest = _Harvest()
-        folders = self._shelf.folders()
-        _forget(position, folders, harvest)
-        left, more = max(1, limit), False
-        for folder in folders:
-            place = position.places.setdefault(folder.key, _Place(folder.name))
-            place.name = folder.name
-            if not place.due:
-                self._look(folder, place, harvest)
-            some, place.due = place.due[:left], place.due[left:]
-            left -= len(some)
-            more |= bool(place.due)
-            self._read(folder, place, some, window, harvest)
-        return _batch(harvest, _save(position), more=more, calendars=[folder.name for folder in folders])
-
-    def reread(self, places: Sequence[tuple[str, str]], window: Window) -> CalendarBatch:
-        """Read the objects at (calendar, ref) once more."""
-        harvest = _Harvest()
-        folders = self._shelf.folders()
-        for folder in folders:
-            refs = [ref for name, ref in places if name == folder.name]
-            known = _Place(folder.name, known=dict.fromkeys(refs, ""))
-            self._read(folder, known, refs, window, harvest)
-        names = [folder.name for folder in folders]
-        harvest.removed += [place for place in places if place[0] not in names]
-        return _batch(harvest, Cursor(""), more=False, calendars=names)
-
-    def close(self) -> None:
-        """Let go of the shelf's connections."""
-        self._shelf.close()
-
-    def _look(self, folder: Folder, place: _Place, harvest: _Harvest) -> None:
-        """Ask what changed and put it down to be read."""
-        changes = self._shelf.changes(folder, place.token)
-        place.token = changes.token
-        gone = [ref for ref in changes.removed if ref in place.known]
-        if changes.complete:
-            gone += [ref for ref in place.known if ref not in changes.changed]
-        for ref in dict.fromkeys(gone):
-            del place.known[ref]
-            harvest.removed.append((folder.name, ref))
-        place.due = sorted(
-            ref for ref, version in changes.changed.items() if not version or place.known.get(ref) != _hash(version)
-        )
-
-    def _read(self, folder: Folder, place: _Place, refs: Sequence[str], window: Window, harvest: _Harvest) -> None:
-        loaded = self._shelf.load(folder, refs) if refs else {}
-        raws = []
-        for ref in refs:
-            found = loaded.get(ref)
-            if found is None:
-                if place.known.pop(ref, None) is not None:
-                    harvest.removed.append((folder.name, ref))
-                continue
-            place.known[ref] = _hash(found.version)
-            harvest.read.append((folder.name, ref))
-            if found.trouble:
-                harvest.unreadable.append(self._failed(folder, ref, found.trouble))
-            else:
-                raws.append(self._raw(folder, ref, found.data, window))
-        for reading in self._parser.parse_calendars(raws) if raws else ():
-            harvest.events += reading.events
-            harvest.unreadable += reading.unreadable
+    def read(self, folder: Folder, refs: Sequence[str], window: Window) -> Mapping[str, ObjectReading]:
+        """Load them, and parse those that could be loaded."""
+        loaded = self._shelf.load(folder, refs)
+        raws = [self._raw(folder, ref, one.data, window) for ref, one in loaded.items() if not one.trouble]
+        parsed = self._parser.parse_calendars(raws) if raws else ()
+        readings = {raw.ref: reading for raw, reading in zip(raws, parsed, strict=True)}
+        return {ref: self._reading(folder, ref, one, readings.get(ref)) for ref, one in loaded.items()}
 
     def _raw(self, folder: Folder, ref: str, data: bytes, window: Window) -> RawCalendar:
         return RawCalendar(
             account=self._account, calendar=folder.name, ref=ref, data=data, zone=self._zone, window=window
         )
 
-    def _failed(self, folder: Folder, ref: str, trouble: str) -> Unreadable:
-        return Unreadable(account=self._account, folder=folder.name, ref=ref, stage="fetch", reason=trouble)
+    def _reading(self, folder: Folder, ref: str, loaded: Loaded, reading: CalendarReading | None) -> ObjectReading:
+        if reading is not None:
+            return ObjectReading(version=loaded.version, events=reading.events, unreadable=reading.unreadable)
+        failed = Unreadable(account=self._account, folder=folder.name, ref=ref, stage="fetch", reason=loaded.trouble)
+        return ObjectReading(version=loaded.version, unreadable=[failed])
+
+
+class ShelfCalendarSource(ObjectCalendarSource):
+    """A `CalendarSource` and `EventRereader` over a shelf. `zone` is the one that floating times are read in."""
+
+    def __init__(self, account: str, shelf: CalendarShelf, parser: CalendarParser, *, zone: str) -> None:
+        super().__init__(account, _Parsed(account, shelf, parser, zone))
 
 
 class ShelfCalendarDesk:
@@ -251,27 +146,27 @@ class ShelfCalendarDesk:
 
     def put(self, item: OwnItem, *, revision: str = "") -> PlacedItem:
         """Lay the item there, or change the one at `revision`."""
-        _require_own(item.uid)
+        require_own(item.uid)
         lies = self._lies(item.uid, item.kind)
         if (lies is None) != (not revision) or (lies and (not lies[1].ours or lies[1].revision != revision)):
-            return replace(lies[1], written=False) if lies else _gone(item)
+            return replace(lies[1], written=False) if lies else gone(item)
         folder = lies[0] if lies else self._shelf.home(item.kind)
         ref = lies[1].ref if lies else f"{item.uid}.ics"
         version = self._shelf.write(folder, ref, render_item(item, self._clock()), revision)
         found = self.find(item.uid, item.kind)
         if found is None:
-            return _gone(item)
+            return gone(item)
         return found if version is not None else replace(found, written=False)
 
     def find(self, uid: str, kind: ItemKind) -> PlacedItem | None:
         """The item as it lies there now, wherever its owner moved it."""
-        _require_own(uid)
+        require_own(uid)
         lies = self._lies(uid, kind)
         return lies[1] if lies else None
 
     def remove(self, placed: PlacedItem) -> bool:
         """Remove it if it is still ours and as it was looked at."""
-        _require_own(placed.uid)
+        require_own(placed.uid)
         lies = self._lies(placed.uid, placed.kind)
         if lies is None:
             return True
@@ -324,69 +219,12 @@ def _placed(folder: Folder, ref: str, uid: str, kind: ItemKind, version: str, re
     )
 
 
-def _gone(item: OwnItem) -> PlacedItem:
-    """Its owner deleted what we wanted to change."""
+def gone(item: OwnItem) -> PlacedItem:
+    """How an item is told of that its owner deleted before we changed it."""
     return PlacedItem(calendar="", ref="", revision="", uid=item.uid, kind=item.kind, done=True, written=False)
 
 
-def _require_own(uid: str) -> None:
+def require_own(uid: str) -> None:
+    """Raises ValueError for the UID of what is not ours."""
     if not is_own_uid(uid):
         raise ValueError(f"{uid!r} is not the UID of an item of ours: it has to begin with {OWN_UID!r}")
-
-
-# -- the position
-
-
-def _hash(version: str) -> str:
-    return hashlib.blake2b(version.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-
-
-def _forget(position: _Position, folders: Sequence[Folder], harvest: _Harvest) -> None:
-    """Calendars that are no longer read: their objects are gone from our sight."""
-    for key in position.places.keys() - {folder.key for folder in folders}:
-        place = position.places.pop(key)
-        harvest.removed += [(place.name, ref) for ref in place.known]
-
-
-def _batch(harvest: _Harvest, cursor: Cursor, *, more: bool, calendars: Sequence[str]) -> CalendarBatch:
-    return CalendarBatch(
-        events=tuple(harvest.events),
-        read=tuple(harvest.read),
-        unreadable=tuple(harvest.unreadable),
-        removed=tuple(harvest.removed),
-        cursor=cursor,
-        more=more,
-        calendars=tuple(calendars),
-    )
-
-
-def _load(cursor: Cursor | None, account: str, window: Window) -> _Position:
-    """The saved position; for another window than before, with everything known to be read anew."""
-    edges = window.start.timestamp(), window.end.timestamp()
-    if cursor is None:
-        return _Position(edges)
-    try:
-        data = json.loads(cursor)
-        if data["v"] != _VERSION or data["kind"] != "calendars":
-            raise ValueError("another version")
-        position = _Position((data["window"][0], data["window"][1]), dict(_places(data["calendars"])))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CursorExpired(
-            account, "the saved position cannot be read", hint="nothing to do: the calendars are read again"
-        ) from error
-    if position.window != edges:
-        position.window = edges
-        for place in position.places.values():
-            place.due = sorted({*place.due, *place.known})
-    return position
-
-
-def _places(saved: Mapping[str, Any]) -> Iterator[tuple[str, _Place]]:
-    for key, (name, token, known, due) in saved.items():
-        yield key, _Place(str(name), str(token), {str(ref): str(tag) for ref, tag in known.items()}, list(due))
-
-
-def _save(position: _Position) -> Cursor:
-    calendars = {key: [one.name, one.token, one.known, one.due] for key, one in sorted(position.places.items())}
-    data = {"v": _VERSION, "kind": "calendars", "window": position.window, "calendars": calendars}
-    return Cursor(json.dumps(data, separators=(",", ":")))

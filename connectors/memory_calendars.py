@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from connectors.calendar_shelf import Changes, Folder, Loaded, ShelfCalendarDesk, ShelfCalendarSource
+from connectors.calendar_objects import Changes, Folder
+from connectors.calendar_shelf import Loaded, ShelfCalendarDesk, ShelfCalendarSource
 from connectors.calendars import ItemKind
 from connectors.errors import Misconfigured
 from connectors.protocols import CalendarParser

@@ -10,7 +10,8 @@ from connectors.caldav.discovery import Calendar, discover
 from connectors.caldav.settings import CaldavSettings
 from connectors.caldav.wire import Wire
 from connectors.caldav.xml import CALDAV, CALENDARSERVER, DAV, Multistatus, calendar_query, multiget, propfind, sync
-from connectors.calendar_shelf import Changes, Folder, Loaded
+from connectors.calendar_objects import Changes, Folder
+from connectors.calendar_shelf import Loaded
 from connectors.calendars import ItemKind
 from connectors.errors import Misconfigured, ProtocolViolation
 
