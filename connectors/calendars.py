@@ -32,6 +32,7 @@ __all__ = [
     "When",
     "Window",
     "original_key",
+    "plain_uid",
     "series_key",
 ]
 
@@ -49,6 +50,7 @@ NO_START = "no start of its own"
 when it was written."""
 
 _OUTLOOK_UID = "040000008200e00074c5b7101a82e008"
+_FOREIGN_UID = b"vCal-Uid\x01\0\0\0".hex()
 
 
 class EventStatus(StrEnum):
@@ -169,7 +171,7 @@ class CalendarEvent:
     @property
     def is_ours(self) -> bool:
         """An item that quietcrm itself laid there."""
-        return self.uid.startswith(OWN_UID)
+        return plain_uid(self.uid).startswith(OWN_UID)
 
     @property
     def rank(self) -> tuple[int, datetime]:
@@ -180,8 +182,21 @@ class CalendarEvent:
 def series_key(uid: str) -> str:
     """A UID in the form in which UIDs are compared. Outlook's own (a GlobalObjectId in hex) hold the date of the
     occurrence in bytes 16 to 19 and come in either case; all others are compared as they are (MS-OXOCAL 2.2.1.27)."""
+    plain = plain_uid(uid)
+    lower = plain.lower()
+    return f"{lower[:32]}00000000{lower[40:]}" if lower.startswith(_OUTLOOK_UID) else plain
+
+
+def plain_uid(uid: str) -> str:
+    """A UID without what Exchange wraps around those that others made: a GlobalObjectId in hex, with the UID behind the
+    word vCal-Uid (MS-OXCICAL 2.1.3.1.1.20.26). Any other as it is."""
     lower = uid.lower()
-    return f"{lower[:32]}00000000{lower[40:]}" if lower.startswith(_OUTLOOK_UID) else uid
+    if not lower.startswith(_OUTLOOK_UID) or lower[80:104] != _FOREIGN_UID:
+        return uid
+    try:
+        return bytes.fromhex(lower[104:]).partition(b"\0")[0].decode("utf-8") or uid
+    except ValueError:
+        return uid
 
 
 def original_key(original: When | None) -> str:

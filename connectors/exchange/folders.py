@@ -72,12 +72,22 @@ class Directory:
 
     def refresh(self) -> list[Folder]:
         """All folders of mail, with names as paths: "Clients/Acme". Raises ConnectorError."""
+        self._update()
+        listed = [self._folder(key) for key, node in self._nodes.items() if self._is_mail(key, node)]
+        return [replace(one, purpose=self._purpose(one)) for one in give_purposes(listed)]
+
+    def of_class(self, folder_class: str) -> list[tuple[Folder, str]]:
+        """Folders of another class ("IPF.Appointment"), with their own names, without what was thrown away. Raises
+        ConnectorError."""
+        self._update()
+        listed = [(self._folder(key), node.name) for key, node in self._nodes.items() if _is_of(node, folder_class)]
+        return [(one, name) for one, name in listed if self._purpose(one) not in _WITH_ALL_BELOW]
+
+    def _update(self) -> None:
         if not self._root:
             self._find_roles()
         while not self._sync():
             pass
-        listed = [self._folder(key) for key, node in self._nodes.items() if self._is_mail(key, node)]
-        return [replace(one, purpose=self._purpose(one)) for one in give_purposes(listed)]
 
     def _purpose(self, folder: Folder) -> Purpose:
         """What the server says; for others what the name says, as far as there may be several of the kind. A folder
@@ -187,6 +197,11 @@ class Directory:
         (answer,) = self._link.ask(M.CreateFolder(folder_ids("ParentFolderId", [parent]), M.Folders(made)))
         if not answer.is_good and answer.code != "ErrorFolderExists":
             raise refusal(self._link.settings, answer.code, answer.words)
+
+
+def _is_of(node: _Node, folder_class: str) -> bool:
+    kind, wanted = node.kind.upper(), folder_class.upper()
+    return kind == wanted or kind.startswith(f"{wanted}.")
 
 
 def _glanced(answer: Answer) -> Glance | None:

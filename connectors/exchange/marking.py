@@ -13,7 +13,7 @@ from connectors.errors import ConnectorError, Unavailable
 from connectors.exchange.answering import find_original
 from connectors.exchange.folders import Directory, distinguished
 from connectors.exchange.link import Link
-from connectors.exchange.trouble import LATER, refusal
+from connectors.exchange.trouble import CONFLICTS, LATER, refusal
 from connectors.exchange.words import (
     Element,
     M,
@@ -33,7 +33,6 @@ from connectors.model import Marked, Marks
 
 __all__ = ["mark_item"]
 
-_CONFLICTS = frozenset({"ErrorIrresolvableConflict", "ErrorStaleObject", "ErrorConflictResolutionRequired"})
 _TRIES = 5
 _CATEGORIES = "CategoryList.xsd"
 _PLAIN_COLOUR = "-1"
@@ -135,7 +134,7 @@ def _update(link: Link, seen: _Seen, changes: list[Element]) -> bool:
         SuppressReadReceipts="true",
     )
     (answer,) = link.ask(request)
-    if answer.code in _CONFLICTS:
+    if answer.code in CONFLICTS:
         return False
     if not answer.is_good:
         raise refusal(link.settings, answer.code, answer.words)

@@ -11,16 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from connectors.errors import ConnectorError
+from connectors.exchange.getting import GONE, Getter
 from connectors.exchange.header import PEOPLE, written_header
 from connectors.exchange.link import Answer, Link
-from connectors.exchange.trouble import Unanswered
 from connectors.exchange.words import (
     Element,
     M,
@@ -46,7 +45,6 @@ HEADS = 100
 _BODY_CLIP = 256 << 10
 _MIME_CLIP = 1 << 20
 _BATCH_BYTES = 32 << 20
-_TRIES = 3
 _HEADERS = 0x007D
 _FLAG, _VERB = 0x1090, 0x1081
 _ANSWERED = frozenset({"102", "103"})
@@ -54,8 +52,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OWN_FORM = re.compile(
     r"(?im)^content-type:\s*(?:multipart/(?:report|signed|encrypted)|text/calendar|application/(?:x-)?pkcs7-mime)"
 )
-_GONE = frozenset({"ErrorItemNotFound", "ErrorInvalidIdMalformed", "ErrorInvalidId", "ErrorInvalidIdEmpty",
-                   "ErrorMessageNotFound", "ErrorFolderNotFound"})  # fmt: skip
 
 _MARKS = ("item:Categories", "message:IsRead", "item:IsDraft")
 _HEAD = ("item:ParentFolderId", "item:ItemClass", "item:Size", "item:DateTimeReceived", "item:Attachments", *_MARKS)
@@ -74,14 +70,14 @@ class Harvest:
 
 
 class Reader:
-    """Reads items of one mailbox over its link. Remembers, as long as it lives, on which the server fails."""
+    """Reads items of one mailbox over its link."""
 
     def __init__(self, link: Link, parser: Parser) -> None:
         since = link.settings.since
         self._since = datetime(since.year, since.month, since.day, tzinfo=UTC) if since else _EPOCH
         self._link = link
         self._parser = parser
-        self._failures: Counter[str] = Counter()
+        self._getter = Getter(link)
 
     def read(self, folder: Folder, refs: Sequence[str], *, any_age: bool = False, head_only: bool = False) -> Harvest:
         """Read these items of a folder, in this order; stops early after 32 MB (see `Harvest.reached`).
@@ -135,9 +131,9 @@ class Reader:
         raws: list[RawMail] = []
         unreadable: list[Unreadable] = []
         bare: list[tuple[RawMail, str]] = []
-        for ref, answer in self._ask(shape, refs):
+        for ref, answer in self._getter.get(shape, refs):
             if isinstance(answer, str) or not answer.is_good:
-                if isinstance(answer, str) or answer.code not in _GONE:
+                if isinstance(answer, str) or answer.code not in GONE:
                     reason = answer if isinstance(answer, str) else f"the server refused it: {answer.words}"
                     unreadable.append(self._unreadable(folder, ref, reason))
                 continue
@@ -155,28 +151,13 @@ class Reader:
         order = {ref: index for index, ref in enumerate(refs)}
         return sorted(raws, key=lambda raw: order[raw.ref]), unreadable
 
-    def _ask(self, shape: Element, refs: Sequence[str]) -> list[tuple[str, Answer | str]]:
-        """(id, answer, or the reason why there will never be one). A server that breaks down over one item is asked for
-        each by itself; the one on which it breaks down three times is given up."""
-        try:
-            answers = self._link.ask(M.GetItem(shape, item_ids(refs)))
-            if len(answers) == len(refs):
-                return list(zip(refs, answers, strict=True))
-        except Unanswered:
-            if len(refs) == 1:
-                self._failures[refs[0]] += 1
-                if self._failures[refs[0]] < _TRIES:
-                    raise
-                return [(refs[0], "the server breaks down over it")]
-        return [self._ask(shape, [ref])[0] for ref in refs]
-
     def _completed(self, bare: list[tuple[RawMail, str]]) -> list[RawMail]:
         """Mails of which more is needed: the people and subject of those without a header, or the whole."""
         done = []
         for raw, need in bare:
             fits = raw.size <= _MIME_CLIP
             shape = item_shape(mime=True) if need == "mime" and fits else _shape(people=True, head_only=True)
-            for _, answer in self._ask(shape, [raw.ref]):
+            for _, answer in self._getter.get(shape, [raw.ref]):
                 element = None
                 if isinstance(answer, Answer) and answer.is_good:
                     element = next(iter(answer.within("Items")), None)

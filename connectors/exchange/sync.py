@@ -19,13 +19,15 @@ _LOST_STATE = frozenset({"ErrorInvalidSyncStateData", "ErrorSyncFolderNotFound",
 
 @dataclass(slots=True)
 class Page:
-    """One answer. `newest` is the latest arrival in it, seconds since 1970, where arrivals were asked for."""
+    """One answer. `versions` are the change keys of what is there; `newest` is the latest arrival, seconds since 1970,
+    where arrivals were asked for."""
 
     state: str
     is_last: bool
     created: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
     is_empty: bool = True
     newest: int = 0
 
@@ -60,6 +62,8 @@ def _take(page: Page, change: Element) -> None:
     found = child(item, "ItemId") if item is not None else None
     if found is None:
         return
+    if kind != "Delete":
+        page.versions[found.get("Id")] = found.get("ChangeKey", "")
     places = {"Create": page.created, "Update": page.changed, "ReadFlagChange": page.changed, "Delete": page.removed}
     into = places.get(kind)
     if into is not None and found.get("Id") not in into:

@@ -21,6 +21,7 @@ from connectors.exchange.settings import ExchangeSettings
 
 __all__ = [
     "ABOUT_THE_SERVER",
+    "CONFLICTS",
     "LATER",
     "TABLE",
     "HttpRefusal",
@@ -205,6 +206,10 @@ ABOUT_THE_SERVER = frozenset(
     }
 )
 """Codes that speak of server or mailbox and not of one item, wherever in an answer they stand."""
+
+
+CONFLICTS = frozenset({"ErrorIrresolvableConflict", "ErrorStaleObject", "ErrorConflictResolutionRequired"})
+"""Codes by which an update says that somebody changed the item since it was looked at."""
 
 
 def cloud_refusal(settings: ExchangeSettings) -> Misconfigured:

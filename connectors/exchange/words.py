@@ -55,13 +55,14 @@ def extended(path: Element, value: str) -> Element:
     return T.ExtendedProperty(path, T.Value(value))
 
 
-def item_shape(*paths: Element, mime: bool = False, body_limit: int = 0) -> Element:
-    """What of an item is asked for. `body_limit` > 0 asks for the body as it is kept, cut at so many bytes."""
+def item_shape(*paths: Element, mime: bool = False, body_limit: int = 0, body_type: str = "Best") -> Element:
+    """What of an item is asked for. `body_limit` > 0 asks for the body, cut at so many bytes, as it is kept or as
+    "Text"."""
     shape = M.ItemShape(T.BaseShape("IdOnly"))
     if mime:
         shape.append(T.IncludeMimeContent("true"))
     if body_limit:
-        shape.append(T.BodyType("Best"))
+        shape.append(T.BodyType(body_type))
         shape.append(T.MaximumBodySize(str(body_limit)))
     if paths:
         shape.append(T.AdditionalProperties(*paths))
@@ -130,8 +131,9 @@ def moment(value: str) -> datetime | None:
 
 
 def properties(element: Element) -> Iterator[tuple[str, str]]:
-    """(tag like "0x1090" or the name of our own property, value) of an item's or folder's MAPI properties."""
+    """(tag like "0x1090", the name of our own property, or a number in a set, value) of MAPI properties."""
     for one in element.findall(f"{{{TNS}}}ExtendedProperty"):
         path = child(one, "ExtendedFieldURI")
         if path is not None:
-            yield (path.get("PropertyTag") or path.get("PropertyName") or "").lower(), text(one, "Value")
+            name = path.get("PropertyTag") or path.get("PropertyName") or path.get("PropertyId") or ""
+            yield name.lower(), text(one, "Value")

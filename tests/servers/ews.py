@@ -27,7 +27,7 @@ from servers.certificates import Certificates
 from servers.ews_faults import SOAP, Faults, Oracle, envelope, soap_fault
 from servers.ews_items import TNS, Element, M, T, local, stamp
 from servers.ews_operations import Caller, Refusal, answer
-from servers.ews_store import START, Change, Item, Mailbox
+from servers.ews_store import START, Change, Folder, Item, Mailbox
 
 MOST_AT_ONCE = 27
 MOST_HANGING = 10
@@ -44,6 +44,11 @@ class EwsServer:
     commit_times    whether folders tell when they last changed (0x670A)
     quota_reached   mailboxes that take nothing more; `refuse` = a code that every request is answered with
     send_refusal    a code that SendItem is answered with
+    wraps_uids      UIDs of others come as GlobalObjectIds; `hides_uids` = none come at all
+    drifts_originals    changed occurrences tell an original start that is an hour off, as after a change of the clocks
+    most_in_view    how many entries a CalendarView gives at most, whatever is asked for
+    calendar_delegates  (login, address) pairs that may open another's calendar and nothing else
+    invitations     (operation, subject, address) of all that would have been sent to people invited
     drops_idle      the connection is closed after each answer, without a word
     """
 
@@ -73,6 +78,10 @@ class EwsServer:
         self.refuse = ""
         self.send_refusal = ""
         self.refuse_http: tuple[int, dict[str, str], bytes] | None = None
+        self.wraps_uids = self.hides_uids = self.drifts_originals = False
+        self.most_in_view = 1000
+        self.calendar_delegates: set[tuple[str, str]] = set()
+        self.invitations: list[tuple[str, str, str]] = []
         self.drops_idle = False
         self.silent = False
         self.sent: list[tuple[str, bytes]] = []
@@ -157,12 +166,20 @@ class EwsServer:
                 place = self.box.folder_path(folder)
             return self.box.add(raw, place, received=received, **fields)
 
-    def box_for(self, login: str, address: str, *, beside: Mailbox | None = None) -> Mailbox:
-        """The mailbox, if this login may open it. Raises Refusal."""
+    def address_of(self, folder: str) -> str:
+        """Whose folder it is."""
+        return next((one.address for one in self.boxes.values() if folder in one.folders), "")
+
+    def box_for(
+        self, login: str, address: str, *, beside: Mailbox | None = None, folder: Folder | None = None
+    ) -> Mailbox:
+        """The mailbox, if this login may open it, or this folder of it. Raises Refusal."""
         if address not in self.boxes:
             raise Refusal("ErrorNonExistentMailbox", f"No mailbox with such guid or address: {address}")
         box = self.boxes[address]
         allowed = login == address or box is beside or (login, address) in self.delegates
+        if folder is not None and folder.distinguished == "calendar":
+            allowed = allowed or (login, address) in self.calendar_delegates
         if not allowed and login not in self.impersonators:
             raise Refusal("ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         return box

@@ -12,6 +12,19 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 from lxml import etree
+from servers.ews_calendars import (
+    LONGEST_VIEW,
+    NOT_FOUND_BY_FIND,
+    Appointment,
+    Todo,
+    clear_field,
+    find_occurrence,
+    in_view,
+    make_entry,
+    render_entry,
+    set_fields,
+    would_send,
+)
 from servers.ews_items import (
     FLAG_STATUS,
     MNS,
@@ -86,16 +99,21 @@ def _folder(server: EwsServer, caller: Caller, holder: Element) -> Folder:
     """The folder that a FolderId or DistinguishedFolderId names."""
     for one in holder.iter(f"{{{TNS}}}DistinguishedFolderId"):
         address = one.findtext(f"{{{TNS}}}Mailbox/{{{TNS}}}EmailAddress")
-        box = server.box_for(caller.login, address) if address else caller.mailbox
+        box = server.boxes.get(address) if address else caller.mailbox
         try:
-            return box.folder(one.get("Id", ""))
+            found = box.folder(one.get("Id", "")) if box else None
         except KeyError:
             raise Refusal("ErrorFolderNotFound") from None
+        if address or found is None:
+            server.box_for(caller.login, address or "", folder=found)
+        assert found is not None
+        return found
     for one in holder.iter(f"{{{TNS}}}FolderId"):
         for box in server.boxes.values():
             if one.get("Id", "") in box.folders:
-                server.box_for(caller.login, box.address, beside=caller.mailbox)
-                return box.folders[one.get("Id", "")]
+                found = box.folders[one.get("Id", "")]
+                server.box_for(caller.login, box.address, beside=caller.mailbox, folder=found)
+                return found
     raise Refusal("ErrorFolderNotFound", "The specified folder could not be found in the store.")
 
 
@@ -111,6 +129,8 @@ def _item(server: EwsServer, id: str) -> tuple[Mailbox, Item]:
     for box in server.boxes.values():
         if found := box.find(id):
             return box, found
+    if occurrence := find_occurrence(server, id):
+        return occurrence
     raise Refusal("ErrorItemNotFound", "The specified object was not found in the store.")
 
 
@@ -130,10 +150,23 @@ def _each(name: str, ids: list[tuple[str, str]], act: Callable[[str, str], list[
 # -- folders
 
 
+_FOLDER_KINDS = {"IPF.Appointment": T.CalendarFolder, "IPF.Contact": T.ContactsFolder, "IPF.Task": T.TasksFolder}
+
+
+def _show(server: EwsServer, item: Item, shape: Shape) -> Element:
+    if isinstance(item, Appointment | Todo):
+        return render_entry(server, item, shape)
+    return render(item, shape, server.fraction)
+
+
+def _shown_id(item: Item) -> Element:
+    kind = T.CalendarItem if isinstance(item, Appointment) else T.Task if isinstance(item, Todo) else T.Message
+    return kind(T.ItemId(Id=item.id, ChangeKey=item.change_key))
+
+
 def _folder_element(server: EwsServer, folder: Folder, request: Element) -> Element:
     uris = {uri.get("FieldURI") for uri in request.iter(f"{{{TNS}}}FieldURI")}
-    kind = {"IPF.Appointment": T.CalendarFolder, "IPF.Contact": T.ContactsFolder}.get(folder.folder_class, T.Folder)
-    found = kind(T.FolderId(Id=folder.id, ChangeKey="AQAAAA=="))
+    found = _FOLDER_KINDS.get(folder.folder_class, T.Folder)(T.FolderId(Id=folder.id, ChangeKey="AQAAAA=="))
     if "folder:ParentFolderId" in uris:
         found.append(T.ParentFolderId(Id=folder.parent or folder.id))
     if "folder:FolderClass" in uris:
@@ -238,7 +271,7 @@ def _sync_items(server: EwsServer, caller: Caller, request: Element) -> Iterator
             flag = T.IsRead("true" if change.item.read else "false")
             changes.append(T.ReadFlagChange(T.ItemId(Id=change.id, ChangeKey=change.item.change_key), flag))
         else:
-            changes.append(T(change.kind, render(change.item, shape, server.fraction)))
+            changes.append(T(change.kind, _show(server, change.item, shape)))
     server.repeated[folder.id] = [one for one in page.changes if one.kind in ("Create", "Update")]
     last = "true" if page.last else "false"
     yield good("SyncFolderItems", M.SyncState(page.state), M.IncludesLastItemInRange(last), changes)
@@ -251,10 +284,10 @@ def _get_item(server: EwsServer, caller: Caller, request: Element) -> Iterator[E
 
     def act(id: str, _key: str) -> list[Element]:
         box, item = _item(server, id)
-        server.box_for(caller.login, box.address, beside=caller.mailbox)
+        server.box_for(caller.login, box.address, beside=caller.mailbox, folder=box.folders[item.folder])
         if item.broken:
             raise Refusal("ErrorItemCorrupt", "The item is corrupt.")
-        return [render(item, shape, server.fraction)]
+        return [_show(server, item, shape)]
 
     yield from _each("GetItem", ids, act)
 
@@ -269,7 +302,30 @@ def _find_item(server: EwsServer, caller: Caller, request: Element) -> Iterator[
             yield bad("FindItem", refusal)
 
 
+def _viewed(server: EwsServer, folder: Folder, request: Element, view: Element) -> Element:
+    """A CalendarView: no pages, no order, no conditions; more than a thousand entries at once are refused."""
+    start, end = (datetime.fromisoformat(view.get(name)).astimezone(UTC) for name in ("StartDate", "EndDate"))
+    most = int(view.get("MaxEntriesReturned", "0"))
+    shape = Shape(request.find(f"{{{MNS}}}ItemShape"))
+    if end - start > LONGEST_VIEW:
+        raise Refusal("ErrorCalendarViewRangeTooBig", "The span of the view is more than two years.")
+    if request.find(f"{{{MNS}}}Restriction") is not None or request.find(f"{{{MNS}}}SortOrder") is not None:
+        raise Refusal("ErrorInvalidRequest", "A CalendarView takes no restriction and no order.")
+    if shape.fields & NOT_FOUND_BY_FIND:
+        raise Refusal("ErrorInvalidPropertyRequest", f"FindItem does not give {shape.fields & NOT_FOUND_BY_FIND}")
+    if not 0 < most <= MOST_FOUND:
+        server.violations.append(f"{most} entries of a calendar asked for at once")
+    most = min(most, server.most_in_view)
+    found = in_view(folder, start, end)
+    last = "true" if len(found) <= most else "false"
+    items = T.Items(*(_show(server, one, shape) for one in found[:most]))
+    return good("FindItem", M.RootFolder({"TotalItemsInView": str(len(found)), "IncludesLastItemInRange": last}, items))
+
+
 def _found_in(server: EwsServer, folder: Folder, request: Element) -> Element:
+    calendar_view = request.find(f"{{{MNS}}}CalendarView")
+    if calendar_view is not None:
+        return _viewed(server, folder, request, calendar_view)
     view = request.find(f"{{{MNS}}}IndexedPageItemView")
     most, offset = int(view.get("MaxEntriesReturned", "0")), int(view.get("Offset", "0"))
     if most > MOST_FOUND:
@@ -285,7 +341,7 @@ def _found_in(server: EwsServer, folder: Folder, request: Element) -> Element:
         raise Refusal("ErrorInvalidPropertyRequest", "FindItem returns no bodies")
     paging = {"TotalItemsInView": str(len(found)), "IncludesLastItemInRange": "true" if last else "false"}
     paging["IndexedPagingOffset"] = str(min(offset + most, len(found)))
-    items = T.Items(*(render(one, shape, server.fraction) for one in page))
+    items = T.Items(*(_show(server, one, shape) for one in page))
     return good("FindItem", M.RootFolder(paging, items))
 
 
@@ -313,6 +369,8 @@ def _fits(item: Item, condition: Element) -> bool:
 def _value(item: Item, path: Element) -> object:
     if local(path) == "ExtendedFieldURI":
         return extended(item, ext_key(path)) or ""
+    if path.get("FieldURI", "").startswith(("calendar:", "task:")):
+        raise Refusal("ErrorUnsupportedPathForQuery", f"{path.get('FieldURI')} cannot be searched for")
     return {
         "item:DateTimeReceived": item.received,
         "message:InternetMessageId": item.text("Message-ID").strip(),
@@ -332,11 +390,21 @@ def _create_item(server: EwsServer, caller: Caller, request: Element) -> Iterato
     for one in request.find(f"{{{MNS}}}Items"):
         try:
             server.require_room(box)
-            item = _reply(server, box, folder, one) if local(one) == "ReplyToItem" else _made(box, folder, one)
-            shown = T.Message(T.ItemId(Id=item.id, ChangeKey=item.change_key))
-            yield good("CreateItem", M.Items(shown))
+            yield good("CreateItem", M.Items(_shown_id(_create(server, box, folder, one, request))))
         except Refusal as refusal:
             yield bad("CreateItem", refusal, M.Items())
+
+
+def _create(server: EwsServer, box: Mailbox, folder: Folder, element: Element, request: Element) -> Item:
+    if local(element) == "ReplyToItem":
+        return _reply(server, box, folder, element)
+    if local(element) not in ("CalendarItem", "Task"):
+        return _made(box, folder, element)
+    if local(element) == "CalendarItem" and request.get("SendMeetingInvitations") is None:
+        raise Refusal("ErrorSendMeetingInvitationsRequired", "SendMeetingInvitations is missing.")
+    item = make_entry(box, folder, element)
+    would_send(server, item, request, "SendMeetingInvitations")
+    return item
 
 
 def _made(box: Mailbox, folder: Folder, element: Element) -> Item:
@@ -401,12 +469,15 @@ def _update_item(server: EwsServer, caller: Caller, request: Element) -> Iterato
             key = id.get("ChangeKey", "")
             if request.get("ConflictResolution") != "AlwaysOverwrite" and key and key != item.change_key:
                 raise Refusal("ErrorIrresolvableConflict", "The send or update operation could not be performed")
+            sending = "SendMeetingInvitationsOrCancellations"
+            if isinstance(item, Appointment) and request.get(sending) is None:
+                raise Refusal(f"Error{sending}Required", f"{sending} is missing.")
             for update in change.find(f"{{{TNS}}}Updates"):
                 _update(item, update)
             box.touch(item)
-            shown = T.Message(T.ItemId(Id=item.id, ChangeKey=item.change_key))
-            count = M.ConflictResults(T.Count("0"))
-            yield good("UpdateItem", M.Items(shown), count)
+            if isinstance(item, Appointment | Todo):
+                would_send(server, item, request, sending)
+            yield good("UpdateItem", M.Items(_shown_id(item)), M.ConflictResults(T.Count("0")))
         except Refusal as refusal:
             yield bad("UpdateItem", refusal, M.Items())
 
@@ -414,12 +485,17 @@ def _update_item(server: EwsServer, caller: Caller, request: Element) -> Iterato
 def _update(item: Item, update: Element) -> None:
     path = update[0]
     if local(update) == "DeleteItemField":
-        if local(path) == "ExtendedFieldURI":
+        if isinstance(item, Appointment | Todo):
+            clear_field(item, path.get("FieldURI", ""))
+        elif local(path) == "ExtendedFieldURI":
             item.extended.pop(ext_key(path), None)
         elif path.get("FieldURI") == "item:Categories":
             item.categories = []
         return
-    _set_properties(item, update[1])
+    if isinstance(item, Appointment | Todo):
+        set_fields(item, update[1])
+    else:
+        _set_properties(item, update[1])
 
 
 def _send_item(server: EwsServer, caller: Caller, request: Element) -> Iterator[Element]:
@@ -455,6 +531,7 @@ def _delete_item(server: EwsServer, caller: Caller, request: Element) -> Iterato
     for id, _ in _ids(request):
         try:
             box, item = _item(server, id)
+            _require_said(server, item, request)
             if request.get("DeleteType") == "MoveToDeletedItems":
                 box.move(item, box.folder("deleteditems"))
             else:
@@ -462,6 +539,16 @@ def _delete_item(server: EwsServer, caller: Caller, request: Element) -> Iterato
             yield good("DeleteItem")
         except Refusal as refusal:
             yield bad("DeleteItem", refusal)
+
+
+def _require_said(server: EwsServer, item: Item, request: Element) -> None:
+    """What has to be said when a meeting or a task is deleted."""
+    if isinstance(item, Todo) and request.get("AffectedTaskOccurrences") is None:
+        raise Refusal("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is missing.")
+    if isinstance(item, Appointment) and request.get("SendMeetingCancellations") is None:
+        raise Refusal("ErrorSendMeetingCancellationsRequired", "SendMeetingCancellations is missing.")
+    if isinstance(item, Appointment):
+        would_send(server, item, request, "SendMeetingCancellations")
 
 
 def _create_attachment(server: EwsServer, caller: Caller, request: Element) -> Iterator[Element]:

@@ -26,8 +26,9 @@ DISTINGUISHED = {
     "outbox": "Outbox",
     "calendar": "Calendar",
     "contacts": "Contacts",
+    "tasks": "Tasks",
 }
-CLASSES = {"calendar": "IPF.Appointment", "contacts": "IPF.Contact"}
+CLASSES = {"calendar": "IPF.Appointment", "contacts": "IPF.Contact", "tasks": "IPF.Task"}
 
 ExtKey = tuple[str, str]
 """("0x1090", "Integer"), or ("GUID/Name", "String") for a named one."""
@@ -210,11 +211,19 @@ class Mailbox:
     # -- items
 
     def add(self, raw: bytes, folder: Folder, *, received: datetime = START, **fields: object) -> Item:
-        item = Item(id=self._id(b"I"), folder=folder.id, raw=raw, received=received, **fields)  # type: ignore[arg-type]
+        item = Item(id=self.new_id(), folder=folder.id, raw=raw, received=received, **fields)  # type: ignore[arg-type]
+        self.lay(item, folder)
+        return item
+
+    def new_id(self) -> str:
+        return self._id(b"I")
+
+    def lay(self, item: Item, folder: Folder) -> None:
+        """An item that is new here."""
+        item.folder = folder.id
         item.lineage = item.created_at = folder.commit = self.tick()
         folder.items[item.id] = item
         self.notify("NewMailEvent" if folder.distinguished == "inbox" else "CreatedEvent", item)
-        return item
 
     def touch(self, item: Item, *, read_only: bool = False) -> None:
         serial = self.tick()

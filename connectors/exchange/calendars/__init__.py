@@ -1,0 +1,1 @@
+"""Calendars and tasks on an Exchange Server, by EWS."""
