@@ -47,7 +47,7 @@ def _series(id: str, components: list[Component], zone: str) -> Appointment:
             changed.kind = "Exception"
             whole.exceptions[_instant(one.decoded("RECURRENCE-ID"), zone)] = changed
     if "RRULE" in series:
-        whole.rule = series["RRULE"].to_ical().decode()
+        whole.rule = _rule(series["RRULE"])
     listed = series.get("EXDATE", [])
     for dates in listed if isinstance(listed, list) else [listed]:
         whole.deleted |= {_instant(each.dt, zone) for each in dates.dts}
@@ -81,6 +81,10 @@ def _appointment(id: str, event: Component, zone: str) -> Appointment:
         stamped=event.decoded("DTSTAMP") if "DTSTAMP" in event else None,
         modified=event.decoded("LAST-MODIFIED") if "LAST-MODIFIED" in event else None,
     )
+
+
+def _rule(value: Any) -> str:
+    return value.to_ical().decode()  # type: ignore[no-any-return]
 
 
 def _end(event: Component, start: date) -> date:
