@@ -212,6 +212,7 @@ def _placed(folder: Folder, ref: str, uid: str, kind: ItemKind, version: str, re
         uid=uid,
         kind=kind,
         summary=event.summary,
+        text=event.text,
         start=event.start if dated else None,
         end=event.end if dated else None,
         done=event.status is EventStatus.CANCELLED,

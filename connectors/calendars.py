@@ -312,6 +312,7 @@ class PlacedItem:
     start     where its owner moved it: a later one than we wrote is a snooze
     done      a task ticked off, an event set to cancelled
     ours      False once its owner invited somebody by it: then it is theirs and we do not touch it any more
+    text      its description, None where it is not told
     written   whether a `put` wrote it. False: it had been changed meanwhile and was left as it is
     """
 
@@ -321,6 +322,7 @@ class PlacedItem:
     uid: str
     kind: ItemKind
     summary: str = ""
+    text: str | None = None
     start: When | None = None
     end: When | None = None
     done: bool = False

@@ -16,13 +16,14 @@ from config.accounts import ExchangeAccount, ImapAccount
 from config.calendars import CaldavCalendar
 from config.secrets import SecretUnavailable
 from connectors import factory
-from connectors.calendar_factory import build_calendar_source, caldav_settings
+from connectors.calendar_factory import build_calendar_desk, build_calendar_source, caldav_settings
 from connectors.exchange.settings import ExchangeSettings
 from connectors.factory import Surroundings
 from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
 from connectors.protocols import CalendarSource, Desk, Mailer, Rereader, Source
 from daemon.alerts import Alerts
+from daemon.calendar_items import CalendarItems
 from daemon.calendar_poll import CalendarPoller, LockedCalendar
 from daemon.clock import Clock, SystemClock
 from daemon.copies import Copies
@@ -83,6 +84,7 @@ class App:
         self.pipeline = Pipeline(store, key, office, clock)
         self.pollers: dict[str, Poller] = {}
         self.calendars: dict[str, CalendarPoller] = {}
+        self.items: dict[str, CalendarItems] = {}
         self.ways: Ways | None = None
         self.wake: Callable[[str], None] = self._poll_soon
         self.hold: Callable[[], None] = lambda: None
@@ -149,6 +151,12 @@ class App:
         for name in [name for name in self.calendars if name in fresh_calendars or name not in calendar_marks]:
             self.calendars.pop(name).retire()
         self.calendars.update(fresh_calendars)
+        for name in [name for name in self.items if name in fresh_calendars or name not in calendar_marks]:
+            self.items.pop(name).retire()
+        for name in fresh_calendars:
+            self.items[name] = self._build_items(office, name)
+        for items in self.items.values():
+            items.office = office
         self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
         self.reactions = Reactions(self.store, office, self.key, self.pollers, self.clock)
 
@@ -247,6 +255,17 @@ class App:
             watchdog=self.watchdog,
         )
 
+    def _build_items(self, office: Office, name: str) -> CalendarItems:
+        calendar, zone, around = office.settings.calendars[name], self._zone_of(office, name), self.around
+        return CalendarItems(
+            name=name,
+            office=office,
+            store=self.store,
+            clock=self.clock,
+            watchdog=self.watchdog,
+            build=lambda: build_calendar_desk(name, calendar, self.parser, around, zone=zone),
+        )
+
     def _poll_soon(self, account: str) -> None:
         """Without a scheduler a mailbox that a mail waits for is polled at once."""
         self.pollers[account].poll(once=False)
@@ -308,6 +327,8 @@ class App:
             poller.source.close()
         for calendar in self.calendars.values():
             calendar.source.close()
+        for items in self.items.values():
+            items.retire()
         if self.ways:
             self.ways.close()
         self.outlets.close()

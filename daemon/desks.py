@@ -1,4 +1,5 @@
-"""Drafts and reminders in the reps' own mailboxes, from due to done. The only place that lays mail into a mailbox.
+"""Drafts and reminders in the reps' own mailboxes, from due to done. The only place that lays mail into a mailbox;
+what goes into calendars is laid by daemon.calendar_items.
 
 Each step is: commit what we are about to do, do it on the wire, commit what came of it. A crash in between is healed
 by looking for our own Message-ID in the mailbox before laying a second copy. What a rep touched is never taken away.
@@ -28,10 +29,10 @@ from daemon.last_look import DAY_OVER
 from daemon.letters import Held, draft_mail, reminder_mail
 from daemon.office import Office
 from daemon.settling import LATE, answered_since
-from daemon.ways import Ways
+from daemon.ways import Ways, calendar_of
 from store import outbox, pauses, reminders
 from store.engine import Store
-from store.tables import OutboxMail, OutboxState, Reminder, ReminderState, Way
+from store.tables import LaidAs, OutboxMail, OutboxState, Reminder, ReminderState, Way
 
 log = structlog.get_logger()
 
@@ -199,11 +200,17 @@ class Desks:
 
     def _reminders_due(self) -> int:
         with self.store.session() as session:
-            due = reminders.in_states(session, (ReminderState.PLACING,), limit=AT_ONCE)
+            due = reminders.mails(session, (ReminderState.PLACING,), AT_ONCE)
             stands = pauses.everything(session)
             waiting = reminders.due(session, self.clock.now(), AT_ONCE)
-            due += [one for one in waiting if not stands_still(stands, owner_of(one))]
+            due += [one for one in waiting if self._is_mail(one) and not stands_still(stands, owner_of(one))]
         return sum(self._guard(reminder.account, self._place_reminder, reminder) for reminder in due)
+
+    def _is_mail(self, reminder: Reminder) -> bool:
+        """Whether it comes as a mail. What waits for a calendar is settled by that (daemon.calendar_items)."""
+        if reminder.laid_as is not None or reminder.wanted_as is None:
+            return reminder.laid_as in (None, LaidAs.MAIL)
+        return not calendar_of(self.office.settings, reminder.rep)
 
     def _place_reminder(self, reminder: Reminder) -> bool:
         now = self.clock.now()
@@ -220,6 +227,7 @@ class Desks:
                 reminder.id,
                 (ReminderState.PLANNED, ReminderState.PLACING),
                 ReminderState.PLACING,
+                laid_as=LaidAs.MAIL,
                 message_id=mail.message_id,
                 attempts=reminder.attempts + 1,
             )
@@ -244,7 +252,7 @@ class Desks:
 
     def _reminders_withdrawing(self) -> int:
         with self.store.session() as session:
-            rows = reminders.in_states(session, (ReminderState.WITHDRAWING,), limit=AT_ONCE)
+            rows = reminders.mails(session, (ReminderState.WITHDRAWING,), AT_ONCE)
         return sum(self._guard(row.account, self._withdraw_reminder, row) for row in rows)
 
     def _withdraw_reminder(self, reminder: Reminder) -> bool:
@@ -258,7 +266,7 @@ class Desks:
 
     def _look_at_reminders(self) -> int:
         with self.store.session() as session:
-            rows = reminders.in_states(session, (ReminderState.PLACED,), limit=10 * AT_ONCE)
+            rows = reminders.mails(session, (ReminderState.PLACED,), 10 * AT_ONCE)
         return sum(self._guard(row.account, self._look_at_reminder, row) for row in rows)
 
     def _look_at_reminder(self, reminder: Reminder) -> bool:
@@ -281,7 +289,8 @@ class Desks:
         """Withdraw what lies in mailboxes for a customer; how many mails stay (edited, or out of reach now)."""
         with self.store.writing() as session:
             drafts = outbox.of_customers(session, [customer], states=_LYING_DRAFT)
-            lying = reminders.of_customers(session, [customer], states=_LYING_REMINDER)
+            every = reminders.of_customers(session, [customer], states=_LYING_REMINDER)
+            lying = [one for one in every if one.laid_as in (None, LaidAs.MAIL)]
             for draft in drafts:
                 outbox.move(session, draft.id or 0, _LYING_DRAFT, OutboxState.WITHDRAWING, reason=ERASED)
             for reminder in lying:

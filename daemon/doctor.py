@@ -39,7 +39,7 @@ from daemon.clock import Clock
 from daemon.glance import Knowledge, existing_store, knowledge, newest
 from daemon.linting import unreadable_dates
 from daemon.office import Office
-from daemon.ways import DESKS
+from daemon.ways import DESKS, calendar_of
 from rules.explain import as_dict, explain
 from store import schema
 from store.engine import WAL_IS_SAFE
@@ -231,11 +231,12 @@ def _channels(office: Office) -> Iterator[Finding]:
 
 
 def _calendars(office: Office) -> Iterator[Finding]:
-    """Rules whose reminders want a calendar or a list of tasks."""
+    """Rules whose reminders want a calendar or a list of tasks, where somebody has none."""
+    without = [rep for rep in office.settings.team if not calendar_of(office.settings, rep)]
     for rule in office.rules.rules:
-        for way in ("calendar", "task") if rule.mode != "off" else ():
+        for way in ("calendar", "task") if rule.mode != "off" and without else ():
             if any(one.verb == "remind" and one.shown.endswith(f" as {way}") for one in rule.effects):
-                message = f"a reminder `as: {way}` comes as a mail at its time where the mailbox has no {way}"
+                message = f"a reminder `as: {way}` comes as a mail to {', '.join(without)}: they have no calendars"
                 yield _good(f"rule {rule.name}", message)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
@@ -17,6 +16,7 @@ from connectors.parsing import ParserPool
 from connectors.protocols import Parser, Rereader
 from daemon import explaining_occasions
 from daemon.app import hash_key, looking
+from daemon.calendar_items import reminder_line
 from daemon.clock import SystemClock
 from daemon.mailbox_marks import mark_line
 from daemon.notifier import notification_line
@@ -24,7 +24,7 @@ from daemon.office import Office
 from daemon.pipeline import Pipeline
 from daemon.reading import one_mail
 from rules.explain import as_dict, explain
-from store import actions, customers, history, mailbox_marks, notifications, unmatched
+from store import actions, customers, history, mailbox_marks, notifications, reminders, unmatched
 from store.engine import Store
 from store.errors import NotFound
 from store.hashing import HashKey
@@ -67,8 +67,8 @@ def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
     """What was recorded of a mail named by number or Message-ID, and what today's rules say of it."""
     with looking(directory) as (office, store), store.session() as session:
         found = history.find(session, name)
-        zone, key = office.settings.zone, hash_key(directory)
-        explained = _recorded(session, found[0].id, found[0].as_dict(), zone) if found else Explained()
+        key = hash_key(directory)
+        explained = _recorded(session, found[0].id, found[0].as_dict(), office) if found else Explained()
         if kept := _occasion_of(explained):
             lines, data = explaining_occasions.today(session, office, key, explaining_occasions.again(kept), rule)
             explained.lines += ["", _TODAY, *lines]
@@ -110,7 +110,8 @@ def _today(session: Session, pipeline: Pipeline, message: Message, rule: str | N
     return Explained(lines=lines, data=as_dict(decision, message, office.rules, names))
 
 
-def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneInfo) -> Explained:
+def _recorded(session: Session, number: int, entry: dict[str, Any], office: Office) -> Explained:
+    zone = office.settings.zone
     trace = history.trace_of(session, number)
     done = actions.done_for(session, history.identity_of(session, number))
     who = ", ".join(f"{name} (by {rung})" for name, rung in history.rungs_of(session, number))
@@ -124,6 +125,8 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneIn
     lines += [f"mailbox: {line}" for line in map(mark_line, marks)]
     said = notifications.of_events(session, [history.identity_of(session, number)])
     lines += [f"notified: {line}" for line in map(notification_line, said)]
+    reminded = reminders.of_events(session, [history.identity_of(session, number)])
+    lines += [f"reminder: {reminder_line(one, office)}" for one in reminded]
     if trace and "occasion" in trace["data"]:
         lines += explaining_occasions.recorded_lines(trace["data"])
     if trace:
@@ -136,6 +139,11 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], zone: ZoneIn
         "notifications": [
             {"rule": one.rule, "channel": one.channel, "text": one.text, "state": str(one.state), "reason": one.reason}
             for one in said
+        ],
+        "reminders": [
+            {"rule": one.rule, "rep": one.rep, "text": one.text, "due_at": one.due_at, "wanted_as": one.wanted_as}
+            | {"laid_as": one.laid_as, "calendar": one.calendar, "state": str(one.state), "reason": one.reason}
+            for one in reminded
         ],
         "trace": trace,
     }

@@ -1,16 +1,18 @@
-"""Writes the mails we lay into mailboxes: drafts from templates, reminders. Pure but for reading the records."""
+"""Writes what we lay into mailboxes and calendars: drafts from templates, reminders. Reads the records and
+changes nothing."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session
 
 from config.errors import QuietcrmError
+from connectors.calendars import ItemKind, OwnItem
 from connectors.model import Address, OutgoingMail
 from connectors.outgoing import is_usable_id, make_message_id
 from daemon.enclosures import FileTrouble, read_again, read_files
@@ -25,6 +27,9 @@ from store.tables import OutboxMail, Reminder
 
 QUOTED = 1500
 """Characters of the last exchange that a reminder shows."""
+
+LASTS = timedelta(minutes=15)
+"""What a reminder takes of a calendar, so that it can be seen and moved there."""
 
 
 class Held(QuietcrmError):
@@ -177,6 +182,35 @@ def reminder_mail(session: Session, office: Office, reminder: Reminder, now: dat
         in_reply_to=answered,
         references=(answered,) if answered else (),
         headers=own_headers("reminder"),
+    )
+
+
+def reminder_item(
+    session: Session, office: Office, reminder: Reminder, uid: str, start: datetime, now: datetime
+) -> OwnItem:
+    """The item in a calendar or list of tasks that reminds a rep at `start`; it rings then. Raises Held."""
+    settings = office.settings
+    if reminder.rep not in settings.team:
+        raise Held(f'"{reminder.rep}" is not of the team any more; nobody was reminded')
+    language = settings.language_for(reminder.rep)
+    name = customers.get(session, reminder.customer_id).name if reminder.customer_id else ""
+    late = reminder.late_after is not None and now > reminder.late_after
+    head = f"({phrase('late', language)}) " if late else ""
+    last = exchanges.last_exchange(session, reminder.customer_id) if reminder.customer_id else None
+    lines = [f"{phrase('why', language)}: {phrase('rule', language)} {reminder.rule}"]
+    if last:
+        when = day_words(last.at.astimezone(settings.zone_for(reminder.rep)), language)
+        lines.append(f"{phrase('last_mail', language)}: {when}, {last.sender_name or last.sender}: {last.subject}")
+    lines += [phrase("item_foot", language), *([phrase("leaves_by_itself", language)] if reminder.unless else [])]
+    task = reminder.wanted_as == "task"
+    return OwnItem(
+        uid=uid,
+        kind=ItemKind.TASK if task else ItemKind.EVENT,
+        summary=head + ": ".join(part for part in (name, reminder.text) if part),
+        text="\n\n".join(lines),
+        start=start,
+        end=None if task else start + LASTS,
+        alarm=timedelta(0),
     )
 
 

@@ -19,6 +19,11 @@ PHRASES: dict[str, dict[str, str]] = {
         "pt": "Este lembrete sai sozinho quando o assunto se resolve.",
         "ru": "Это напоминание исчезнет само, когда вопрос будет решён.",
     },
+    "item_foot": {
+        "en": "Move it to be reminded later. Delete it or tick it off when it is done.",
+        "pt": "Mova para ser lembrado depois. Apague ou marque como concluído quando estiver feito.",
+        "ru": "Перенесите, чтобы напомнить позже. Удалите или отметьте выполненным, когда сделано.",
+    },
     "drafts_ready": {
         "en": "Ready in your Drafts folder",
         "pt": "Pronto na sua pasta Rascunhos",

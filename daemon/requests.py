@@ -190,7 +190,7 @@ def _erase(app: App, args: Args) -> Any:
         name = customers.get(session, number).name
     if args.get("confirm") != name:
         raise Refused(f'erasing "{name}" cannot be undone', hint=f'to do it, add: --confirm="{name}"')
-    left = app.desks.take_back(number)
+    left = app.desks.take_back(number) + sum(items.take_back(number) for items in app.items.values())
     with app.store.writing() as session:
         erased = privacy.erase(session, number, app.key, _admin(app))
     return {"id": number, "erased": asdict(erased), "left_in_mailboxes": left}

@@ -231,6 +231,7 @@ class Service:
     def _add_calendars(self) -> None:
         for name, calendar in self._app.office.settings.calendars.items():
             self._add(f"calendar:{name}", self._look_into, calendar.every.delta().total_seconds(), name)
+            self._add(f"items:{name}", self._lay_items, DESK_TICK, name)
 
     def _look_into(self, name: str) -> None:
         """Read the calendars of one login; its pauses are its own."""
@@ -240,6 +241,12 @@ class Service:
         counts = poller.poll()
         if counts.new:
             log.info("calendar.polled", calendar=name, meetings=counts.logged, seen=counts.seen)
+
+    def _lay_items(self, name: str) -> None:
+        """Reminders in the calendars of one login: a server that keeps us waiting holds up nobody else's."""
+        items = self._app.items.get(name)
+        if items is not None:
+            items.tidy()
 
     def _add_senders(self) -> None:
         """One tick a sender: a server that keeps us waiting holds up nobody else's mail."""
@@ -412,7 +419,7 @@ class Service:
     def _reschedule(self) -> None:
         wanted = self._app.office.settings.accounts
         for job in self._scheduler.get_jobs():
-            if job.id.startswith(("poll:", "send:", "calendar:")):
+            if job.id.startswith(("poll:", "send:", "calendar:", "items:")):
                 job.remove()
         for name, account in wanted.items():
             self._add_poll(name, account)

@@ -108,6 +108,11 @@ class Ways:
             mailer.close()
 
 
+def calendar_of(settings: Settings, rep: str) -> str:
+    """The name below `calendars:` of the calendars that reminders of a rep go to, "" if none is theirs."""
+    return next((name for name in settings.calendars if settings.calendar_owner(name) == rep), "")
+
+
 def last_answer(sender: Sender) -> float:
     """Seconds that a sender's server may take to say that it has the mail (for SMTP see RFC 5321 4.5.3.2.6)."""
     return sender.timeout.delta().total_seconds() if isinstance(sender, SmtpSender | GraphSender) else 0.0

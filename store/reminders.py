@@ -1,4 +1,4 @@
-"""Mails to reps about customers, from plan to end; see store.tables.ReminderState."""
+"""Reminders to reps about customers, from plan to end; see store.tables.ReminderState."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from store.promises import Promises
 from store.statements import among, insert_new, table
-from store.tables import NoticeSent, Reminder
+from store.tables import LaidAs, NoticeSent, Reminder, ReminderState
 
 _REMINDER = table(Reminder)
 _NOTICE = table(NoticeSent)
@@ -29,6 +29,43 @@ move = _promises.move
 change = _promises.change
 counts = _promises.counts
 settled_since = _promises.settled_since
+
+
+def mails(session: Session, states: Collection[str], limit: int | None = None) -> list[Reminder]:
+    """Those in one of the states that come as mails, in the order they come due."""
+    is_mail = or_(_REMINDER.c.laid_as.is_(None), _REMINDER.c.laid_as == LaidAs.MAIL.value)
+    return _where(session, states, is_mail, limit)
+
+
+def items(session: Session, states: Collection[str], calendar: str, limit: int | None = None) -> list[Reminder]:
+    """Those in one of the states whose item lies, or may lie, in the calendars of this name."""
+    is_item = _REMINDER.c.laid_as.in_((LaidAs.EVENT.value, LaidAs.TASK.value))
+    return _where(session, states, is_item & (_REMINDER.c.calendar == calendar), limit)
+
+
+def unsettled(session: Session) -> list[Reminder]:
+    """Planned ones that a rule wants in a calendar or a list of tasks, while it is not settled how they come."""
+    is_open = _REMINDER.c.laid_as.is_(None) & _REMINDER.c.wanted_as.is_not(None)
+    return _where(session, (ReminderState.PLANNED,), is_open, None)
+
+
+def leftovers(session: Session, calendar: str) -> list[Reminder]:
+    """Those that came as a mail in the end, while an item of theirs may lie in the calendars of this name."""
+    is_left = (_REMINDER.c.laid_as == LaidAs.MAIL.value) & _REMINDER.c.item_uid.is_not(None)
+    return _where(session, tuple(ReminderState), is_left & (_REMINDER.c.calendar == calendar), None)
+
+
+def of_events(session: Session, events: Collection[str]) -> list[Reminder]:
+    """Those that these mails or occasions made."""
+    if not events:
+        return []
+    return _where(session, tuple(ReminderState), among(session, _REMINDER.c.event, events), None)
+
+
+def _where(session: Session, states: Collection[str], wanted: ColumnElement[bool], limit: int | None) -> list[Reminder]:
+    named = _REMINDER.c.state.in_([str(one) for one in states])
+    statement = select(_REMINDER).where(named, wanted).order_by(_REMINDER.c.due_at, _REMINDER.c.id).limit(limit)
+    return [Reminder(**row) for row in session.execute(statement).mappings()]
 
 
 def customers_by_token(session: Session, tokens: Collection[str]) -> dict[str, tuple[int, ...]]:
@@ -84,12 +121,17 @@ __all__: Sequence[str] = [
     "due",
     "get",
     "in_states",
+    "items",
     "last_notice",
+    "leftovers",
+    "mails",
     "move",
     "next_due",
     "notice_sent",
     "of_customers",
+    "of_events",
     "plan",
     "settled_since",
     "token_taken",
+    "unsettled",
 ]

@@ -601,7 +601,8 @@ class SendAttempt(SQLModel, table=True):
 class ReminderState(StrEnum):
     """planned -> placing -> placed -> done | withdrawing; withdrawing -> withdrawn | kept; planned -> cancelled | held.
 
-    done = the rep deleted or moved it; kept = settled by itself, but the rep had changed it, so it was left alone.
+    done = the rep deleted it, moved the mail or ticked off the task; kept = settled by itself, but the rep had changed
+    it, so it was left alone.
     """
 
     PLANNED = "planned"
@@ -615,10 +616,23 @@ class ReminderState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Reminder(SQLModel, table=True):
-    """A mail to a rep about a customer, laid into the rep's Inbox when due. Keyed like OutboxMail.
+class LaidAs(StrEnum):
+    """As what a reminder comes: a mail at its time, or an item in a calendar or list of tasks as soon as it is set."""
 
-    wanted_as   "calendar" or "task" where the rule wants it so; a mail where the mailbox has neither
+    MAIL = "mail"
+    EVENT = "event"
+    TASK = "task"
+
+
+class Reminder(SQLModel, table=True):
+    """A mail to a rep about a customer, laid into the rep's Inbox when due, or an item in the rep's calendar. Keyed
+    like OutboxMail.
+
+    wanted_as   "calendar" or "task" where the rule wants it so; a mail where the rep has neither
+    laid_as     how it really comes (LaidAs), settled before anything is laid anywhere: what goes as a mail never goes
+                into a calendar any more. None = not settled yet
+    calendar, item_uid   the name below `calendars:` in which an item of this UID lies, or may lie
+    gone_at     since when the item is not where it was
     token   what stands in its subject ("4F2K"); `unless` = what settles it by itself: customer_wrote, team_wrote
     """
 
@@ -654,6 +668,10 @@ class Reminder(SQLModel, table=True):
     content_hash: str = ""
     attempts: int = 0
     wanted_as: str | None = None
+    laid_as: str | None = None
+    calendar: str | None = None
+    item_uid: str | None = None
+    gone_at: datetime | None = _time()
     reason: str = ""
 
 

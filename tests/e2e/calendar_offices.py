@@ -136,6 +136,8 @@ class CalendarOffice(MaildirOffice):
         app.occasions.look()
         app.sequences.tick()
         app.desks.tidy()
+        for items in app.items.values():
+            items.tidy()
 
     def go_on(self, app: App, to: datetime, step: timedelta = 12 * HOUR) -> None:
         """Let the daemon live on until a moment."""
