@@ -256,14 +256,14 @@ class App:
         )
 
     def _build_items(self, office: Office, name: str) -> CalendarItems:
-        calendar, zone, around = office.settings.calendars[name], self._zone_of(office, name), self.around
+        around = self.around
         return CalendarItems(
             name=name,
             office=office,
             store=self.store,
             clock=self.clock,
             watchdog=self.watchdog,
-            build=lambda: build_calendar_desk(name, calendar, self.parser, around, zone=zone),
+            build=lambda: build_calendar_desk(name, office.settings, self.parser, around),
         )
 
     def _poll_soon(self, account: str) -> None:

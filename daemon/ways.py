@@ -12,6 +12,7 @@ import structlog
 from config.accounts import GraphSender, Sender, SmtpSender
 from config.errors import QuietcrmError
 from config.settings import Settings
+from connectors.calendar_factory import CALENDAR_DESKS
 from connectors.errors import Misconfigured
 from connectors.model import OutgoingMail
 from connectors.protocols import Desk, Mailer
@@ -110,7 +111,8 @@ class Ways:
 
 def calendar_of(settings: Settings, rep: str) -> str:
     """The name below `calendars:` of the calendars that reminders of a rep go to, "" if none is theirs."""
-    return next((name for name in settings.calendars if settings.calendar_owner(name) == rep), "")
+    theirs = (name for name in settings.calendars if settings.calendar_owner(name) == rep)
+    return next((name for name in theirs if type(settings.calendars[name]) in CALENDAR_DESKS), "")
 
 
 def last_answer(sender: Sender) -> float:
