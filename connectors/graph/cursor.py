@@ -6,26 +6,25 @@ look alike in a delta answer, and after a link has died the folder is listed aga
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.errors import CursorExpired
+from connectors.graph.hashes import Hashes
 from connectors.model import Cursor, Progress
 
-__all__ = ["TOP", "Place", "Position", "hash_of"]
+__all__ = ["TOP", "Place", "Position", "digest_of"]
 
 _VERSION = 1
-_HASH_BYTES = 8
 TOP = "9999-12-31T23:59:59Z"
 """Later than any mail: where a back-fill begins."""
 
 
-def hash_of(ref: str) -> bytes:
-    """The short form of a mail's id."""
-    return hashlib.blake2b(ref.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).digest()
+def digest_of(cursor: Cursor) -> bytes:
+    """By which a cursor is known again without keeping its text, which grows with the mailbox."""
+    return hashlib.blake2b(cursor.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(slots=True)
@@ -46,24 +45,24 @@ class Place:
     link: str = ""
     midway: bool = True
     fresh: bool = True
-    known: set[bytes] = field(default_factory=set)
-    met: set[bytes] | None = field(default_factory=set)
+    known: Hashes = field(default_factory=Hashes)
+    met: Hashes | None = field(default_factory=Hashes)
     waiting: list[str] = field(default_factory=list)
     low: str = TOP
-    ties: set[bytes] = field(default_factory=set)
-    late: set[bytes] = field(default_factory=set)
+    ties: Hashes = field(default_factory=Hashes)
+    late: Hashes = field(default_factory=Hashes)
     done: int = 0
     total: int = 0
 
     def begin_again(self) -> None:
         """List the folder from its beginning; what is known of it stays known."""
-        self.link, self.midway, self.met = "", True, set()
+        self.link, self.midway, self.met = "", True, Hashes()
 
     def note_end(self, link: str) -> None:
         """The listing, or the changes, came to their end."""
         self.link, self.midway = link, False
         if self.met is not None:
-            self.known &= self.met
+            self.known.keep(self.met)
             self.met = None
         if self.fresh:
             self.fresh = False
@@ -105,8 +104,8 @@ class Position:
 
 
 def _pack(place: Place) -> list[Any]:
-    met = None if place.met is None else _pack_hashes(place.met)
-    hashes = [_pack_hashes(place.known), met, _pack_hashes(place.ties), _pack_hashes(place.late)]
+    met = None if place.met is None else place.met.pack()
+    hashes = [place.known.pack(), met, place.ties.pack(), place.late.pack()]
     return [place.link, int(place.midway), int(place.fresh), *hashes, place.waiting, place.low, place.done, place.total]
 
 
@@ -116,21 +115,12 @@ def _unpack(values: list[Any]) -> Place:
         link=str(link),
         midway=bool(midway),
         fresh=bool(fresh),
-        known=_unpack_hashes(known),
-        met=None if met is None else _unpack_hashes(met),
+        known=Hashes.unpack(known),
+        met=None if met is None else Hashes.unpack(met),
         waiting=[str(ref) for ref in waiting],
         low=str(low),
-        ties=_unpack_hashes(ties),
-        late=_unpack_hashes(late),
+        ties=Hashes.unpack(ties),
+        late=Hashes.unpack(late),
         done=int(done),
         total=int(total),
     )
-
-
-def _pack_hashes(hashes: set[bytes]) -> str:
-    return base64.b64encode(b"".join(sorted(hashes))).decode("ascii")
-
-
-def _unpack_hashes(text: str) -> set[bytes]:
-    packed = base64.b64decode(text, validate=True)
-    return {packed[at : at + _HASH_BYTES] for at in range(0, len(packed), _HASH_BYTES)}

@@ -14,8 +14,9 @@ from datetime import date, datetime
 from connectors.errors import Misconfigured, OtherMailbox
 from connectors.folders import Folder, Purpose, choose_folders, missing_names
 from connectors.graph.client import Garbled, GraphClient, Json, Refused, entries
-from connectors.graph.cursor import Place, Position, hash_of
+from connectors.graph.cursor import Place, Position, digest_of
 from connectors.graph.folders import Listing, list_folders, well_known
+from connectors.graph.hashes import Hashes, hash_of
 from connectors.graph.mails import BRIEF, remark, second_of
 from connectors.graph.reader import PAGE, Harvest, Reader, is_gone
 from connectors.graph.settings import GraphSettings
@@ -58,7 +59,7 @@ class GraphSource:
         self._audited_at: dict[str, float] = {}
         self._audits: dict[str, float] = {}
         self._newer: dict[str, str] = {}
-        self._last: tuple[Cursor | None, Position] = (None, Position())
+        self._last: tuple[bytes, Position] = (b"", Position())
 
     @property
     def account(self) -> str:
@@ -89,7 +90,7 @@ class GraphSource:
                     raise
                 self.look_everywhere()  # a folder was deleted since the last look
                 batch = self._fetch(position, max(1, limit))
-        self._last = (batch.cursor, position)
+        self._last = (digest_of(batch.cursor), position)
         self._audited_at.update(self._audits)  # only now is the position kept in which they began
         return batch
 
@@ -128,8 +129,8 @@ class GraphSource:
 
     def _position(self, cursor: Cursor | None) -> Position:
         """The saved position; the one just returned is at hand and need not be read again."""
-        last, self._last = self._last, (None, Position())
-        return last[1] if cursor is not None and last[0] == cursor else Position.load(cursor, self.account)
+        (digest, position), self._last = self._last, (b"", Position())
+        return position if cursor is not None and digest == digest_of(cursor) else Position.load(cursor, self.account)
 
     def _fetch(self, position: Position, limit: int) -> Batch:
         folders = self._look(position)
@@ -264,7 +265,7 @@ class GraphSource:
             elif not row.get("isDraft"):
                 self._note_new(place, row, ref, name)
 
-    def _note_new(self, place: Place, row: Json, ref: str, name: bytes) -> None:
+    def _note_new(self, place: Place, row: Json, ref: str, name: int) -> None:
         place.known.add(name)
         wanted = not row.get("receivedDateTime") or second_of(row) >= self._first
         if place.fresh:
@@ -274,7 +275,7 @@ class GraphSource:
             if place.low:
                 place.late.add(name)
 
-    def _note_removed(self, folder: Folder, place: Place, ref: str, name: bytes, news: _News) -> None:
+    def _note_removed(self, folder: Folder, place: Place, ref: str, name: int, news: _News) -> None:
         if name in place.known:
             place.known.discard(name)
             place.late.discard(name)
@@ -335,13 +336,13 @@ class GraphSource:
         self._reader.gather(folder, taken, harvest)
         for row in taken:
             at = second_of(row)
-            place.ties = {*(place.ties if at == place.low else ()), hash_of(str(row["id"]))}
-            place.low = at
+            if at != place.low:
+                place.low, place.ties = at, Hashes()
+            place.ties.add(hash_of(str(row["id"])))
         place.done += len(taken)
         if not link and not any(_is_unread(place, row) for row in rows):
             place.low, place.total = "", place.done
-            place.ties.clear()
-            place.late.clear()
+            place.ties, place.late = Hashes(), Hashes()
         return len(taken)
 
 
