@@ -227,7 +227,6 @@ class GraphClient:
                     raise Lost(f"answered with {refused}") from refused
                 if attempt == TRIES or answer.status_code not in _AGAIN:
                     raise refused
-                self._rest(refused.retry_after)
                 if refused.retry_after > PATIENCE:
                     raise refused
             self._pause(attempt)
@@ -245,6 +244,8 @@ class GraphClient:
         request.headers["Authorization"] = f"Bearer {token}"
         with self._place():
             answer = self._client().send(request)
+            if not answer.is_success:  # the next one who gets this place has to know
+                self._rest(_seconds(answer.headers.get("Retry-After", "")))
         self._heard()
         return answer
 
@@ -252,10 +253,9 @@ class GraphClient:
     def _place(self) -> Iterator[None]:
         """One of the four places, once a pause that the service asked for is over. Raises Refused if it is long."""
         with self._gate.places:
-            left = self._gate.opens_at - self.pace.monotonic()
-            if left > PATIENCE:
-                raise Refused(429, "paused", "the service asked for a pause", retry_after=left)
-            if left > 0:
+            while (left := self._gate.opens_at - self.pace.monotonic()) > 0:  # it may grow meanwhile
+                if left > PATIENCE:
+                    raise Refused(429, "paused", "the service asked for a pause", retry_after=left)
                 self.pace.sleep(left)
             yield
 

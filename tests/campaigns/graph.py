@@ -230,7 +230,7 @@ class Sending:
         self.directory = directory
         self.rounds = rounds
         self.clock = HeldClock(datetime(2026, 11, 16, 12, 0, tzinfo=UTC))
-        self.server = GraphServer(check=find_check() or nothing, clock=self.clock.now)
+        self.server = GraphServer(check=find_check() or nothing, clock=self.clock.now, monotonic=self.clock.monotonic)
         self.box = self.server.add_mailbox(REP)
         write_office(directory, self.server.url, rounds)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import re
 import socket
 import threading
@@ -27,8 +28,8 @@ from servers.graph_queries import BadQuery, Shape, filter_of, pack, page_size, s
 
 AT_ONCE = 4
 PER_TEN_MINUTES = 10_000
-ON_ITS_WAY = 2.0
-"""Seconds in which a request may have been on its way when a pause was told to another one."""
+ON_THEIR_WAY = AT_ONCE - 1
+"""Requests that may have been on their way when a pause was told to another one. Each is told of it in its turn."""
 _STATUS = {"ErrorFolderExists": 409, "ErrorInvalidIdMalformed": 400}
 _LARGEST_POST = 4 << 20
 
@@ -134,8 +135,8 @@ class GraphServer:
         self._lock = threading.RLock()
         self._busy: Counter[str] = Counter()
         self._recent: dict[str, deque[float]] = {}
-        self._paused: dict[str, tuple[float, float]] = {}
-        """Until when, and when that was told."""
+        self._paused: dict[str, tuple[float, int]] = {}
+        """Until when, and how many more may be on their way."""
         self._http: _Http | None = None
         self.port = 0
         self.listen()
@@ -205,6 +206,7 @@ class GraphServer:
                     reply = self._route(self.mailboxes[owner], call, fault)
                 if fault and fault.status:
                     reply = _error(fault)
+                    self._note_pause(call, fault)
         except ServiceError as error:
             reply = _error(fault if fault and fault.status else error.fault)
             self._note_pause(call, fault or error.fault)
@@ -243,9 +245,7 @@ class GraphServer:
             while recent[0] < now - 600:
                 recent.popleft()
             self._busy[owner] += 1
-            until, told_at = self._paused.get(owner, (0.0, 0.0))
-            if now < until and time.monotonic() - told_at > ON_ITS_WAY:
-                self.violations.append(f"{owner}: asked within a pause")
+            pause = self._rest_of_pause(owner, now)
             if len(recent) > PER_TEN_MINUTES:
                 self.violations.append(f"{owner}: more than {PER_TEN_MINUTES} requests in ten minutes")
             too_many = self._busy[owner] > AT_ONCE
@@ -253,15 +253,32 @@ class GraphServer:
             if too_many:
                 self.violations.append(f"{owner}: more than {AT_ONCE} requests at once")
                 raise ServiceError(429, "ApplicationThrottled", inner="MailboxConcurrency", retry_after=1)
+            if pause:
+                raise ServiceError(429, "ApplicationThrottled", "within a pause", retry_after=math.ceil(pause))
             yield
         finally:
             with self._lock:
                 self._busy[owner] -= 1
 
+    def _rest_of_pause(self, owner: str, now: float) -> float:
+        """Seconds that a mailbox has still to rest. Who asks all the same, and had not been on the way, is noted."""
+        until, on_their_way = self._paused.get(owner, (0.0, 0))
+        if now >= until:
+            return 0.0
+        if not on_their_way:
+            self.violations.append(f"{owner}: asked within a pause")
+        self._paused[owner] = (until, max(0, on_their_way - 1))
+        return until - now
+
     def _note_pause(self, call: Call, fault: Fault) -> None:
-        if fault.retry_after and fault.status in (429, 503):
-            person = self.owner_of(call.headers.get("authorization", "").removeprefix("Bearer "))
-            self._paused[call.mailbox or person or ""] = (self.now() + fault.retry_after, time.monotonic())
+        if not fault.retry_after or fault.status not in (429, 503):
+            return
+        person = self.owner_of(call.headers.get("authorization", "").removeprefix("Bearer "))
+        owner, end = call.mailbox or person or "", self.now() + fault.retry_after
+        with self._lock:
+            until, on_their_way = self._paused.get(owner, (0.0, 0))
+            rests = self.now() < until
+            self._paused[owner] = (max(until, end), on_their_way if rests else ON_THEIR_WAY)
 
     def _fault(self, call: Call) -> Fault | None:
         with self._lock:
