@@ -12,7 +12,15 @@ from pydantic import Field, model_validator
 from config.sign_in import SignIn, WebAddress
 from config.values import Duration, Length, Location, Name, SecretSetting, Section, Words, fault
 
-__all__ = ["MAILBOX_KINDS", "CaldavCalendar", "Calendar", "CalendarReading", "MailboxCalendar", "MemoryCalendar"]
+__all__ = [
+    "MAILBOX_KINDS",
+    "CaldavCalendar",
+    "Calendar",
+    "CalendarReading",
+    "GraphCalendar",
+    "MailboxCalendar",
+    "MemoryCalendar",
+]
 
 MAILBOX_KINDS = frozenset({"exchange", "graph"})
 """Types whose calendars come with a mailbox: an account of the same type opens them."""
@@ -85,10 +93,16 @@ class CaldavCalendar(CalendarReading):
         return self
 
 
+class GraphCalendar(MailboxCalendar):
+    """The calendars of a mailbox in Microsoft 365, and its lists of tasks in To Do."""
+
+    type: Literal["graph"] = Field(description="calendars in Microsoft 365, by Microsoft Graph", examples=["graph"])
+
+
 class MemoryCalendar(CalendarReading):
     """Calendars that live in the process; for tests and the demo."""
 
     type: Literal["memory"] = Field(description="calendars that live in the process (tests)", examples=["memory"])
 
 
-Calendar = Annotated[CaldavCalendar | MemoryCalendar, Field(discriminator="type")]
+Calendar = Annotated[CaldavCalendar | GraphCalendar | MemoryCalendar, Field(discriminator="type")]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from config.calendars import CaldavCalendar, MemoryCalendar
+from config.calendars import CaldavCalendar, GraphCalendar, MemoryCalendar
 from config.settings import Settings
 from connectors.factory import Surroundings
 from connectors.protocols import CalendarDesk, CalendarParser, CalendarSource
 
 if TYPE_CHECKING:
     from connectors.caldav.settings import CaldavSettings
+    from connectors.graph.settings import GraphCalendarSettings
 
 __all__ = ["CALENDAR_DESKS", "CALENDAR_SOURCES", "build_calendar_desk", "build_calendar_source", "caldav_settings"]
 
@@ -67,6 +68,36 @@ def _caldav_desk(one: Wanted) -> CalendarDesk:
     return CaldavDesk(caldav_settings(one.name, one.calendar, one.around, one.zone), one.parser)
 
 
+def graph_calendar_settings(one: Wanted) -> GraphCalendarSettings:
+    """What the Graph connector needs to know of the calendars of a mailbox."""
+    from connectors.graph.settings import GraphCalendarSettings
+
+    return GraphCalendarSettings(
+        account=one.name,
+        login=one.mailbox.login,
+        tokens=one.around.tokens(one.name, one.mailbox, calendar=True),
+        by_address=one.mailbox.by_address,
+        service=one.mailbox.service,
+        only=tuple(one.calendar.only),
+        skip=tuple(one.calendar.not_),
+        reminders=one.calendar.reminders,
+        tasks=one.calendar.tasks,
+        zone=one.zone,
+    )
+
+
+def _graph(one: Wanted) -> CalendarSource:
+    from connectors.graph.calendar_source import GraphCalendarSource  # only where somebody has such calendars
+
+    return GraphCalendarSource(graph_calendar_settings(one))
+
+
+def _graph_desk(one: Wanted) -> CalendarDesk:
+    from connectors.graph.calendar_desk import GraphCalendarDesk
+
+    return GraphCalendarDesk(graph_calendar_settings(one))
+
+
 def _memory(one: Wanted) -> CalendarSource:
     from connectors.memory_calendars import MemoryCalendarSource
 
@@ -81,10 +112,12 @@ def _memory_desk(one: Wanted) -> CalendarDesk:
 
 CALENDAR_SOURCES: Mapping[type[Any], Callable[[Wanted], CalendarSource]] = {
     CaldavCalendar: _caldav,
+    GraphCalendar: _graph,
     MemoryCalendar: _memory,
 }
 CALENDAR_DESKS: Mapping[type[Any], Callable[[Wanted], CalendarDesk]] = {
     CaldavCalendar: _caldav_desk,
+    GraphCalendar: _graph_desk,
     MemoryCalendar: _memory_desk,
 }
 

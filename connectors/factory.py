@@ -84,14 +84,16 @@ class Surroundings:
         """The secret a setting points to, "" for none. Raises SecretUnavailable."""
         return resolve(ref, base=self.base).reveal() if ref else ""
 
-    def tokens(self, name: str, account: Account | Calendar | Sender) -> Tokens:
+    def tokens(self, name: str, account: Account | Calendar | Sender, *, calendar: bool = False) -> Tokens:
         """Access tokens for an account or sender that has `sign_in`, for what its protocol needs at its provider.
 
-        Asks nobody yet. Whoever has signed in for one account has for all with the same provider and login.
+        Asks nobody yet. Whoever has signed in for one account has for all with the same provider and login. `calendar`:
+        for the calendars of a mailbox.
         """
         from connectors.oauth.opening import tokens_for  # only where somebody signs in
 
-        return tokens_for(name, account, state=state_directory(self.base), secret=self.secret, clock=self.seconds)
+        state = state_directory(self.base)
+        return tokens_for(name, account, state=state, secret=self.secret, clock=self.seconds, calendar=calendar)
 
     def calendars_of(self, name: str) -> MemoryCalendars:
         """The memory calendars of `calendars.NAME`, the same ones each time."""

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from config.accounts import Account, ExchangeAccount, GraphAccount, ImapAccount, Sender
+from config.calendars import Calendar
 from config.errors import QuietcrmError
 from config.secrets import SecretRef, loose_mode, resolve
 from connectors import factory
@@ -53,6 +54,7 @@ _REMEDIES = {
     "no folder of sent mail": "tell the mail program to keep sent mail in a folder Sent on the server",
     "no Drafts folder": "make a folder Drafts in the mail program",
     "no calendar is called": "correct the name below calendars: in quietcrm.yaml",
+    "no task can be laid here": "allow Tasks.ReadWrite for the app (docs/how-to/microsoft-365.md), or use no tasks",
     "the server does not tell what changed": "nothing to do; large calendars are slower this way",
     "the server does not tell": "nothing to do; `every:` of the account says how often it is asked",
 }
@@ -326,7 +328,9 @@ class _Visit:
         if owner is None:
             yield _warn(about, "nobody of the team has this calendar", f"add rep: to {name} below calendars:")
         source = desk = None
+        login = settings.calendar_mailbox(name) or settings.calendars[name]
         try:
+            yield from self._sign_in(about, name, login, calendar=True)
             source = build_calendar_source(name, settings, self.parser, self.around)
             desk = build_calendar_desk(name, settings, self.parser, self.around)
             yield from _told(about, source.check())
@@ -366,14 +370,16 @@ class _Visit:
         except QuietcrmError as error:
             yield _failed(about, error)
 
-    def _sign_in(self, about: str, name: str, one: Account | Sender) -> Iterator[Finding]:
+    def _sign_in(
+        self, about: str, name: str, one: Account | Calendar | Sender, *, calendar: bool = False
+    ) -> Iterator[Finding]:
         """Who signed in, and whether that is enough. Raises ConnectorError."""
-        party = party_of(name, one)
+        party = party_of(name, one, calendar=calendar)
         if party is None:
             return
         from daemon.sign_in_findings import sign_in_findings  # only where somebody signs in
 
-        tokens = self.around.tokens(name, one)
+        tokens = self.around.tokens(name, one, calendar=calendar)
         for message, remedy in sign_in_findings(self.office.settings, self.office.directory, party, tokens, self.now):
             yield _warn(about, message, remedy) if remedy else _good(about, message)
 

@@ -10,7 +10,7 @@ from datetime import date
 
 from connectors.protocols import Tokens
 
-__all__ = ["SERVICE", "GraphSettings", "Pace"]
+__all__ = ["SERVICE", "GraphCalendarSettings", "GraphSettings", "Pace"]
 
 SERVICE = "https://graph.microsoft.com/v1.0"
 
@@ -56,3 +56,16 @@ class GraphSettings:
     def root(self) -> str:
         """The path of the mailbox below the service."""
         return f"/users/{self.login}" if self.by_address else "/me"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphCalendarSettings(GraphSettings):
+    """The calendars of one mailbox; `only` and `skip` name calendars, `account` is the entry of `calendars:`.
+
+    reminders   name of the calendar that reminders go to, "" = the first that takes them; `tasks` likewise for lists
+    zone        IANA name of the zone of their owner
+    """
+
+    reminders: str = ""
+    tasks: str = ""
+    zone: str = "UTC"

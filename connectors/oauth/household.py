@@ -68,11 +68,11 @@ def _plain(scope: str) -> str:
 
 
 def _all_parties(settings: Settings) -> Iterable[Party]:
-    calendars = [(name, settings.calendar_mailbox(name) or one) for name, one in settings.calendars.items()]
-    for name, one in (*settings.accounts.items(), *calendars, *settings.senders.items()):
-        party = party_of(name, one)
-        if party is not None:
-            yield party
+    found = [party_of(*one) for one in settings.accounts.items()]
+    for name, one in settings.calendars.items():
+        found.append(party_of(name, settings.calendar_mailbox(name) or one, calendar=True))
+    found += [party_of(*one) for one in settings.senders.items()]
+    return [party for party in found if party is not None]
 
 
 def households(settings: Settings, state: Path) -> list[Household]:

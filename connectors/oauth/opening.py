@@ -44,14 +44,14 @@ class Party:
         return Desk(self.name, mine, lambda: secret(mine.client_secret), lambda: secret(mine.key))
 
 
-def party_of(name: str, one: Account | Calendar | Sender) -> Party | None:
-    """None for what does not sign in."""
+def party_of(name: str, one: Account | Calendar | Sender, *, calendar: bool = False) -> Party | None:
+    """None for what does not sign in. `calendar`: for the calendars of a mailbox."""
     sign_in: SignIn | None = getattr(one, "sign_in", None)
     if sign_in is None:
         return None
     mailbox = str(getattr(one, "mailbox", None) or getattr(one, "login", None) or "")
     user = sign_in.user or str(getattr(one, "login", None) or mailbox)
-    return Party(name, user, sign_in, Want(one.type, _host(one), user.lower() != mailbox.lower()))
+    return Party(name, user, sign_in, Want(one.type, _host(one), user.lower() != mailbox.lower(), calendar))
 
 
 def _host(one: Account | Calendar | Sender) -> str:
@@ -67,10 +67,11 @@ def tokens_for(
     state: Path,
     secret: Callable[[SecretRef | None], str],
     clock: Callable[[], float] = time.time,
+    calendar: bool = False,
 ) -> PersonTokens | AppTokens:
     """Its tokens. `state` is the state folder, `secret` fetches what the settings point to, `clock` gives seconds
     since 1970."""
-    party = party_of(name, one)
+    party = party_of(name, one, calendar=calendar)
     assert party is not None, "the account has sign_in"
     desk = party.desk(secret)
     if party.sign_in.by_itself:

@@ -20,7 +20,8 @@ _MICROSOFT = "https://login.microsoftonline.com"
 _GRAPH = "https://graph.microsoft.com"
 _OUTLOOK = "https://outlook.office.com"
 _GOOGLE_MAIL = ("https://mail.google.com/",)
-_GRAPH_SCOPES = ("Mail.ReadWrite", "Mail.Send", "MailboxSettings.ReadWrite", "Calendars.ReadWrite", "User.Read")
+_GRAPH_SCOPES = ("Mail.ReadWrite", "Mail.Send", "MailboxSettings.ReadWrite", "User.Read")
+_GRAPH_CALENDAR_SCOPES = ("Calendars.ReadWrite", "Tasks.ReadWrite", "User.Read")
 _GRAPH_SHARED = {
     "Mail.ReadWrite": "Mail.ReadWrite.Shared",
     "Mail.Send": "Mail.Send.Shared",
@@ -41,11 +42,12 @@ class Endpoints:
 @dataclass(frozen=True, slots=True)
 class Want:
     """What tokens are for: the account's or sender's type (imap, smtp, graph, exchange, caldav) and its server.
-    `shared`: the mailbox is another's than who signs in."""
+    `shared`: the mailbox is another's than who signs in. `calendar`: its calendars and tasks, not its mail."""
 
     kind: str
     host: str = ""
     shared: bool = False
+    calendar: bool = False
 
 
 def endpoints(sign_in: SignIn) -> Endpoints:
@@ -91,7 +93,9 @@ def _microsoft_scopes(by_itself: bool, want: Want) -> tuple[str, ...]:
     service = f"https://{want.host}" if want.host and not is_loopback(want.host) else _GRAPH  # national clouds
     if by_itself:
         return (f"{service}/.default",)
-    names = [_GRAPH_SHARED.get(name, name) for name in _GRAPH_SCOPES] if want.shared else _GRAPH_SCOPES
+    names: tuple[str, ...] = _GRAPH_CALENDAR_SCOPES if want.calendar else _GRAPH_SCOPES
+    if want.shared:  # nobody's tasks can be opened by another person
+        names = tuple(_GRAPH_SHARED.get(name, name) for name in names if name != "Tasks.ReadWrite")
     return tuple(f"{service}/{name}" for name in names)
 
 

@@ -19,7 +19,21 @@ from servers.graph import Call, Reply
 DESCRIPTION = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "graph" / "openapi-subset.yaml"
 _REFUSED_ITSELF = frozenset(range(400, 500)) - {409, 410, 412, 429}
 """Statuses by which the service says itself that the request was wrong."""
-_WORDS = ("attachmentType", "flagStatus", "contentType", "importance", "reason", "color", "@odata.type")
+_WORDS = (
+    *(
+        "attachmentType",
+        "flagStatus",
+        "contentType",
+        "importance",
+        "reason",
+        "color",
+        "@odata.type",
+        "type",
+        "response",
+    ),
+    *("sensitivity", "showAs", "status", "wellknownListName", "daysOfWeek", "firstDayOfWeek", "index", "startDate"),
+    *("endDate", "locationType"),
+)
 """Properties whose very value is part of the form."""
 
 
@@ -87,6 +101,8 @@ def _api() -> Any:
 
 def _plain(name: str, value: str) -> str:
     """Without what differs from call to call: tokens, times and Message-IDs."""
+    if name in ("startDateTime", "endDateTime"):
+        return f"{_TIME}{value[19:]}" if _LOOKS_LIKE_TIME.match(value) else value
     return "x" if name in ("$skiptoken", "$deltatoken", "$filter") else "1" if name in ("$top", "$skip") else value
 
 
@@ -106,7 +122,7 @@ def _reduced(name: str, value: Any) -> Any:
         return [json.loads(form) for form in sorted(forms)]
     if not isinstance(value, str) or name in _WORDS:
         return value if not isinstance(value, int) or isinstance(value, bool) else 1
-    if name.endswith("DateTime") or name == "dateTime":
+    if name.endswith("DateTime") or name in ("dateTime", "originalStart", "time"):
         return f"{_TIME}{value[19:]}" if _LOOKS_LIKE_TIME.match(value) else value
     if name.endswith("Link"):
         return "https://graph.microsoft.com/x" if value.startswith("http") else value

@@ -14,16 +14,20 @@ from config.settings import Settings
 from connectors.calendar_factory import (
     CALENDAR_DESKS,
     CALENDAR_SOURCES,
+    Wanted,
     build_calendar_desk,
     build_calendar_source,
     caldav_settings,
+    graph_calendar_settings,
 )
 from connectors.calendars import OwnItem, Window
 from connectors.factory import Surroundings
+from connectors.oauth.household import households
 from connectors.parsing import InlineParser
 from connectors.protocols import CalendarDesk, CalendarSource
 
 READ: TypeAdapter[Any] = TypeAdapter(Calendar)
+MICROSOFT = {"provider": "microsoft", "client_id": "11111111-2222-3333-4444-555555555555"}
 CALDAV = {"type": "caldav", "url": "https://cloud.vendas.example/", "login": "ana", "password": {"env": "ANA_CALENDAR"}}
 
 
@@ -95,3 +99,25 @@ def test_what_cannot_work_is_refused(change: dict[str, object], code: str) -> No
     with pytest.raises(ValidationError) as caught:
         READ.validate_python(CALDAV | change)
     assert code in {error["type"] for error in caught.value.errors()}
+
+
+def test_calendars_of_a_mailbox_open_with_its_login(around: Surroundings) -> None:
+    settings = Settings.model_validate(
+        {
+            "company": {"name": "Vendas", "zone": "UTC", "language": "pt"},
+            "team": {"ana": {"mail": "ana@vendas.example", "zone": "Europe/Lisbon"}},
+            "accounts": {"mail": {"type": "graph", "rep": "ana", "login": "ana@vendas.example", "sign_in": MICROSOFT}},
+            "calendars": {"cal": {"type": "graph", "account": "mail", "only": ["Kunden"], "reminders": "Kunden"}},
+        }
+    )
+    found = graph_calendar_settings(Wanted.of("cal", settings, InlineParser(), around))
+    assert (found.account, found.login, found.zone) == ("cal", "ana@vendas.example", "Europe/Lisbon")
+    assert (found.only, found.reminders, settings.calendar_owner("cal")) == (("Kunden",), "Kunden", "ana")
+    (household,) = households(settings, around.base)
+    assert household.names == ("mail", "cal")
+    assert [scope.rpartition("/")[2] for scope in household.parties[1].scopes] == [
+        "Calendars.ReadWrite",
+        "Tasks.ReadWrite",
+        "User.Read",
+    ]
+    assert not {"Calendars.ReadWrite", "Tasks.ReadWrite"} & {one.rpartition("/")[2] for one in household.first.scopes}
