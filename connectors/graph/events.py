@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from connectors.calendars import Answer, Attendee, CalendarEvent, EventStatus, Role, When, Window
+from connectors.calendars import Answer, Attendee, CalendarEvent, EventStatus, Role, When, Window, plain_uid
 from connectors.graph.client import Json
 from connectors.graph.outgoing import MARK
 from connectors.ical.values import address_of
@@ -133,7 +133,7 @@ def _uid(row: Json, master: Json | None, ref: str, notes: list[str]) -> str:
     uid = own_uid(row) or own_uid(master or {}) or str(row.get("iCalUId") or (master or {}).get("iCalUId") or "")
     if not uid:
         notes.append("it has no UID: the same meeting in another calendar is not recognised")
-    return uid or ref
+    return plain_uid(uid) or ref
 
 
 def _sequence(row: Json, master: Json | None) -> int:

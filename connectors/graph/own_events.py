@@ -112,6 +112,7 @@ class OwnEvents:
             uid=uid,
             kind=ItemKind.EVENT,
             summary=event.summary,
+            text=event.text,
             start=event.start,
             end=event.end,
             done=event.status is EventStatus.CANCELLED,

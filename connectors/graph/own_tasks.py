@@ -123,6 +123,7 @@ class OwnTasks:
             uid=uid,
             kind=ItemKind.TASK,
             summary=plain(row.get("title"), 1_000),
+            text=plain((row.get("body") or {}).get("content"), _TEXT),
             start=start,
             end=start,
             done=str(row.get("status")).lower() == "completed",
