@@ -85,7 +85,7 @@ def swift(time: ServiceTime) -> Iterator[None]:
     pace = Pace(monotonic=time.monotonic, sleep=time.sleep)
     with (
         patch.object(factory, "graph_settings", lambda *given: replace(usual(*given), pace=pace)),
-        patch.object(Surroundings, "tokens", lambda *_: OneToken()),
+        patch.object(Surroundings, "tokens", lambda *_, **__: OneToken()),
     ):
         yield
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import icalendar
 from graph_world import ANA, Clock, FixedTokens
 from servers.graph_agenda import Agenda, FakeEvent, Json
-from servers.graph_calendars import GraphOffice
+from servers.graph_calendars import GraphCalendarServer
 from servers.graph_oracle import find_check, nothing
 
 from connectors.graph.events import OWN
@@ -28,7 +28,7 @@ _ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentat
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def calendar_settings(server: GraphOffice, clock: Clock, **changes: Any) -> GraphCalendarSettings:
+def calendar_settings(server: GraphCalendarServer, clock: Clock, **changes: Any) -> GraphCalendarSettings:
     """The settings of ana's calendars on the fake service."""
     values = {
         "account": "ana",
@@ -43,9 +43,9 @@ def calendar_settings(server: GraphOffice, clock: Clock, **changes: Any) -> Grap
 
 
 @contextmanager
-def graph_office(clock: Clock) -> Iterator[GraphOffice]:
+def graph_office(clock: Clock) -> Iterator[GraphCalendarServer]:
     """A service with ana's calendars; whoever misuses it, or has anybody invited, fails in the end."""
-    with GraphOffice(check=find_check() or nothing, monotonic=clock.monotonic) as server:
+    with GraphCalendarServer(check=find_check() or nothing, monotonic=clock.monotonic) as server:
         server.add_mailbox(ANA)
         yield server
         assert not server.violations, server.violations[:5]

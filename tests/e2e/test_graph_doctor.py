@@ -57,7 +57,7 @@ def signed_in_by(office: GraphOffice, monkeypatch: pytest.MonkeyPatch, bearer: s
 
     assert office.house is not None
     monkeypatch.setattr(office.house.graph, "owner_of", {bearer: "ana@vendas.example"}.get)
-    monkeypatch.setattr(factory.Surroundings, "tokens", lambda *_: Tokens())
+    monkeypatch.setattr(factory.Surroundings, "tokens", lambda *_, **__: Tokens())
 
 
 def test_a_sound_mailbox(office: GraphOffice) -> None:

@@ -36,7 +36,7 @@ class Invitation:
     people: tuple[str, ...]
 
 
-class GraphOffice(GraphServer):
+class GraphCalendarServer(GraphServer):
     """The service with calendars and tasks. `trash_answers`: what lies in the trash can still be read by its id.
     `closed`: beginnings of paths that the token does not allow ("/todo", "/calendars"), and for which methods."""
 
@@ -67,7 +67,7 @@ class GraphOffice(GraphServer):
 class _Work:
     """One request at work."""
 
-    server: GraphOffice
+    server: GraphCalendarServer
     agenda: Agenda
     call: Call
     fault: Fault | None
