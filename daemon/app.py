@@ -30,6 +30,7 @@ from daemon.copies import Copies
 from daemon.desks import Desks
 from daemon.disk import DiskGuard
 from daemon.evidence import Witness
+from daemon.freshness import FRESH, Freshness
 from daemon.glance import existing_store
 from daemon.loading import Boot
 from daemon.locked import LockedSource
@@ -112,6 +113,8 @@ class App:
             progress=self.watchdog.progress,
         )
         self.meetings = self.pipeline.meetings = Meetings(key, clock, self.occasions)
+        self.freshness = Freshness(store, clock, self.calendars)
+        self.occasions.freshen = self._freshen
         self.assemble(office)
 
     def assemble(self, office: Office) -> None:
@@ -137,7 +140,9 @@ class App:
         self.sign_ins.renew(office)
         self.outlets.renew(office.settings)
         self.sends.office = self.sends.witness.office = office
-        self.desks = Desks(self.store, office, self.ways, self.clock, partial(step_over, office, self.key))
+        self.desks = Desks(
+            self.store, office, self.ways, self.clock, partial(step_over, office, self.key), self.freshness.look_at
+        )
         self.sequences = Sequences(self.store, office, self.key, self.clock, lambda: bool(self.sends.clock_trouble))
         self.mailbox_marks = MailboxMarks(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notifier = Notifier(
@@ -254,6 +259,9 @@ class App:
             stop=self.stop,
             watchdog=self.watchdog,
         )
+
+    def _freshen(self, numbers: set[int], now: datetime) -> None:
+        self.freshness.look_at(numbers | self.freshness.reminded_of(now + FRESH))
 
     def _build_items(self, office: Office, name: str) -> CalendarItems:
         around = self.around

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from connectors.calendars import CalendarBatch, Window
-from connectors.errors import CursorExpired
+from connectors.errors import ConnectorError, CursorExpired
 from connectors.model import Cursor
 from connectors.protocols import CalendarSource, EventRereader
 from daemon.clock import Clock
@@ -103,6 +105,26 @@ class CalendarPoller:
                     if self._retired:
                         self.source.close()
         return total
+
+    def look_again(self, places: Sequence[tuple[str, str]]) -> None:
+        """A pass, and these objects once more: a server may tell what changed later than it shows it. What such a look
+        does not find is not taken for gone."""
+        self.poll()
+        with self._turn:
+            if self._stop or self._retired or not self.is_due() or not isinstance(self.source, EventRereader):
+                return
+            now = self._clock.now()
+            window, row = window_at(now), self._row()
+            with self._watchdog.step(f"poll {box_of(self.account)}"):
+                try:
+                    batch = self.source.reread(places, window)
+                except ConnectorError as error:
+                    log.warning("event.not_read_again", account=box_of(self.account), reason=error.message)
+                    return
+                seen = tuple(name for name in batch.calendars if name in {calendar for calendar, _ in places})
+                batch = replace(batch, cursor=Cursor(""), removed=(), calendars=seen)
+                last = row.last_success_at if row else None
+                self._meetings.handle(self.account, batch, window, since=now, last=last, reach=AHEAD)
 
     def retire(self) -> None:
         """Never poll again, and let go of the connection: at once, or at the end of the poll that runs now."""

@@ -7,7 +7,7 @@ by looking for our own Message-ID in the mailbox before laying a second copy. Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -28,7 +28,7 @@ from daemon.enclosures import references
 from daemon.last_look import DAY_OVER
 from daemon.letters import Held, draft_mail, reminder_mail
 from daemon.office import Office
-from daemon.settling import LATE, answered_since
+from daemon.settling import LATE, answered_since, meeting_of
 from daemon.ways import Ways, calendar_of
 from store import outbox, pauses, reminders
 from store.engine import Store
@@ -61,6 +61,8 @@ class Desks:
     clock: Clock
     over: Callable[[Session, OutboxMail], str] = lambda _session, _mail: ""
     """Why a draft is not wanted any more by the sequence whose step it is, "" if it is."""
+    freshen: Callable[[Collection[int]], None] = lambda _meetings: None
+    """Reads these meetings again before somebody is reminded of them."""
     _looked_at: datetime | None = None
     _retried_at: datetime | None = None
 
@@ -204,6 +206,7 @@ class Desks:
             stands = pauses.everything(session)
             waiting = reminders.due(session, self.clock.now(), AT_ONCE)
             due += [one for one in waiting if self._is_mail(one) and not stands_still(stands, owner_of(one))]
+        self.freshen({number for one in due if (number := meeting_of(one.event)) is not None})
         return sum(self._guard(reminder.account, self._place_reminder, reminder) for reminder in due)
 
     def _is_mail(self, reminder: Reminder) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from rules.office import office_of
 from rules.triggers import HELD, MISSED, SOON, Trigger
 from store import meetings
 from store.hashing import HashKey
-from store.meetings import MeetingRow
+from store.meetings import MeetingRow, is_like
 from store.tables import MeetingCopy
 
 _IN_DAYS = {"minute": 1, "hour": 1, "day": 1, "week": 7, "month": 31, "year": 366}
@@ -101,13 +101,23 @@ class MeetingTimes:
 
     def come_true(self, trigger: Trigger, since: datetime, until: datetime) -> Iterator[Occasion]:
         """The occasions after `since`, until `until`."""
+        for row, customer, facts, at in self._coming(trigger, since, until):
+            yield occasion_of_meeting(trigger.words, row, customer, facts, at, row.start_at.isoformat())
+
+    def numbers(self, trigger: Trigger, since: datetime, until: datetime) -> set[int]:
+        """The meetings for which it comes true then, as far as is known now."""
+        return {row.id for row, _, _, _ in self._coming(trigger, since, until)}
+
+    def _coming(
+        self, trigger: Trigger, since: datetime, until: datetime
+    ) -> Iterator[tuple[MeetingRow, int, MeetingFacts, datetime]]:
         rows = self._rows(trigger, since, until)
         copies = meetings.copies_of(self.session, {row.id for row in rows})
-        rows = [row for row in rows if stands(row, copies.get(row.id, ()))]
+        rows = without_twins(row for row in rows if stands(row, copies.get(row.id, ())))
         for row, customer, facts in occasions_of(self.session, self.key, self.office, rows):
             at = self._moment(trigger, row, facts, copies)
             if at is not None and since < at <= until:
-                yield occasion_of_meeting(trigger.words, row, customer, facts, at, row.start_at.isoformat())
+                yield row, customer, facts, at
 
     def _rows(self, trigger: Trigger, since: datetime, until: datetime) -> list[MeetingRow]:
         if trigger.word == MISSED:
@@ -139,6 +149,15 @@ class MeetingTimes:
             return None  # nobody prepares for what has begun
         # Booked or moved to a time so near that the moment was over: then it is soon at once.
         return max(moment, row.known_at) if row.known_at is not None else moment
+
+
+def without_twins(rows: Iterable[MeetingRow]) -> list[MeetingRow]:
+    """While a series is split, the old and the new one may stand side by side: of each meeting the elder counts."""
+    found: list[MeetingRow] = []
+    for row in sorted(rows, key=lambda row: row.id):
+        if not any(one.start_at == row.start_at and is_like(one, row) for one in found):
+            found.append(row)
+    return found
 
 
 def occasion_of_meeting(

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,12 +28,12 @@ from daemon.directory import contact_ids, directory_for
 from daemon.invitations import standing, uids_in
 from daemon.meeting_state import answer_of, digest_of, heard, state_of
 from daemon.meeting_times import box_of, occasion_of_meeting, occasions_of
+from daemon.meeting_work import Sign, Work, identity
 from daemon.occasions import Occasions
-from daemon.office import Office
 from daemon.settling import withdraw_for
+from daemon.vanished import PATIENCE, called_off, has_twin, vanish
 from rules.decision import Match
 from rules.engine import forbidden
-from rules.facts import Directory
 from rules.ladder import match
 from rules.meetings import as_mail, is_marked_missed, is_mass, is_private
 from rules.occasion import Occasion
@@ -48,59 +48,9 @@ from store.unmatched import NewUnmatched
 
 log = structlog.get_logger()
 
-PATIENCE = timedelta(minutes=15)
-"""So long a meeting of ours is gone from every calendar before that means it was called off: programs that move an
-event to another calendar take it out of the first one before."""
-AT_ONCE = 5
-"""More series than this vanish together when a calendar is in trouble, not because somebody calls them off."""
 OFFLINE = timedelta(days=1)
 """So much later than it was made an event may reach its server."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-NEAR = timedelta(days=8)
-"""So far an occurrence may be moved with its whole series and still be the same meeting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """What happened to a meeting. `which` tells it from other times the same happened to it."""
-
-    word: str
-    meeting: int
-    which: str
-    at: datetime
-    seen: str = ""
-
-
-@dataclass(slots=True)
-class Work:
-    """One batch of one calendar, or of invitations, while it is worked through.
-
-    since       when this pass began; reached: until when the window reached the last time; last: when that was
-    known       identity -> meeting; `copies` of them
-    """
-
-    session: Session
-    office: Office
-    now: datetime
-    account: str
-    rep: str
-    directory: Directory
-    since: datetime
-    baselines: Mapping[str, datetime] = field(default_factory=dict)
-    reached: datetime | None = None
-    last: datetime | None = None
-    known: dict[str, MeetingRow] = field(default_factory=dict)
-    copies: dict[int, list[MeetingCopy]] = field(default_factory=dict)
-    series: set[str] = field(default_factory=set)
-    remembered: set[str] = field(default_factory=set)
-    signs: list[Sign] = field(default_factory=list)
-    box_rep: str = ""
-    counts: Counts = field(default_factory=Counts)
-
-    def copy(self, number: int, calendar: str) -> MeetingCopy | None:
-        """The copy of a meeting in a calendar of this account."""
-        mine = self.copies.get(number, ())
-        return next((one for one in mine if (one.account, one.calendar) == (self.account, calendar)), None)
 
 
 class Meetings:
@@ -133,7 +83,7 @@ class Meetings:
             work = self._begin(session, account, batch.events, since)
             work.baselines, work.last = baselines, last
             work.reached = last + reach if last else None
-            self._vanish(work, batch, window)
+            vanish(work, batch, window)
             for event in batch.events:
                 self._event(work, event)
             for bad in batch.unreadable:
@@ -151,7 +101,7 @@ class Meetings:
         with self._occasions.turn, self._store.writing() as session:
             gone = meetings.lost(session, account, now - PATIENCE, now)
             work = self._begin(session, account, (), now)
-            rows = self._called_off(session, gone)
+            rows = called_off(session, work.office, gone)
             for row in rows:
                 self._cancel(work, row, "it was taken out of every calendar")
             self._tell(work)
@@ -295,7 +245,7 @@ class Meetings:
         self._put_copy(work, event, row, past)
         first = state.uid not in work.series
         work.series.add(state.uid)
-        if first and not past and not row.cancelled and row.start_at > work.now and not self._has_twin(work, row):
+        if first and not past and not row.cancelled and row.start_at > work.now and not has_twin(work, row):
             work.signs.append(Sign(BOOKED, number, row.series, self._at(work, event)))
 
     def _again(self, work: Work, event: CalendarEvent, row: MeetingRow) -> None:
@@ -336,7 +286,7 @@ class Meetings:
         elif "moves" in further and state.status != CANCELLED:
             seen = f"{row.start_at:%Y-%m-%d %H:%M} -> {state.start_at:%Y-%m-%d %H:%M} UTC"
             work.signs.append(Sign(MOVED, row.id, str(row.moves + 1), self._at(work, event), seen))
-            withdraw_for(work.session, row.id, [SOON], "the meeting was moved", work.now, whose=self._whose(work, row))
+            withdraw_for(work.session, row.id, [SOON], "the meeting was moved", work.now, whose=work.whose(row.id))
         self._answers(work, event, row, people)
 
     def _answers(self, work: Work, event: CalendarEvent, row: MeetingRow, people: Sequence[Mapping[str, str]]) -> None:
@@ -351,7 +301,7 @@ class Meetings:
 
     def _cancel(self, work: Work, row: MeetingRow, seen: str, at: datetime | None = None) -> None:
         meetings.note(work.session, row.id, status=CANCELLED, cancelled_at=work.now)
-        whose = self._whose(work, row)
+        whose = work.whose(row.id)
         others = [SOON, HELD, BOOKED, MOVED, ANSWERED]
         withdraw_for(work.session, row.id, others, "the meeting was cancelled", work.now, whose=whose)
         if row.start_at > work.now - timedelta(days=1):
@@ -380,7 +330,7 @@ class Meetings:
         marked = any(one.missed and one.gone_at is None for one in work.copies[row.id])
         if marked and row.missed_at is None:
             meetings.note(work.session, row.id, missed_at=row.end_at if past else work.now)
-            whose = self._whose(work, row)
+            whose = work.whose(row.id)
             withdraw_for(work.session, row.id, [SOON, HELD], "nobody came to the meeting", work.now, whose=whose)
         elif row.missed_at is not None and not marked:
             meetings.note(work.session, row.id, missed_at=None)
@@ -394,65 +344,6 @@ class Meetings:
             if not work.copies[row.id] and not meetings.in_mail(work.session, [row.id]):
                 meetings.forget(work.session, row.id)
                 work.known.pop(row.identity)
-
-    # --- what is no longer there
-
-    def _vanish(self, work: Work, batch: CalendarBatch, window: Window) -> None:
-        """Occurrences that an object had and has no more. If the object has others instead, its series was moved, and
-        they are the same meetings at another time."""
-        seen = [place for place in batch.removed if place[0] in batch.calendars]
-        here = {identity(event) for event in batch.events}
-        copies = meetings.copies_at(work.session, work.account, [*batch.read, *seen])
-        rows = meetings.by_numbers(work.session, {one.interaction_id for one in copies})
-        missing = [
-            one
-            for one in copies
-            if one.gone_at is None
-            and rows[one.interaction_id].identity not in here
-            and window.start <= rows[one.interaction_id].start_at < window.end
-        ]
-        gone = [rows[one.interaction_id] for one in missing]
-        renamed = self._follow(work, batch.events, gone)
-        lost = [one for one in missing if one.interaction_id not in renamed]
-        meetings.lose(work.session, lost, work.now)
-        for one in lost:
-            work.copies.setdefault(one.interaction_id, [])
-
-    def _follow(self, work: Work, events: Sequence[CalendarEvent], gone: Sequence[MeetingRow]) -> set[int]:
-        """Which of the meetings that are gone are there under another name; they get it."""
-        fresh = [event for event in events if identity(event) not in work.known and not is_private(event)]
-        states = sorted(((state_of(one, work.office.settings.zone), one) for one in fresh), key=_start)
-        left, renamed = {row.id: row for row in gone}, set()
-        for state, event in states:
-            row = _same(state, left.values())
-            if row is None:
-                continue
-            del left[row.id]
-            renamed.add(row.id)
-            meetings.rename(work.session, row.id, *event.key)
-            row = meetings.by_numbers(work.session, [row.id])[row.id]
-            work.known[row.identity] = row
-            work.series.add(row.uid)
-            work.copies.update(meetings.copies_of(work.session, [row.id]))
-        return renamed
-
-    def _called_off(self, session: Session, gone: Sequence[MeetingRow]) -> list[MeetingRow]:
-        """Those of ours that are not there under another name, unless so many vanished that something else is wrong."""
-        internal = self._occasions.office.settings.is_internal
-        ours = [row for row in gone if not row.organizer or internal(row.organizer)]
-        if len({row.series for row in ours}) > AT_ONCE:
-            log.warning("meetings.vanished", count=len(ours))
-            return []
-        return [row for row in ours if not self._replaced(session, row)]
-
-    def _replaced(self, session: Session, row: MeetingRow) -> bool:
-        near = meetings.starting(session, row.start_at - NEAR, row.start_at + NEAR)
-        return any(one.id != row.id and _is_like(one, row) and one.created_at > row.created_at for one in near)
-
-    def _has_twin(self, work: Work, row: MeetingRow) -> bool:
-        """Whether it stood there before under another name: a series was split."""
-        same = meetings.starting(work.session, row.start_at, row.start_at + timedelta(microseconds=1))
-        return any(one.id != row.id and _is_like(one, row) for one in same)
 
     # --- what rules hear of it
 
@@ -478,9 +369,6 @@ class Meetings:
         touched = event.changed_at or event.stamped_at or work.now
         return min(work.now, max(touched, work.last or work.now))
 
-    def _whose(self, work: Work, row: MeetingRow) -> list[int]:
-        return meetings.customers_of(work.session, [row.id]).get(row.id, [])
-
     def _tell(self, work: Work) -> None:
         """Run the rules for what happened; of a series once, for its next occurrence."""
         waited = {one.words for one in work.office.rules.triggers}
@@ -499,11 +387,6 @@ class Meetings:
                 yield occasion_of_meeting(sign.word, row, customer, facts, sign.at, sign.which, sign.seen)
 
 
-def identity(event: CalendarEvent) -> str:
-    """The identity of an occurrence in the history."""
-    return meetings.identity_of(*event.key)
-
-
 def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
     return sequence, stamped_at.timestamp() if stamped_at else 0.0
 
@@ -511,29 +394,6 @@ def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
 def _as_known(row: MeetingRow) -> MeetingState:
     names = set(MeetingState.__dataclass_fields__) - {"people"}
     return MeetingState(**{name: getattr(row, name) for name in names})
-
-
-def _start(pair: tuple[MeetingState, CalendarEvent]) -> datetime:
-    return pair[0].start_at
-
-
-def _same(state: MeetingState, gone: Iterable[MeetingRow]) -> MeetingRow | None:
-    """The meeting that this one was: of the same series the nearest, of another one that at the same time."""
-    near = [
-        row
-        for row in gone
-        if (row.uid == state.uid and abs(row.start_at - state.start_at) < NEAR)
-        or (row.start_at == state.start_at and row.title == state.title and _people_of(row) == _people_of(state))
-    ]
-    return min(near, key=lambda row: abs(row.start_at - state.start_at), default=None)
-
-
-def _people_of(one: MeetingRow | MeetingState) -> set[str]:
-    return {str(who["email"]).lower() for who in one.attendees}
-
-
-def _is_like(one: MeetingRow, other: MeetingRow) -> bool:
-    return not one.cancelled and one.title == other.title and _people_of(one) == _people_of(other)
 
 
 def _once_a_series(signs: Sequence[Sign], rows: Mapping[int, MeetingRow], now: datetime) -> Iterator[Sign]:

@@ -19,10 +19,11 @@ from sqlmodel import Session
 from daemon.clock import Clock
 from daemon.dated import Dates
 from daemon.happening import Happening
+from daemon.meeting_times import MeetingTimes
 from daemon.office import Office
 from daemon.searching import CHANGES, Search, Stroke, marks_of
 from rules.occasion import Occasion
-from rules.triggers import MISSED
+from rules.triggers import HELD, MISSED, SOON
 from store import coming
 from store.coming import Mark
 from store.engine import Store
@@ -41,6 +42,8 @@ class Occasions:
 
     doubts_clock   says whether what the clock shows is to be believed
     progress       hears that it still moves
+    freshen        reads meetings again before something happens because of them, and those of which somebody is
+                   reminded in the next minute
     """
 
     store: Store
@@ -49,6 +52,7 @@ class Occasions:
     clock: Clock
     doubts_clock: Callable[[], bool] = lambda: False
     progress: Callable[[], None] = lambda: None
+    freshen: Callable[[set[int], datetime], None] = lambda _meetings, _now: None
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, session: Session, office: Office) -> None:
@@ -65,11 +69,13 @@ class Occasions:
 
     def look(self) -> int:
         """Find what came true since the last look and run the rules that wait for it; how many did something."""
+        now = self.clock.now()
+        if not self.doubts_clock():
+            self.freshen(self._meetings_at(now), now)
         with self.turn:
             triggers = self.office.rules.triggers
             if not triggers or self.doubts_clock():
                 return 0
-            now = self.clock.now()
             Dates(self.store).refresh(self.office, now)
             with self.store.session() as session:
                 marks = coming.marks(session)
@@ -80,6 +86,17 @@ class Occasions:
             with self.store.writing() as session:
                 coming.set_marks(session, fresh)
             return done
+
+    def _meetings_at(self, now: datetime) -> set[int]:
+        """The meetings because of which something happens now, as far as is known."""
+        triggers = [one for one in self.office.rules.triggers if one.word in (SOON, HELD, MISSED)]
+        if not triggers:
+            return set()
+        with self.store.session() as session:
+            marks = coming.marks(session)
+            around = MeetingTimes(session=session, office=self.office, key=self.key, now=now)
+            since = {one.words: marks.get(one.words, Mark()).at or now for one in triggers}
+            return {number for one in triggers for number in around.numbers(one, since[one.words], now)}
 
     def _search(self, session: Session, now: datetime, marks: dict[str, Mark]) -> Search:
         office, key = self.office, self.key

@@ -7,6 +7,7 @@ lies there is marked `withdrawing`, and `daemon.desks` takes it out after the co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 
@@ -181,6 +182,15 @@ def withdraw_for(
             )
             done += early or reminders.move(session, one.id, _LAID_REMINDERS, ReminderState.WITHDRAWING, reason=reason)
     return done
+
+
+def meeting_of(event: str) -> int | None:
+    """The number of the meeting that an event of ours is about, None if it is about none."""
+    found = _MEETING.search(event)
+    return int(found[1]) if found else None
+
+
+_MEETING = re.compile(r"\|meeting ([0-9]+)\|")
 
 
 def _is_about(event: str, meeting: int, words: Collection[str]) -> bool:

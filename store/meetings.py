@@ -9,7 +9,7 @@ from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from store.gate import storable, storable_values
@@ -106,6 +106,15 @@ class MeetingRow:
         return self.status == CANCELLED
 
 
+def is_like(one: MeetingRow, other: MeetingRow | MeetingState) -> bool:
+    """Whether it may be the same meeting under another UID: it stands, is called the same, with the same people."""
+    return not one.cancelled and one.title == other.title and _people(one) == _people(other)
+
+
+def _people(one: MeetingRow | MeetingState) -> set[str]:
+    return {str(who["email"]).lower() for who in one.attendees}
+
+
 # --- writing
 
 
@@ -193,6 +202,20 @@ def rename(session: Session, number: int, uid: str, original: str) -> None:
     session.execute(update(_INTERACTION).where(_INTERACTION.c.id == number).values(identity=identity))
     values = {"series": series_hash(uid), "uid": storable(uid), "original": original}
     session.execute(update(_MEETING).where(_MEETING.c.interaction_id == number).values(values))
+
+
+def absorb(session: Session, row: MeetingRow, other: MeetingRow) -> None:
+    """Two entries are one meeting: `row` goes on under the name of `other`, with its state and its copies."""
+    for target in (_COPY, _SIGHTING):
+        place = target.c.account, target.c["calendar" if target is _COPY else "folder"]
+        theirs = select(*place).where(target.c.interaction_id == other.id)
+        session.execute(delete(target).where(target.c.interaction_id == row.id, tuple_(*place).in_(theirs)))
+        session.execute(update(target).where(target.c.interaction_id == other.id).values(interaction_id=row.id))
+    names = ("sequence", "stamped_at", "start_at", "end_at", "start_day", "end_day", "zone", "status", "place")
+    values = {name: getattr(other, name) for name in (*names, "organizer", "attendees")}
+    forget(session, other.id)
+    rename(session, row.id, other.uid, other.original)
+    note(session, row.id, **values)
 
 
 def put_copies(session: Session, copies: Sequence[MeetingCopy]) -> None:
@@ -345,12 +368,16 @@ def copies_at(session: Session, account: str, places: Collection[tuple[str, str]
     return [MeetingCopy(**row) for row in rows if (row["calendar"], row["ref"]) in wanted]
 
 
-def lost(session: Session, account: str, before: datetime, after: datetime) -> list[MeetingRow]:
+def lost(
+    session: Session, account: str, before: datetime, after: datetime, *, since: datetime | None = None
+) -> list[MeetingRow]:
     """Those that begin after `after`, stand, and are gone from every calendar that had them; from one of this account
-    before `before`."""
+    before `before`, and not before `since`."""
     here = exists().where(
         _COPY.c.interaction_id == _MEETING.c.interaction_id, _COPY.c.account == account, _COPY.c.gone_at <= before
     )
+    if since is not None:
+        here = here.where(_COPY.c.gone_at >= since)
     still = exists().where(_COPY.c.interaction_id == _MEETING.c.interaction_id, _COPY.c.gone_at.is_(None))
     wanted = (_MEETING.c.start_at > after, _MEETING.c.status != CANCELLED, here, ~still)
     return _rows(session, _ROWS.where(*wanted))

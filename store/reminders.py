@@ -43,6 +43,11 @@ def items(session: Session, states: Collection[str], calendar: str, limit: int |
     return _where(session, states, is_item & (_REMINDER.c.calendar == calendar), limit)
 
 
+def due_between(session: Session, states: Collection[str], since: datetime, until: datetime) -> list[Reminder]:
+    """Those in one of the states that are due in (since, until]."""
+    return _where(session, states, (_REMINDER.c.due_at > since) & (_REMINDER.c.due_at <= until), None)
+
+
 def unsettled(session: Session) -> list[Reminder]:
     """Planned ones that a rule wants in a calendar or a list of tasks, while it is not settled how they come."""
     is_open = _REMINDER.c.laid_as.is_(None) & _REMINDER.c.wanted_as.is_not(None)
@@ -119,6 +124,7 @@ __all__: Sequence[str] = [
     "customers_by_token",
     "customers_in",
     "due",
+    "due_between",
     "get",
     "in_states",
     "items",
