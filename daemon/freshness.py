@@ -1,5 +1,5 @@
-"""Calendars are read again right before something happens because of a meeting: it may have been moved, shortened, split
-off its series or called off since.
+"""Calendars are read again right before something happens because of a meeting: it may have been moved, shortened,
+split off its series or called off since.
 
 What is not known cannot be asked: where a calendar does not answer now, what it said last counts.
 """

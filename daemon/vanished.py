@@ -1,7 +1,7 @@
 """Meetings that are no longer where they were: moved with their series, split off under another UID, or called off.
 
-Gone is not cancelled. Programs that move an event take it out of one calendar before they lay it into another, and those
-that change "this and all that follow" shorten the series and begin a new one, in either order and not at once.
+Gone is not cancelled. Programs that move an event take it out of one calendar before they lay it into another, and
+those that change "this and all that follow" shorten the series and begin a new one, in either order and not at once.
 """
 
 from __future__ import annotations
