@@ -16,6 +16,8 @@ DEVELOPMENT := .venv/.synced-development
 TYPED_TESTS := tests/conftest.py tests/servers tests/campaigns tests/architecture
 
 export UV_PYTHON_DOWNLOADS := never
+# The tests start a thousand processes; without bytecode on the disk each of them compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .PHONY: help demo test check lint format docs bench campaign torture servers chroot-test unit-test unit-here clean

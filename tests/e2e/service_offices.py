@@ -59,10 +59,11 @@ class TestOffice:
     @contextlib.contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """`quietcrm run`, listening; ended at the end."""
+        socket_file = self.command.state / "quietcrm.sock"
+        socket_file.unlink(missing_ok=True)  # one that was cut short leaves its own behind
         process = self.command.start("run")
         try:
-            socket_file = self.command.state / "quietcrm.sock"
-            await_true("the daemon listens", lambda: socket_file.exists() or process.poll() is not None, seconds=30)
+            await_true("the daemon listens", lambda: socket_file.exists() or process.poll() is not None, seconds=120)
             assert process.poll() is None, self.command.said()
             yield process
         finally:

@@ -56,13 +56,13 @@ def test_a_server_that_never_answers_holds_up_nobody(office: TestOffice, imap_us
         import_customers(office)
         with office.running() as process:
             first = deliver(imap_user, 1)
-            await_true("the good account is read", lambda: office.knows(first), seconds=30)
+            await_true("the good account is read", lambda: office.knows(first), seconds=120)
             assert office.account("silent")["state"] == "new", "it still waits"
             failing = lambda: office.account("silent")["state"] == "failing"  # noqa: E731
             await_true("the silent one is failing", failing, seconds=120, every=1.0)
             assert "did not answer in time" in office.account("silent")["reason"]
             second = deliver(imap_user, 2)
-            await_true("the good one is read on", lambda: office.knows(second), seconds=30)
+            await_true("the good one is read on", lambda: office.knows(second), seconds=120)
             assert office.account("good")["state"] == "ok"
             process.send_signal(signal.SIGTERM)
             assert process.wait(STOP_SECONDS) == 0
@@ -76,14 +76,14 @@ def test_sigterm_ends_beside_a_server_that_hangs(office: TestOffice, imap_user: 
         import_customers(office)
         first = deliver(imap_user, 1)
         with office.running() as process:
-            await_true("the good account is read", lambda: office.knows(first), seconds=30)
+            await_true("the good account is read", lambda: office.knows(first), seconds=120)
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)
             assert process.wait(STOP_SECONDS) == 0
         assert office.command.rows("PRAGMA integrity_check") == [("ok",)]
         with office.running():
             second = deliver(imap_user, 2)
-            await_true("it starts again and reads on", lambda: office.knows(second), seconds=30)
+            await_true("it starts again and reads on", lambda: office.knows(second), seconds=120)
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ def test_reload_keeps_the_good_set_or_swaps_it_whole(tmp_path: Path, imap_user: 
         assert "refused" in shown
         assert "tracse" in shown
         first = deliver(imap_user, 1)
-        await_true("it works on with the old set", lambda: office.knows(first), seconds=30)
+        await_true("it works on with the old set", lambda: office.knows(first), seconds=120)
 
         office.add("other", imap_user.server.port, imap_user.name, "{env: NOT_THERE}")
         office.write()
         process.send_signal(signal.SIGHUP)
         assert "configuration refused" not in systemd.await_message("READY")["STATUS"]
         parked = lambda: office.account("other")["state"] == "parked"  # noqa: E731
-        await_true("an account without its password fails alone", parked, seconds=30)
+        await_true("an account without its password fails alone", parked, seconds=120)
         assert "NOT_THERE" in office.account("other")["reason"]
         assert office.account("good")["state"] == "ok"
 
@@ -136,7 +136,7 @@ def test_reload_keeps_the_good_set_or_swaps_it_whole(tmp_path: Path, imap_user: 
         status = office.command("status")
         assert status["config"] != before["config"]
         assert status["config_trouble"] == ""
-        await_true("the new account is read", lambda: office.account("other")["state"] == "ok", seconds=30)
+        await_true("the new account is read", lambda: office.account("other")["state"] == "ok", seconds=120)
 
         process.send_signal(signal.SIGTERM)
         systemd.await_message("STOPPING")
@@ -148,12 +148,12 @@ def test_a_mended_password_is_taken_by_a_reload(office: TestOffice, imap_user: I
     import_customers(office)
     (office.directory / "password").write_text("wrong")
     with office.running() as process:
-        await_true("the account is parked", lambda: office.account("good")["state"] == "parked", seconds=30)
+        await_true("the account is parked", lambda: office.account("good")["state"] == "parked", seconds=120)
         first = deliver(imap_user, 1)
         (office.directory / "password").write_text("secret")
         process.send_signal(signal.SIGHUP)
-        await_true("it is read again at once", lambda: office.account("good")["state"] == "ok", seconds=30)
-        await_true("with its mail", lambda: office.knows(first), seconds=30)
+        await_true("it is read again at once", lambda: office.account("good")["state"] == "ok", seconds=120)
+        await_true("with its mail", lambda: office.knows(first), seconds=120)
 
 
 def test_one_writer_beside_a_running_daemon(office: TestOffice, imap_user: ImapUser) -> None:
@@ -165,7 +165,7 @@ def test_one_writer_beside_a_running_daemon(office: TestOffice, imap_user: ImapU
         assert imported["applied"] is True, "by the socket: the daemon holds the lock"
         assert office.command.number("SELECT count(*) FROM customer") == 3
         first = deliver(imap_user, 1)
-        await_true("the daemon knows them", lambda: office.knows(first), seconds=30)
+        await_true("the daemon knows them", lambda: office.knows(first), seconds=120)
         assert office.command("log")[0]["customers"] == ["Cliente 1"]
         process.kill()
         process.wait()

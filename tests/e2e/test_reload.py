@@ -154,12 +154,12 @@ def _listen(systemd: Systemd, lines: list[str]) -> None:
 def test_a_start_on_broken_files_runs_the_last_good_set_until_they_are_mended(scene: Scene) -> None:
     with scene.running():
         good = scene.status()["config"]
-        await_true("the set is kept", (scene.command.state / "config.good").exists, seconds=30)
+        await_true("the set is kept", (scene.command.state / "config.good").exists, seconds=120)
     scene.write(BROKEN)
     (scene.directory / "lists" / "banks.txt").unlink()
     with scene.running():
         told = "configuration refused, the last good one runs"
-        await_true("systemd is told", lambda: any(line.endswith(told) for line in scene.lines), seconds=30)
+        await_true("systemd is told", lambda: any(line.endswith(told) for line in scene.lines), seconds=120)
         status = scene.status()
         assert status["config"] == good
         assert "rules/10.yaml:8:" in status["config_trouble"]
@@ -168,7 +168,7 @@ def test_a_start_on_broken_files_runs_the_last_good_set_until_they_are_mended(sc
         assert scene.command("status")["config_trouble"] == status["config_trouble"]
         assert scene.logged("config.refused")[0]["kept"] == good
         wanted, private = scene.question(), scene.question("extrato@bank.example")
-        await_true("mail is logged by the last good rules", lambda: scene.is_logged(wanted), seconds=30)
+        await_true("mail is logged by the last good rules", lambda: scene.is_logged(wanted), seconds=120)
         assert not scene.is_logged(private), "the list that is gone from the folder still holds"
         assert scene.tags() == {"first"}
         (mail,) = await_true("the admin is told", scene.alerts, seconds=60)
@@ -184,7 +184,7 @@ def test_a_start_on_broken_files_runs_the_last_good_set_until_they_are_mended(sc
         assert "is mended" in scene.command.run("status").stdout
         assert scene.logged("config.mended")
         scene.question()
-        await_true("the new rule runs", lambda: scene.tags() == {"first", "second"}, seconds=30)
+        await_true("the new rule runs", lambda: scene.tags() == {"first", "second"}, seconds=120)
         assert len(scene.alerts()) == 1
 
 
@@ -239,7 +239,7 @@ def test_half_saved_files_and_folders_swapped_by_links_are_not_told(scene: Scene
         (scene.directory / "lists" / "4913").write_text("123")
         (scene.directory / "lists" / "4913").unlink()
         name = scene.question()
-        await_true("it works on", lambda: scene.is_logged(name), seconds=30)
+        await_true("it works on", lambda: scene.is_logged(name), seconds=120)
         assert scene.alerts() == []
         assert scene.status()["config_trouble"] == ""
 

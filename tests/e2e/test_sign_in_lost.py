@@ -208,11 +208,11 @@ def test_the_running_daemon_takes_a_sign_in_up_by_itself(
         assert office.account("carla")["hint"] == "run: quietcrm auth login carla"
         login = office.command.start("auth", "login", "carla", "--no-browser")
         shown = re.compile(r"http://\S+/authorize\?\S+")
-        url = await_true("the address", lambda: shown.search(office.command.said()), seconds=30)
+        url = await_true("the address", lambda: shown.search(office.command.said()), seconds=120)
         assert httpx.get(url[0], follow_redirects=True).status_code == 200
         login.wait(30)
         assert end(login) == 0
-        await_true("the mail is in the history", lambda: office.knows(first), seconds=30)
+        await_true("the mail is in the history", lambda: office.knows(first), seconds=120)
         assert office.account("carla")["state"] == "ok"
         second = deliver(ImapUser(house, "carla", ""), 2)
-        await_true("and it goes on", lambda: office.knows(second), seconds=30)
+        await_true("and it goes on", lambda: office.knows(second), seconds=120)

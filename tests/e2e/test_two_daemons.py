@@ -47,7 +47,7 @@ def test_a_second_daemon_leaves_at_once(
         assert sink.await_caught(first, seconds=60)
         if on == "postgresql":
             _end_lock_session(backlog)
-            await_true("it takes the lock again", lambda: _count(backlog, _LOCKS), seconds=30)
+            await_true("it takes the lock again", lambda: _count(backlog, _LOCKS), seconds=120)
         second = backlog.command.run("run", codes=(RUNNING,))
         assert "already writes" in second.stderr
         sink.release()
@@ -78,9 +78,9 @@ def test_a_daemon_that_slept_while_another_took_over_sends_nothing_more(
             heard = len(sink.commands)
             sleeper.send_signal(signal.SIGCONT)
             if stage == "rcpt":
-                await_true("it gives up", lambda: "RSET" in sink.commands[heard:], seconds=30)
+                await_true("it gives up", lambda: "RSET" in sink.commands[heard:], seconds=120)
             else:
-                await_true("what it knew is known", lambda: _state(backlog, caught) == "sent", seconds=30)
+                await_true("what it knew is known", lambda: _state(backlog, caught) == "sent", seconds=120)
             assert sleeper.wait(60) == RUNNING, backlog.command.said()
             sink.release()
             await_true("the backlog is done", backlog.is_settled, seconds=120)

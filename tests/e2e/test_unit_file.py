@@ -157,7 +157,7 @@ def test_the_daemon_works_inside_the_walls(tmp_path: Path, imap_user: ImapUser, 
     with office.running() as process:
         systemd.await_message("READY")
         first = deliver(imap_user, 1)
-        await_true("the mail is read", lambda: office.knows(first), seconds=30)
+        await_true("the mail is read", lambda: office.knows(first), seconds=120)
         assert not (tmp_path / "office" / "state").exists()
         assert all(oom_score(child) == 1000 for child in psutil.Process(process.pid).children()), "children go first"
         assert 'quietcrm_mails_total{account="good",outcome="logged"} 1.0' in figures(port)
@@ -168,7 +168,7 @@ def test_the_daemon_works_inside_the_walls(tmp_path: Path, imap_user: ImapUser, 
         with pytest.raises(OSError, match="refused"):
             figures(port)  # the new settings want none
         second = deliver(imap_user, 2)
-        await_true("it reads on", lambda: office.knows(second), seconds=30)
+        await_true("it reads on", lambda: office.knows(second), seconds=120)
         assert office.command("status")["accounts"]["good"]["state"] == "ok"
         assert office.command("status")["quarantined"] == 0, "no parser child died of the walls"
         process.send_signal(signal.SIGTERM)

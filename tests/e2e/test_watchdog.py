@@ -51,7 +51,7 @@ def test_the_pings_stop_while_a_worker_hangs_and_the_admin_hears_of_it(
             assert all('"fetch silent" hangs' in told["STATUS"] for told in heard)
             assert not any("WATCHDOG" in told for told in heard), "then systemd ends it"
             first = deliver(imap_user, 1)
-            await_true("the others work on", lambda: office.knows(first), seconds=30)
+            await_true("the others work on", lambda: office.knows(first), seconds=120)
 
             alert = await_true("the admin hears of it", lambda: inbox(imap_user, "X-Quietcrm", "alert"), seconds=55)
             assert "travou" in alert[0], "in the admin's language, by the mailbox that works"
@@ -90,7 +90,7 @@ def test_a_database_that_breaks_ends_nothing(tmp_path: Path, imap_user: ImapUser
     import_customers(office)
     with office.running() as process:
         first = deliver(imap_user, 1)
-        await_true("mail is read", lambda: office.knows(first), seconds=30)
+        await_true("mail is read", lambda: office.knows(first), seconds=120)
         sound = office.command.database.read_bytes()
         office.command.database.write_bytes(b"this is no database " * (len(sound) // 20 + 1))
         look = lambda: "database does not answer" in systemd.await_message("WATCHDOG")["STATUS"]  # noqa: E731
@@ -141,18 +141,18 @@ def test_reading_stops_before_the_disk_is_full_and_goes_on_alone(
         ballast = Path(f"/proc/{process.pid}/root{state}/ballast")
         import_customers(office)
         deliver(imap_user, 1)
-        await_true("mail is read", lambda: len(office.command("log")) == 1, seconds=30)
+        await_true("mail is read", lambda: len(office.command("log")) == 1, seconds=120)
 
         ballast.write_bytes(bytes(BALLAST))
-        await_true("the account is paused", lambda: office.account("good")["state"] == "paused", seconds=30)
+        await_true("the account is paused", lambda: office.account("good")["state"] == "paused", seconds=120)
         assert "MB are free on the disk of" in office.account("good")["reason"]
         deliver(imap_user, 2)
         await_true("systemd is told", lambda: "1 paused" in systemd.await_message("STATUS")["STATUS"], seconds=70)
         assert len(office.command("log")) == 1, "not a mail more"
 
         ballast.unlink()
-        await_true("it reads on alone", lambda: len(office.command("log")) == 2, seconds=30)
-        await_true("and is well", lambda: office.account("good")["state"] == "ok", seconds=30)
+        await_true("it reads on alone", lambda: len(office.command("log")) == 2, seconds=120)
+        await_true("and is well", lambda: office.account("good")["state"] == "ok", seconds=120)
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS) == 0
     finally:
