@@ -208,6 +208,7 @@ def _quote_in_quotes(broken: Breakdown, start: Mark, quote: str) -> Iterator[Pro
 
 
 def backslash(broken: Breakdown, since: Mark) -> Iterator[Problem]:
+    """The trap of a Windows path in double quotes, where YAML takes `\\` for an escape (YAML 1.2, 7.3.1)."""
     line = broken.source(since.line)
     closing = re.match(r'"((?:\\.|[^"\\])*)"', line[since.column - 1 :])
     if closing:

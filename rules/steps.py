@@ -26,6 +26,7 @@ def step_actions() -> tuple[str, ...]:
 
 
 def read_steps(root: MapNode, mode: str, reader: Reader) -> tuple[Step, ...]:
+    """The steps of a sequence file in their order, those with faults left out; every fault goes to `reader`."""
     value = root.get("steps")
     if value is None:
         if root.key("steps") is None:

@@ -43,8 +43,8 @@ NO_CALENDAR: tuple[Make, ...] = (
 )
 
 
-def read(server: CalendarServer, made: TestCalendar, count: int) -> None:
-    """Every tenth is broken."""
+def read(server: CalendarServer, made: TestCalendar, count: int) -> tuple[int, int]:
+    """How many were read, and how many named as broken, of calendars of which every tenth is."""
     settings = CaldavSettings(account="ana", url=server.url, login="ana", password="secret", only=(made.name,))
     parser = ParserPool(workers=1)
     source = CaldavSource(settings, parser)
@@ -55,6 +55,7 @@ def read(server: CalendarServer, made: TestCalendar, count: int) -> None:
         assert sorted(named) == sorted(f"e{number}.ics" for number in range(7, count, 10))
         assert all("event e" in reason for reason in named.values())
         assert read_all(source, run.cursor).read == []
+        return len(run.events), len(named)
     finally:
         source.close()
         parser.close()
@@ -75,14 +76,14 @@ def test_450_are_read_and_50_are_named(radicale: RadicaleServer) -> None:
         made.put(f"e{10 * number + 7}.ics", make(f"e{10 * number + 7}"))  # it takes each kind from a calendar program
     for ref, data in objects(UNWORKABLE, 500).items():
         (radicale.folder_of(made) / ref).write_bytes(data)
-    read(radicale, made, 500)
+    assert read(radicale, made, 500) == (450, 50)
 
 
 def test_117_are_read_and_13_are_named(xandikos: XandikosServer) -> None:
     made = xandikos.make_calendar()
     for ref, data in objects((*UNWORKABLE[:-1], *UNREADABLE), 130).items():
         made.put(ref, data)
-    read(xandikos, made, 130)
+    assert read(xandikos, made, 130) == (117, 13)
 
 
 @pytest.mark.parametrize("broken", [*UNWORKABLE, *UNREADABLE, *NO_CALENDAR])

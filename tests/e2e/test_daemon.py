@@ -153,7 +153,7 @@ def test_a_mended_password_is_taken_by_a_reload(office: TestOffice, imap_user: I
         (office.directory / "password").write_text("secret")
         process.send_signal(signal.SIGHUP)
         await_true("it is read again at once", lambda: office.account("good")["state"] == "ok", seconds=120)
-        await_true("with its mail", lambda: office.knows(first), seconds=120)
+        assert await_true("with its mail", lambda: office.knows(first), seconds=120)
 
 
 def test_one_writer_beside_a_running_daemon(office: TestOffice, imap_user: ImapUser) -> None:

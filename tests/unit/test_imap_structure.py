@@ -88,4 +88,4 @@ VALUE = st.one_of(st.none(), st.binary(max_size=8), st.sampled_from([b"text", b"
 @given(st.recursive(VALUE, lambda inner: st.lists(inner, max_size=9), max_leaves=40))
 def test_any_answer_is_a_plan_or_garbled(structure: object) -> None:
     with contextlib.suppress(Garbled):
-        plan_mail(structure)
+        assert plan_mail(structure) is not None
