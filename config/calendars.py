@@ -17,6 +17,7 @@ __all__ = [
     "CaldavCalendar",
     "Calendar",
     "CalendarReading",
+    "ExchangeCalendar",
     "GraphCalendar",
     "MailboxCalendar",
     "MemoryCalendar",
@@ -93,6 +94,14 @@ class CaldavCalendar(CalendarReading):
         return self
 
 
+class ExchangeCalendar(MailboxCalendar):
+    """The calendars and tasks of a mailbox on an Exchange Server (EWS)."""
+
+    type: Literal["exchange"] = Field(
+        description="calendars of a mailbox on an Exchange Server (EWS)", examples=["exchange"]
+    )
+
+
 class GraphCalendar(MailboxCalendar):
     """The calendars of a mailbox in Microsoft 365, and its lists of tasks in To Do."""
 
@@ -105,4 +114,4 @@ class MemoryCalendar(CalendarReading):
     type: Literal["memory"] = Field(description="calendars that live in the process (tests)", examples=["memory"])
 
 
-Calendar = Annotated[CaldavCalendar | GraphCalendar | MemoryCalendar, Field(discriminator="type")]
+Calendar = Annotated[CaldavCalendar | ExchangeCalendar | GraphCalendar | MemoryCalendar, Field(discriminator="type")]

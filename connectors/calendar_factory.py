@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from config.calendars import CaldavCalendar, GraphCalendar, MemoryCalendar
+from config.calendars import CaldavCalendar, ExchangeCalendar, GraphCalendar, MemoryCalendar
 from config.settings import Settings
-from connectors.factory import Surroundings
+from connectors.factory import Surroundings, exchange_settings
 from connectors.protocols import CalendarDesk, CalendarParser, CalendarSource
 
 if TYPE_CHECKING:
     from connectors.caldav.settings import CaldavSettings
+    from connectors.exchange.calendars.settings import ExchangeCalendarSettings
     from connectors.graph.settings import GraphCalendarSettings
 
-__all__ = ["CALENDAR_DESKS", "CALENDAR_SOURCES", "build_calendar_desk", "build_calendar_source", "caldav_settings"]
+__all__ = [
+    "CALENDAR_DESKS",
+    "CALENDAR_SOURCES",
+    "Wanted",
+    "build_calendar_desk",
+    "build_calendar_source",
+    "caldav_settings",
+    "exchange_calendar_settings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,28 @@ def _caldav_desk(one: Wanted) -> CalendarDesk:
     return CaldavDesk(caldav_settings(one.name, one.calendar, one.around, one.zone), one.parser)
 
 
+def exchange_calendar_settings(one: Wanted) -> ExchangeCalendarSettings:
+    """What the connector of Exchange's calendars needs to know: the mailbox's own login. Raises SecretUnavailable."""
+    from connectors.exchange.calendars.settings import ExchangeCalendarSettings
+
+    calendar = one.calendar
+    login = exchange_settings(calendar.account or one.name, one.mailbox, one.around)
+    login = replace(login, account=one.name, since=None, only=tuple(calendar.only), skip=tuple(calendar.not_))
+    return ExchangeCalendarSettings(login=login, reminders=calendar.reminders, tasks=calendar.tasks, zone=one.zone)
+
+
+def _exchange(one: Wanted) -> CalendarSource:
+    from connectors.exchange.calendars.source import ExchangeCalendarSource  # only where there is an Exchange Server
+
+    return ExchangeCalendarSource(exchange_calendar_settings(one), heard=one.around.heard)
+
+
+def _exchange_desk(one: Wanted) -> CalendarDesk:
+    from connectors.exchange.calendars.desk import ExchangeCalendarDesk
+
+    return ExchangeCalendarDesk(exchange_calendar_settings(one))
+
+
 def graph_calendar_settings(one: Wanted) -> GraphCalendarSettings:
     """What the Graph connector needs to know of the calendars of a mailbox."""
     from connectors.graph.settings import GraphCalendarSettings
@@ -112,11 +143,13 @@ def _memory_desk(one: Wanted) -> CalendarDesk:
 
 CALENDAR_SOURCES: Mapping[type[Any], Callable[[Wanted], CalendarSource]] = {
     CaldavCalendar: _caldav,
+    ExchangeCalendar: _exchange,
     GraphCalendar: _graph,
     MemoryCalendar: _memory,
 }
 CALENDAR_DESKS: Mapping[type[Any], Callable[[Wanted], CalendarDesk]] = {
     CaldavCalendar: _caldav_desk,
+    ExchangeCalendar: _exchange_desk,
     GraphCalendar: _graph_desk,
     MemoryCalendar: _memory_desk,
 }

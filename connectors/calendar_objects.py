@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import Any, Protocol
 
 from connectors.calendars import CalendarBatch, CalendarEvent, Window
@@ -233,11 +234,21 @@ def _load(cursor: Cursor | None, account: str, window: Window) -> _Position:
 
 
 def _places(saved: Mapping[str, Any]) -> Iterator[tuple[str, _Place]]:
-    for key, (name, token, known, due) in saved.items():
-        yield key, _Place(str(name), str(token), {str(ref): str(tag) for ref, tag in known.items()}, list(due))
+    for key, (name, token, known, due, *shared) in saved.items():
+        start = "".join(shared)
+        known = {start + ref: str(tag) for ref, tag in known.items()}
+        yield key, _Place(str(name), str(token), known, [start + ref for ref in due])
 
 
 def _save(position: _Position) -> Cursor:
-    calendars = {key: [one.name, one.token, one.known, one.due] for key, one in sorted(position.places.items())}
+    calendars = {key: _packed(one) for key, one in sorted(position.places.items())}
     data = {"v": _VERSION, "kind": "calendars", "window": position.window, "calendars": calendars}
     return Cursor(json.dumps(data, separators=(",", ":")))
+
+
+def _packed(place: _Place) -> list[Any]:
+    """What all names begin with is kept once: of an id on Exchange that is most of it."""
+    start = commonprefix([*place.known, *place.due])  # noqa: RUF071 - names, no paths
+    size = len(start)
+    known = {ref[size:]: tag for ref, tag in place.known.items()}
+    return [place.name, place.token, known, [ref[size:] for ref in place.due], start]

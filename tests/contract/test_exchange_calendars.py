@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
-from calendar_contract import CalendarContract, CalendarDeskContract
+from calendar_contract import CalendarContract, CalendarDeskContract, event
 from exchange_settings import settings_for
 from servers.ews import EwsServer
 from servers.ews_calendars import Appointment, Todo
@@ -59,7 +59,9 @@ class ExchangeHooks:
         return {one.name: one for one in self.server.box.folders.values()}
 
 
-class TestExchangeCalendarSource(ExchangeHooks, CalendarContract):
+class SourceHooks(ExchangeHooks):
+    """With a source."""
+
     def make_source(self, **changes: object) -> ExchangeCalendarSource:
         return ExchangeCalendarSource(self.settings(**changes))
 
@@ -68,10 +70,19 @@ class TestExchangeCalendarSource(ExchangeHooks, CalendarContract):
         assert item is not None
         self.server.box.remove(item)
 
+    def fill(self, count: int) -> None:
+        for number in range(count):
+            self.put(f"e{number}", event(f"e{number}"))
 
-class TestExchangeCalendarDesk(ExchangeHooks, CalendarDeskContract):
-    def make_desk(self, **changes: object) -> ExchangeCalendarDesk:
-        return ExchangeCalendarDesk(replace(self.settings(**changes)))
+
+class DeskHooks(SourceHooks):
+    """With a desk."""
+
+    def make_desk(self) -> ExchangeCalendarDesk:
+        return self.desk_on(self.settings())
+
+    def desk_on(self, settings: ExchangeCalendarSettings) -> ExchangeCalendarDesk:
+        return ExchangeCalendarDesk(settings)
 
     def stored_item(self, uid: str) -> Appointment | Todo | None:
         for item in self.server.box.items():
@@ -93,3 +104,11 @@ class TestExchangeCalendarDesk(ExchangeHooks, CalendarDeskContract):
         item = self.stored_item(uid)
         assert item is not None
         self.server.box.remove(item)
+
+
+class TestExchangeCalendarSource(SourceHooks, CalendarContract):
+    """By SyncFolderItems and CalendarView."""
+
+
+class TestExchangeCalendarDesk(DeskHooks, CalendarDeskContract):
+    """By CreateItem, UpdateItem and DeleteItem that send nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +19,7 @@ from connectors.calendar_factory import (
     build_calendar_desk,
     build_calendar_source,
     caldav_settings,
+    exchange_calendar_settings,
     graph_calendar_settings,
 )
 from connectors.calendars import OwnItem, Window
@@ -30,12 +32,21 @@ READ: TypeAdapter[Any] = TypeAdapter(Calendar)
 MICROSOFT = {"provider": "microsoft", "client_id": "11111111-2222-3333-4444-555555555555"}
 CALDAV = {"type": "caldav", "url": "https://cloud.vendas.example/", "login": "ana", "password": {"env": "ANA_CALENDAR"}}
 
+MAILBOX = {
+    "type": "exchange",
+    "endpoint": "https://mail.vendas.example/EWS/Exchange.asmx",
+    "login": "ana@vendas.example",
+    "password": {"env": "ANA_CALENDAR"},
+    "folders": {"only": ["INBOX"]},
+}
+
 
 def office(entry: dict[str, object]) -> Settings:
     return Settings.model_validate(
         {
             "company": {"name": "Vendas", "zone": "UTC", "language": "pt"},
             "team": {"ana": {"mail": "ana@vendas.example", "zone": "Europe/Lisbon"}},
+            "accounts": {"ana": MAILBOX},
             "calendars": {"ana": entry},
         }
     )
@@ -52,7 +63,7 @@ def test_the_tables_cover_the_settings() -> None:
     assert kinds == set(CALENDAR_SOURCES) == set(CALENDAR_DESKS)
 
 
-@pytest.mark.parametrize("entry", [CALDAV, {"type": "memory"}])
+@pytest.mark.parametrize("entry", [CALDAV, {"type": "exchange"}, {"type": "memory"}])
 def test_sources_and_desks(entry: dict[str, object], around: Surroundings) -> None:
     parser = InlineParser()
     source = build_calendar_source("ana", office(entry), parser, around)
@@ -70,6 +81,16 @@ def test_settings_arrive(around: Surroundings) -> None:
     assert (found.login, found.password, found.tokens) == ("ana", "secret", None)
     assert (found.only, found.skip, found.reminders, found.tasks) == (("Kunden",), ("Privat",), "Kunden", "Aufgaben")
     assert found.ca == str(around.base / "ca.pem")
+    assert "secret" not in repr(found)
+
+
+def test_calendars_of_exchange_are_opened_by_their_mailbox(around: Surroundings) -> None:
+    entry = {"type": "exchange", "account": "ana", "only": ["Kunden"], "reminders": "Kunden", "tasks": "Aufgaben"}
+    wanted = Wanted.of("ana", office(entry), InlineParser(), around)
+    found = exchange_calendar_settings(replace(wanted, name="anas"))
+    assert (found.account, found.login.login, found.login.password) == ("anas", "ana@vendas.example", "secret")
+    assert (found.login.only, found.login.skip, found.reminders, found.tasks) == (("Kunden",), (), "Kunden", "Aufgaben")
+    assert found.zone == "Europe/Lisbon"
     assert "secret" not in repr(found)
 
 

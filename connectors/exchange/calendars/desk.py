@@ -22,7 +22,7 @@ from connectors.exchange.calendars.settings import ExchangeCalendarSettings
 from connectors.exchange.finding import equals
 from connectors.exchange.getting import GONE, Getter
 from connectors.exchange.link import Link
-from connectors.exchange.reader import HEADS
+from connectors.exchange.reader import BODIES
 from connectors.exchange.trouble import CONFLICTS, refusal
 from connectors.exchange.words import M, T, child, folder_ids, item_id, item_shape, named
 from connectors.ical.zones import UTC_ZONE, find_zone
@@ -94,7 +94,7 @@ class ExchangeCalendarDesk:
         """By our stamp, in all folders for items of its kind. Of several, as a request that was carried out twice and a
         copy made by hand leave them, the one that is ours, the first."""
         found = self._stamped(uid, kind)
-        read = dict(self._getter.get_all(items.placed_shape(kind), list(found), HEADS))
+        read = dict(self._getter.get_all(items.placed_shape(kind), list(found), BODIES))
         whole = [
             items.placed(uid, kind, found[ref], one, self._zone)
             for ref, one in read.items()

@@ -33,12 +33,13 @@ __all__ = ["STAMP", "changes", "creation", "placed", "placed_shape"]
 
 STAMP = "quietcrm-item"
 _DUE = "quietcrm-due"
+_BODY_BYTES = 64 << 10
 _SEEN = {
     ItemKind.EVENT: (
-        "item:Subject", "calendar:Start", "calendar:End", "calendar:IsAllDayEvent", "calendar:IsMeeting",
+        "item:Subject", "item:Body", "calendar:Start", "calendar:End", "calendar:IsAllDayEvent", "calendar:IsMeeting",
         "calendar:RequiredAttendees", "calendar:OptionalAttendees", "calendar:Resources", "calendar:StartTimeZone",
     ),
-    ItemKind.TASK: ("item:Subject", "task:DelegationState", "task:DueDate", "task:Status"),
+    ItemKind.TASK: ("item:Subject", "item:Body", "task:DelegationState", "task:DueDate", "task:Status"),
 }  # fmt: skip
 _GUESTS = ("RequiredAttendees", "OptionalAttendees", "Resources")
 
@@ -150,8 +151,9 @@ def _one_line(value: str) -> str:
 
 def placed_shape(kind: ItemKind) -> Element:
     """What has to be asked for to tell how an item lies there."""
-    uid = uid_paths() if kind is ItemKind.EVENT else []
-    return item_shape(*map(field, _SEEN[kind]), *uid, named(STAMP), *([named(_DUE)] if kind is ItemKind.TASK else []))
+    own = [named(_DUE)] if kind is ItemKind.TASK else uid_paths()
+    paths = *map(field, _SEEN[kind]), *own, named(STAMP)
+    return item_shape(*paths, body_limit=_BODY_BYTES, body_type="Text")
 
 
 def placed(uid: str, kind: ItemKind, folder: Folder, item: Element, owner: Zone) -> PlacedItem | None:
@@ -168,6 +170,7 @@ def placed(uid: str, kind: ItemKind, folder: Folder, item: Element, owner: Zone)
         uid=uid,
         kind=kind,
         summary=text(item, "Subject"),
+        text=text(item, "Body").replace("\r\n", "\n").strip(),
         start=start,
         end=end,
         done=text(item, "Status") == "Completed",
