@@ -86,13 +86,13 @@ def occurrence(account: str, calendar: str, ref: str, row: Json, *, master: Json
         status=_status(row, organizes),
         summary=plain(row.get("subject"), _SUMMARY),
         location=_location(row),
-        text=plain((row.get("body") or {}).get("content"), _TEXT),
+        text=plain(_part(row, "body").get("content"), _TEXT),
         organizer=_address(row.get("organizer")) if people or not organizes else None,
         attendees=people,
         answer=_answer(row.get("responseStatus")) if people or not organizes else None,
         private=_word(row, "sensitivity") not in ("", "normal"),
         free=_word(row, "showAs") == "free",
-        categories=tuple(plain(one, _CATEGORY) for one in (row.get("categories") or ())[:50]),
+        categories=tuple(plain(one, _CATEGORY) for one in _several(row, "categories")[:50]),
         degraded=tuple(notes),
     )
 
@@ -116,8 +116,8 @@ def plain(value: object, limit: int) -> str:
 
 def _property(row: Json, name: str) -> str:
     """A MAPI property that came with an event, "" if it has none."""
-    properties = row.get("singleValueExtendedProperties") or ()
-    return next((str(one.get("value") or "") for one in properties if _same_id(str(one.get("id")), name)), "")
+    found = [one for one in _several(row, "singleValueExtendedProperties") if isinstance(one, dict)]
+    return next((str(one.get("value") or "") for one in found if _same_id(str(one.get("id")), name)), "")
 
 
 def _same_id(given: str, name: str) -> bool:
@@ -213,12 +213,12 @@ def _answer(status: object) -> Answer:
 
 
 def _attendees(row: Json, notes: list[str]) -> Iterator[Attendee]:
-    given = row.get("attendees") or ()
+    given = _several(row, "attendees")
     if len(given) > _ATTENDEES_LIMIT:
         notes.append(f"more than {_ATTENDEES_LIMIT} attendees")
     for one in given[:_ATTENDEES_LIMIT]:
         address = _address(one)
-        if address is None:
+        if address is None or not isinstance(one, dict):
             notes.append("an attendee without a mail address")
             continue
         yield Attendee(address, _answer(one.get("status")), _ROLES.get(_word(one, "type"), Role.REQUIRED))
@@ -234,7 +234,16 @@ def _address(person: Any) -> Address | None:
 
 def _location(row: Json) -> str:
     """The place by its name, and where one joins from afar."""
-    meeting = row.get("onlineMeeting") or {}
-    named = str((row.get("location") or {}).get("displayName") or "")
-    join = str(meeting.get("joinUrl") or row.get("onlineMeetingUrl") or "")
+    named = str(_part(row, "location").get("displayName") or "")
+    join = str(_part(row, "onlineMeeting").get("joinUrl") or row.get("onlineMeetingUrl") or "")
     return plain(", ".join(part for part in (named, join if join not in named else "") if part), _LOCATION)
+
+
+def _part(row: Json, name: str) -> Json:
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _several(row: Json, name: str) -> list[Any]:
+    found = row.get(name)
+    return found if isinstance(found, list) else []

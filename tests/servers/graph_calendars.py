@@ -218,9 +218,10 @@ class _Work:
 
     def _row(self, shown: Shown) -> Json:
         event, base = shown.event, (shown.master or shown.event).fields
-        if event.broken and (not self.select or "body" in self.select):
+        if event.broken and "body" in self.select:
             raise ServiceError(500, "ErrorInternalServerError", "An internal server error occurred.")
-        if self.call.method == "GET" and 'outlook.timezone="UTC"' not in self.call.headers.get("prefer", ""):
+        timed = self.call.method == "GET" and (not self.select or "start" in self.select)
+        if timed and 'outlook.timezone="UTC"' not in self.call.headers.get("prefer", ""):
             self.server.violations.append(f"{self.call.method} {self.call.path}: times not asked for in UTC")
         row = {**_plain_event(self.agenda.address), **base, **event.fields}
         row |= {
