@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from calendar_contract import ITEM, LATER, TASK, WINDOW, Round, calendar, event, read_all, vevent
-from graph_calendar_world import calendar_settings, graph_office, keep, stored_event, stored_task
+from graph_calendar_world import calendar_settings, graph_office
 from graph_world import ANA, Clock
 from servers.graph import Call, Fault
 from servers.graph_agenda import Agenda, FakeEvent, Json
 from servers.graph_calendars import GraphCalendarServer
+from servers.graph_ical import keep, stored_event, stored_task
 
 from connectors.calendars import ItemKind, OwnItem
 from connectors.errors import Misconfigured, Throttled, Unavailable

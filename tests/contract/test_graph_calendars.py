@@ -7,17 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from calendar_contract import CalendarContract, CalendarDeskContract
-from graph_calendar_world import (
-    as_ical,
-    calendar_settings,
-    graph_office,
-    keep,
-    overwrite,
-    stored_event,
-    stored_task,
-)
+from graph_calendar_world import calendar_settings, graph_office
 from graph_world import ANA, Clock
 from servers.graph_agenda import Agenda
+from servers.graph_ical import as_ical, keep, overwrite, stored_event, stored_task
 
 from connectors.graph.calendar_desk import GraphCalendarDesk
 from connectors.graph.calendar_source import GraphCalendarSource

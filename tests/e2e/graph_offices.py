@@ -58,9 +58,9 @@ class GraphHouse:
 
 
 @contextmanager
-def graph_house() -> Iterator[GraphHouse]:
+def graph_house(make: type[GraphServer] = GraphServer) -> Iterator[GraphHouse]:
     """Both servers; the service ends with nothing to complain of."""
-    with IdentityServer() as identity, GraphServer(check=find_check() or nothing) as graph:
+    with IdentityServer() as identity, make(check=find_check() or nothing) as graph:
         house = GraphHouse(graph, identity)
         graph.owner_of = house.owner
         yield house
