@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -50,7 +49,6 @@ from daemon.revisit import Revisit
 from daemon.sends import Sends
 from daemon.sequences import Sequences
 from daemon.sign_ins import SignIns
-from daemon.signs import step_over
 from daemon.versions import keep_versions
 from daemon.watchdog import Watchdog
 from daemon.ways import Ways
@@ -140,10 +138,11 @@ class App:
         self.sign_ins.renew(office)
         self.outlets.renew(office.settings)
         self.sends.office = self.sends.witness.office = office
-        self.desks = Desks(
-            self.store, office, self.ways, self.clock, partial(step_over, office, self.key), self.freshness.look_at
+        witness = self.sends.witness
+        self.desks = Desks(self.store, office, self.ways, self.clock, witness, self.freshness.look_at)
+        self.sequences = Sequences(
+            self.store, office, self.key, self.clock, witness, lambda: bool(self.sends.clock_trouble)
         )
-        self.sequences = Sequences(self.store, office, self.key, self.clock, lambda: bool(self.sends.clock_trouble))
         self.mailbox_marks = MailboxMarks(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notifier = Notifier(
             store=self.store, office=office, clock=self.clock, watchdog=self.watchdog, secret=self.around.secret

@@ -17,7 +17,6 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from config.errors import QuietcrmError
-from config.values import Length
 from connectors.errors import Misconfigured
 from connectors.model import OutgoingMail, Placed
 from connectors.outgoing import HeaderMismatch
@@ -25,9 +24,10 @@ from connectors.protocols import Desk
 from daemon.breaker import owner_of, stands_still
 from daemon.clock import Clock
 from daemon.enclosures import references
-from daemon.last_look import DAY_OVER
+from daemon.evidence import Witness
+from daemon.last_look import DAY_OVER, Step, Verdict
 from daemon.letters import Held, draft_mail, reminder_mail
-from daemon.office import Office
+from daemon.office import Office, later
 from daemon.settling import LATE, answered_since, meeting_of
 from daemon.ways import Ways, calendar_of
 from store import outbox, pauses, reminders
@@ -59,8 +59,7 @@ class Desks:
     office: Office
     ways: Ways
     clock: Clock
-    over: Callable[[Session, OutboxMail], str] = lambda _session, _mail: ""
-    """Why a draft is not wanted any more by the sequence whose step it is, "" if it is."""
+    witness: Witness
     freshen: Callable[[Collection[int]], None] = lambda _meetings: None
     """Reads these meetings again before somebody is reminded of them."""
     _looked_at: datetime | None = None
@@ -74,6 +73,7 @@ class Desks:
         if self._looked_at is None or now - self._looked_at >= LOOK_EVERY:
             self._looked_at = now
             done += self._look_at_drafts() + self._look_at_reminders()
+        self.witness.lookout.ask()
         return done
 
     def _try_held_again(self) -> None:
@@ -110,11 +110,12 @@ class Desks:
         now = self.clock.now()
         assert draft.id is not None
         with self.store.writing() as session:
-            why = answered_since(session, draft) or _day_over(draft, now) or self.over(session, draft)
-            if why and draft.state == OutboxState.PLANNED:
-                return outbox.move(
-                    session, draft.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, settled_at=now, reason=why
-                )
+            verdict = self._why_not(session, draft, now) if draft.state == OutboxState.PLANNED else None
+            if verdict is not None and verdict.step is Step.WAIT:
+                return False
+            if verdict is not None:
+                fields = {"settled_at": now, "reason": verdict.reason}
+                return outbox.move(session, draft.id, (OutboxState.PLANNED,), OutboxState.CANCELLED, **fields)
             try:
                 mail, language = draft_mail(session, self.office, draft, now)
             except Held as held:
@@ -146,6 +147,13 @@ class Desks:
                 outbox.change(session, draft.id, placed_at=now, **_where(placed))
         log.info("draft.placed", rule=draft.rule, account=draft.account)
         return True
+
+    def _why_not(self, session: Session, draft: OutboxMail, now: datetime) -> Verdict | None:
+        """Why a draft is not wanted any more, or has to wait for a look."""
+        why = answered_since(session, draft) or _day_over(draft, now)
+        if why:
+            return Verdict(step=Step.CANCEL, reason=why)
+        return self.witness.before_draft(session, draft, now)
 
     def _drafts_withdrawing(self) -> int:
         with self.store.session() as session:
@@ -339,13 +347,6 @@ def _day_over(draft: OutboxMail, now: datetime) -> str:
     """Why a greeting is dropped, "" if it is of today."""
     late = draft.late_after is not None and now > draft.late_after
     return DAY_OVER if late and LATE in draft.unless.split(",") else ""
-
-
-def later(start: datetime, length: Length, office: Office) -> datetime:
-    """`start` plus a length of the settings; business days are counted in office hours."""
-    if length.unit == "business day":
-        return office.hours.add_business_days(start, length.count)
-    return start + length.delta()
 
 
 def _lay(desk: Desk, mail: OutgoingMail, *, drafts: bool, again: bool) -> Placed:

@@ -15,10 +15,9 @@ from sqlmodel import Session
 from connectors.model import Address, Marks, Message
 from daemon.blocks import why_blocked
 from daemon.citizen import is_no_reply, why_no_answer
-from daemon.desks import later
 from daemon.enrolling import Entry, Thread, enrol, last_thread, stop_all
 from daemon.letters import new_long_token, new_token
-from daemon.office import Office
+from daemon.office import Office, later
 from daemon.rhythm import keep_rhythm
 from daemon.settling import CUSTOMER_WROTE, EITHER_WROTE, LATE, TEAM_WROTE
 from daemon.turns import had_their_turn, take_turns

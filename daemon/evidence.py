@@ -5,34 +5,45 @@ A dossier holds what is known of all mails of one tick, so that each fact is ask
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session
 
-from connectors.model import Message
 from daemon.blocks import why_blocked
 from daemon.breaker import owner_of, stands_still
-from daemon.last_look import BRAKE_WINDOW, PEER_PAUSE, RETRY_FOR, Evidence, InSequence, Request, Unread, Verdict, ended
+from daemon.last_look import (
+    BRAKE_WINDOW,
+    PEER_PAUSE,
+    RETRY_FOR,
+    Evidence,
+    InSequence,
+    Obstacle,
+    Request,
+    Step,
+    Unread,
+    Verdict,
+    ended,
+    unanswered,
+)
 from daemon.lookout import Lookout
 from daemon.office import Office
 from daemon.settling import LATE, settled_by
-from daemon.signs import why_ended, window_of
+from daemon.signs import step_over, why_ended, window_of
+from daemon.unlogged import WATCHED, Trail, Unlogged, mailboxes_of
 from daemon.versions import book_of
 from rules.clock import instant
 from rules.hours import OfficeHours
-from rules.office import office_of
 from rules.sequence import REPLIED
-from store import accounts, customers, enrolments, interactions, pauses, quarantine, sending
+from store import accounts, customers, enrolments, pauses, sending
 from store.customers import ContactRow, CustomerCard
 from store.exchanges import LastWords
 from store.hashing import HashKey
 from store.sending import Departure
 from store.tables import Account, Enrolment, EnrolmentState, OutboxMail, Pause
 
-WATCHED = timedelta(days=180)
 BURST = timedelta(hours=1)
 COLLEAGUE_DAYS = 2
 
@@ -139,14 +150,14 @@ class Witness:
 
     def accounts_for(self, dossier: Dossier, mail: OutboxMail) -> set[str]:
         """The mailboxes an answer may lie in: the rep's own, and all that saw this customer in 180 days."""
-        known = self.office.settings.accounts
-        own = {name for name, one in known.items() if one.rep == mail.rep}
-        return own | (dossier.watched.get(mail.customer_id or 0, set()) & set(known))
+        watchers = dossier.watched.get(mail.customer_id or 0, ())
+        return mailboxes_of(self.office, mail.rep, watchers)
 
     def gather(self, session: Session, dossier: Dossier, mail: OutboxMail) -> Evidence:
         """Everything, as it is now."""
         settings, card = self.office.settings, dossier.card(mail)
-        watched = self.accounts_for(dossier, mail)
+        watchers = dossier.watched.get(mail.customer_id or 0, ())
+        unlogged = Unlogged(session, self.office, self.lookout, Trail.of_mail(mail), card, watchers)
         contact, theirs = dossier.contact(mail)
         enrolment = dossier.enrolments.get(mail.enrolment_id or 0)
         sequence = self._sequence(session, dossier.now, mail, enrolment, card)
@@ -158,13 +169,13 @@ class Witness:
             hours=hours,
             own=settings.is_internal(mail.recipient) or mail.recipient.lower() in settings.own_addresses(),
             answered=settled_by(mail, _last_words(card, contact)),
-            junk=self._answer_in_junk(session, mail, card, watched) if self._ends_by_answer(session, enrolment) else "",
+            junk=unlogged.in_junk() if self._ends_by_answer(session, enrolment) else "",
             unwanted=why_blocked(session, self.key, mail.recipient),
             bounced=_came_back(contact),
             theirs=theirs,
             away_until=(enrolment.away_until if enrolment else None) or (contact.away_until if contact else None),
             colleague=_colleague(dossier, mail),
-            unread=self._unread(session, mail, watched, dossier),
+            unread=self._unread(mail, unlogged, dossier),
             to_contact=dossier.last_left(mail),
             answered_by_us=dossier.last_left(mail, reactive=True),
             reactive=dossier.reactive,
@@ -198,6 +209,34 @@ class Witness:
             key=f"{enrolment.id} {mail.slot}",
         )
 
+    def _unread(self, mail: OutboxMail, unlogged: Unlogged, dossier: Dossier) -> tuple[Unread, ...]:
+        found = unlogged.unread(dossier.rows)
+        if not any(one.rep == mail.rep for one in self.office.settings.accounts.values()):
+            return (Unread(account=mail.rep, reason="no mailbox of theirs is in the settings"), *found)
+        return found
+
+    def before_draft(self, session: Session, mail: OutboxMail, now: datetime) -> Verdict | None:
+        """What stands in the way of laying out the draft of a step: its sequence is over, or their answer may lie where
+        it can be looked for. What cannot be read holds up nothing that a person looks at."""
+        if mail.enrolment_id is None:
+            return None
+        if why := step_over(self.office, self.key, session, mail):
+            return Verdict(step=Step.CANCEL, obstacle=Obstacle.SEQUENCE, reason=why)
+        row = enrolments.by_ids(session, [mail.enrolment_id])[mail.enrolment_id]
+        return self.before_step(session, row, now, broken=False)
+
+    def before_step(self, session: Session, row: Enrolment, now: datetime, *, broken: bool = True) -> Verdict | None:
+        """What stands in the way of a step without a mail, and of `done`: an answer that no history knows of, or a
+        mailbox it may lie in (`broken`: one that cannot be read counts too)."""
+        if not self._ends_by_answer(session, row):
+            return None
+        watchers = sending.watchers(session, [row.customer_id], now - WATCHED).get(row.customer_id, ())
+        card = customers.cards(session, [row.customer_id]).get(row.customer_id)
+        unlogged = Unlogged(session, self.office, self.lookout, Trail.of_sequence(row), card, watchers)
+        unread = unlogged.unread({one.name: one for one in accounts.everything(session)})
+        counted = tuple(one for one in unread if broken or not one.reason)
+        return unanswered(Evidence(now=now, hours=self.office.hours, junk=unlogged.in_junk(), unread=counted))
+
     def _ends_by_answer(self, session: Session, enrolment: Enrolment | None) -> bool:
         """Whether an answer ends the mail: but for sequences that go on in spite of one."""
         found = book_of(self.office).find(session, enrolment) if enrolment else ""
@@ -219,29 +258,6 @@ class Witness:
             )
         )
 
-    def _unread(
-        self, session: Session, mail: OutboxMail, watched: Collection[str], dossier: Dossier
-    ) -> tuple[Unread, ...]:
-        unread = self.lookout.unread(watched, mail.event_at, dossier.rows)
-        if not any(self.office.settings.accounts[name].rep == mail.rep for name in watched):
-            return (Unread(account=mail.rep, reason="no mailbox of theirs is in the settings"), *unread)
-        return (*self._not_understood(session, mail, watched, dossier), *unread)
-
-    def _not_understood(
-        self, session: Session, mail: OutboxMail, watched: Collection[str], dossier: Dossier
-    ) -> Iterator[Unread]:
-        """Mailboxes with a mail that came after the event, names this customer, and could not be read: it may be the
-        answer."""
-        card = dossier.card(mail)
-        names = {mail.recipient.lower().encode(), *(one.lower().encode() for one in mail.references if one)}
-        if card is not None:
-            names |= {email.encode() for contact in card.contacts for email in contact.emails}
-            names |= {f"@{one}".encode() for one in self._domains(card)}
-        for account, raw in quarantine.since(session, watched, mail.event_at):
-            lower = raw.lower()
-            if any(name in lower for name in names):
-                yield Unread(account=account, reason="a mail that may be the customer's answer could not be read")
-
     def _hours(
         self, session: Session, enrolment: Enrolment | None, card: CustomerCard | None, contact: ContactRow | None
     ) -> OfficeHours:
@@ -257,35 +273,6 @@ class Witness:
             except (ZoneInfoNotFoundError, ValueError):
                 continue  # an import may bring anything; the office's clock is a sane answer
         return self.office.hours
-
-    def _domains(self, card: CustomerCard) -> set[str]:
-        """The domains at which everybody is of this customer."""
-        return {one for one in card.domains if not office_of(self.office.settings).is_public(one)}
-
-    def _answer_in_junk(
-        self, session: Session, mail: OutboxMail, card: CustomerCard | None, watched: Collection[str]
-    ) -> str:
-        """The account in whose Junk folder something of this customer lies that came after the event."""
-        junk = self.lookout.junk(watched)
-        news = [(name, one) for name, several in junk.items() for one in several if one.received_at > mail.event_at]
-        if not news or card is None:
-            return ""
-        people = {email for contact in card.contacts for email in contact.emails} | {mail.recipient.lower()}
-        domains = self._domains(card)
-        thread = {*mail.references, mail.in_reply_to, mail.message_id} - {""}
-        named = {one for _, message in news for one in (*message.references, message.in_reply_to)}
-        known = interactions.by_message_ids(session, named)
-        thread |= {one for one, row in known.items() if card.customer.id in row.customers}
-        return next((name for name, one in news if _is_theirs(one, people, domains, thread)), "")
-
-
-def _is_theirs(message: Message, people: Collection[str], domains: Collection[str], thread: set[str]) -> bool:
-    if thread & {*message.references, message.in_reply_to}:
-        return True
-    if message.sender is None:
-        return False
-    domain = message.sender.domain
-    return message.sender.key in people or any(domain == one or domain.endswith(f".{one}") for one in domains)
 
 
 def _came_back(contact: ContactRow | None) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 
 from rules.clock import instant
 from rules.hours import OfficeHours
@@ -155,6 +156,7 @@ class Request:
 
 
 GO = Verdict(step=Step.GO)
+IN_JUNK = "an answer lies in the Junk folder of "
 DAY_OVER = "the day it is for is over"
 
 
@@ -167,6 +169,12 @@ def look(mail: Request, seen: Evidence) -> Verdict:
 def ended(seen: Evidence) -> Verdict | None:
     """What ends a mail for good, None if nothing does: asked once more right before it goes on the wire."""
     return next(_ends(seen), None)
+
+
+def unanswered(seen: Evidence) -> Verdict | None:
+    """What is to be known before somebody counts as silent, None if nothing stands in the way: no answer lies in Junk,
+    and everywhere else was looked."""
+    return next(chain(_ends(seen), _unread(seen)), None)
 
 
 def _obstacles(mail: Request, seen: Evidence) -> Iterator[Verdict]:
@@ -199,7 +207,7 @@ def _ends(seen: Evidence) -> Iterator[Verdict]:
     if seen.answered:
         yield _cancel(Obstacle.ANSWERED, seen.answered)
     if seen.junk:
-        yield _cancel(Obstacle.JUNK, f"an answer lies in the Junk folder of {seen.junk}")
+        yield _cancel(Obstacle.JUNK, f"{IN_JUNK}{seen.junk}")
     if seen.sequence is not None and seen.sequence.ended:
         yield _cancel(Obstacle.SEQUENCE, seen.sequence.ended)
 

@@ -6,6 +6,7 @@ history now, or in `junk`. Nobody waits here: a mailbox that was not looked into
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Lookout:
     pollers: Mapping[str, Poller]
     clock: Clock
     wake: Callable[[str], None]
-    _due: set[str] = field(default_factory=set)
+    _due: deque[str] = field(default_factory=deque)
     _asked: dict[str, float] = field(default_factory=dict)
     _wanted: dict[str, tuple[datetime, float]] = field(default_factory=dict)
 
@@ -48,9 +49,9 @@ class Lookout:
 
     def ask(self) -> None:
         """Have the mailboxes polled that a mail waits for. Not inside a transaction: a poll writes."""
-        with suppress(KeyError):  # the threads of two senders may ask at once
+        with suppress(IndexError):  # the threads of two senders may ask at once
             while True:
-                self.wake(self._due.pop())
+                self.wake(self._due.popleft())
 
     def oldest(self, accounts: Collection[str]) -> float:
         """Monotonic seconds of the oldest of their looks that count now: a person may do without the others."""
@@ -76,7 +77,8 @@ class Lookout:
         now = self.clock.monotonic()
         earlier = self.wanted_since(name)
         self._wanted[name] = (min(since, earlier) if earlier else since, now + SILENT)
-        self._due.add(name)
+        if name not in self._due:
+            self._due.append(name)
         if self._waited(name) > SILENT:
             return Unread(account=name, reason=f"no answer for {round(SILENT / 60)} minutes")
         return Unread(account=name)

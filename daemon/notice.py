@@ -21,12 +21,11 @@ from connectors.model import Address, Message, OutgoingMail
 from connectors.outgoing import make_message_id
 from connectors.protocols import Rereader
 from daemon.clock import Clock
-from daemon.desks import later
 from daemon.letters import own_headers
 from daemon.meeting_times import box_of
 from daemon.notice_blocks import LINES, block, counted
 from daemon.notice_sends import SendsNotice, release_commands
-from daemon.office import Office
+from daemon.office import Office, later
 from daemon.page import Block, Line, as_html, as_text
 from daemon.phrases import date_words, day_words, mails_words, phrase
 from daemon.reasons import reason_words

@@ -16,13 +16,13 @@ from datetime import datetime
 from sqlmodel import Session
 
 from config.settings import Settings
-from daemon.last_look import Obstacle
+from daemon.last_look import IN_JUNK, Obstacle
 from daemon.notice_blocks import block
 from daemon.page import Block, Line
 from daemon.phrases import day_words, mails_words, phrase
 from daemon.reasons import reason_words
-from store import customers, outbox
-from store.tables import OutboxMail, OutboxState
+from store import customers, enrolments, outbox
+from store.tables import Enrolment, OutboxMail, OutboxState
 
 _MISSING_FIELD = re.compile(r"no value for (?:[\w.]+, )*customer\.fields\.(\w+)")
 _COLLEAGUE = re.compile(r"(\S+) wrote to the customer on ")
@@ -48,13 +48,20 @@ class SendsNotice:
         rows = [row for row in outbox.for_people(self.session, self.since) if self._concerns(row)]
         held = [row for row in rows if row.state == OutboxState.HELD]
         uncertain = [row for row in rows if row.state == OutboxState.UNCERTAIN]
-        junk = [row for row in rows if row.state == OutboxState.CANCELLED and row.obstacle == Obstacle.JUNK]
         return [
             *self._block("uncertain", uncertain, self._uncertain, "trouble", phrase("uncertain_note", self.language)),
             *self._held(held),
             *self._block("undelivered", [row for row in rows if row.state in _ENDS], self._undelivered, "trouble"),
-            *self._block("junk", junk, self._plain, "act", phrase("junk_note", self.language)),
+            *self._junk([row for row in rows if row.state == OutboxState.CANCELLED and row.obstacle == Obstacle.JUNK]),
         ]
+
+    def _junk(self, rows: Sequence[OutboxMail]) -> list[Block]:
+        """Answers in Junk, which are in no history: those that stopped a mail, and those that ended a sequence."""
+        told = {row.enrolment_id for row in rows}
+        over = enrolments.stopped_since(self.session, self.since, IN_JUNK)
+        ended = [one for one in over if one.id not in told and self.rep in (one.rep, self.settings.admin)]
+        lines = [*map(self._plain, rows), *map(self._over, ended)]
+        return block("junk", lines, self.language, "act", phrase("junk_note", self.language))
 
     def calm(self) -> list[Block]:
         """What left since the last notice that went out."""
@@ -123,6 +130,13 @@ class SendsNotice:
 
     def _plain(self, row: OutboxMail) -> Line:
         return self._line(row, reason_words(row.reason, self.language))
+
+    def _over(self, row: Enrolment) -> Line:
+        whose = f", {row.rep}" if row.rep != self.rep else ""
+        reason = (
+            f"{reason_words(row.reason, self.language)} ({phrase('sequence', self.language)} {row.sequence}{whose})"
+        )
+        return Line(lead=customers.get(self.session, row.customer_id).name, text=row.recipient, reason=reason)
 
     def _gone(self, row: OutboxMail) -> Line:
         at = self._when(row.settled_at) if row.settled_at else ""

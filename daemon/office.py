@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from config.errors import ConfigError, Problem
 from config.load import config_hash, read_settings
 from config.settings import Settings
 from config.state import state_directory as state_directory
+from config.values import Length
 from rules.hours import OfficeHours
 from rules.load import load_ruleset
 from rules.office import office_of
@@ -66,3 +68,10 @@ def read_office(directory: Path, problems: list[Problem], files: Path | None = N
         hash=config_hash(files),
         warnings=tuple(problems),
     )
+
+
+def later(start: datetime, length: Length, office: Office) -> datetime:
+    """`start` plus a length of the settings; business days are counted in office hours."""
+    if length.unit == "business day":
+        return office.hours.add_business_days(start, length.count)
+    return start + length.delta()

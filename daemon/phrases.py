@@ -14,6 +14,7 @@ PHRASES: dict[str, dict[str, str]] = {
     "last_mail": {"en": "Last exchange", "pt": "Última conversa", "ru": "Последняя переписка"},
     "why": {"en": "Reason", "pt": "Motivo", "ru": "Причина"},
     "rule": {"en": "rule", "pt": "regra", "ru": "правило"},
+    "sequence": {"en": "sequence", "pt": "sequência", "ru": "последовательность"},
     "leaves_by_itself": {
         "en": "This reminder leaves by itself when the matter is settled.",
         "pt": "Este lembrete sai sozinho quando o assunto se resolve.",
@@ -57,9 +58,9 @@ PHRASES: dict[str, dict[str, str]] = {
     },
     "undelivered": {"en": "Did not arrive", "pt": "Não chegou", "ru": "Не дошло"},
     "junk": {
-        "en": "Not sent: an answer lies in Junk",
-        "pt": "Não enviado: há uma resposta no Spam",
-        "ru": "Не отправлено: ответ лежит в спаме",
+        "en": "An answer lies in Junk",
+        "pt": "Há uma resposta no Spam",
+        "ru": "Ответ лежит в спаме",
     },
     "junk_note": {
         "en": "Move it to the Inbox, and it is logged.",

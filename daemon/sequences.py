@@ -14,14 +14,14 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
-from daemon import breaker
+from daemon import breaker, last_look
 from daemon.clock import Clock
-from daemon.desks import later
 from daemon.effects import desk_of
 from daemon.enrolling import stop
-from daemon.last_look import Obstacle
+from daemon.evidence import Witness
+from daemon.last_look import Obstacle, Verdict
 from daemon.letters import new_long_token
-from daemon.office import Office
+from daemon.office import Office, later
 from daemon.settling import CUSTOMER_WROTE
 from daemon.signs import card_of, contact_of, why_ended, window_of
 from daemon.steps import perform_effects
@@ -47,7 +47,6 @@ STANDS = timedelta(minutes=1)
 MENDED = timedelta(minutes=10)
 """Until a sequence that cannot go on is tried again."""
 DECLINED = "the rep deleted the draft"
-_NOT_WANTED = (Obstacle.OWN, Obstacle.UNWANTED, Obstacle.BOUNCED, Obstacle.ANSWERED, Obstacle.JUNK, Obstacle.SEQUENCE)
 
 
 @dataclass(slots=True)
@@ -58,6 +57,7 @@ class Sequences:
     office: Office
     key: HashKey
     clock: Clock
+    witness: Witness
     is_clock_doubtful: Callable[[], bool] = lambda: False
     _round_began: datetime | None = None
     _looked_at: int = 0
@@ -81,6 +81,7 @@ class Sequences:
         if not rows:
             with self.store.writing() as session:
                 breaker.watch(session, self.office, now)
+        self.witness.lookout.ask()
         return done
 
     def _wanted(self, session: Session, now: datetime) -> list[Enrolment]:
@@ -148,11 +149,21 @@ class Sequences:
             return self._prepare(session, at, step)
         if row.due_at > at.now:
             return False
+        answered = self.witness.before_step(session, row, at.now)
+        if answered is not None:
+            return self._heed(session, row, answered)
         if step is None:
             return self._finish(session, at)
         perform_effects(session, at, step.slot, step.effects)
         _next(session, at, at.now)
         return True
+
+    def _heed(self, session: Session, row: Enrolment, verdict: Verdict) -> bool:
+        """They may have answered where no history knows of it: it ends, or waits until that was looked at."""
+        if verdict.step is last_look.Step.CANCEL:
+            return stop(session, row, verdict.reason, self.clock.now())
+        assert verdict.until is not None
+        return self._wait(session, row, verdict.until, verdict.reason if verdict.step is last_look.Step.HOLD else "")
 
     def _prepare(self, session: Session, at: _At, step: Step) -> bool:
         """The mail of a step becomes a row of the outbox. What leaves by itself is prepared so early that it can be

@@ -154,9 +154,11 @@ def active_after(session: Session, number: int, limit: int) -> list[Enrolment]:
     return _rows(session, statement.order_by(_ENROLMENT.c.id).limit(limit))
 
 
-def ended_with(session: Session, reason: str, since: datetime) -> list[Enrolment]:
-    """Those that ended for this reason since."""
-    return _rows(session, select(_ENROLMENT).where(_ENROLMENT.c.reason == reason, _ENROLMENT.c.ended_at >= since))
+def stopped_since(session: Session, since: datetime, beginning: str) -> list[Enrolment]:
+    """Those that were stopped since, for a reason that begins so."""
+    columns = _ENROLMENT.c
+    mine = (columns.state == EnrolmentState.STOPPED, columns.ended_at >= since, columns.reason.startswith(beginning))
+    return _rows(session, select(_ENROLMENT).where(*mine).order_by(columns.id))
 
 
 def standing(session: Session) -> list[tuple[str, str, int]]:
@@ -187,13 +189,6 @@ def end(session: Session, number: int, state: EnrolmentState, reason: str, now: 
     """End an active one; whether it was active. Another sequence may be entered then."""
     fields = {"state": state.value, "reason": reason, "ended_at": now, "due_at": None, "exclusive_for": None}
     return change(session, number, **fields)
-
-
-def reopen(session: Session, number: int, **fields: Any) -> bool:
-    """Let a stopped one go on; whether it was stopped."""
-    stopped = (_ENROLMENT.c.id == number, _ENROLMENT.c.state == EnrolmentState.STOPPED)
-    fields |= {"state": EnrolmentState.ACTIVE.value, "reason": "", "ended_at": None}
-    return bool(session.connection().execute(update(_ENROLMENT).where(*stopped).values(**fields)).rowcount)
 
 
 # --- what a mail of a sequence keeps its distance from ---------------------------------------------------------------

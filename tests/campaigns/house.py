@@ -46,6 +46,8 @@ subject: "Proposta"
 {{ greeting }} {{ contact.first_name | or("") }}, conseguiu ver a proposta?
 """
 REPS = ("ana", "bruno", "carla")
+SLOW = timedelta(seconds=65)
+"""As long as that a server takes now and then: longer than a look counts."""
 FOLDERS = ("Sent", "Drafts", "Junk", "Clientes")
 
 SETTINGS = """\
@@ -287,6 +289,8 @@ class World:
         self.clock = house.clock
         self.rng = house.rng
         self.on_mail: Callable[[Any], None] = lambda _envelope: None
+        self.on_tick: Callable[[str], None] = lambda _name: None
+        self.slow: list[tuple[datetime, datetime]] = []
         self._heard = 0
         self._timetable: list[_Planned] = []
         self._serial = count(1)
@@ -347,8 +351,17 @@ class World:
     def _dawdle(self, span: tuple[float, float]) -> None:
         """Mostly quick, now and then as slow as can be, rarely a minute."""
         low, high = span
-        seconds = 65.0 if high and self.rng.random() < 0.004 else low + (high - low) * self.rng.random() ** 3
-        self.advance(seconds)
+        if high and self.rng.random() < 0.004:
+            self.slow.append((self.clock.true(), self.clock.true() + SLOW))
+            self.advance(SLOW.total_seconds())
+        else:
+            self.advance(low + (high - low) * self.rng.random() ** 3)
+
+    def kept_waiting(self, since: datetime, until: datetime) -> timedelta:
+        """How much of this span a server let pass that took a minute to answer. Nothing else goes on meanwhile here,
+        and the looks that were made before are too old behind it."""
+        spans = (min(until, end) - max(since, begun) for begun, end in self.slow)
+        return sum((max(one, timedelta()) for one in spans), timedelta())
 
     def _wake(self, account: str) -> None:
         """The daemon has an account polled on another thread: soon, not at once."""
@@ -418,6 +431,7 @@ class World:
             heapq.heapify(self._ticks)
             tick.act()
             self._hear()
+            self.on_tick(tick.name)
         if (ahead := end - self.clock.monotonic()) > 0:
             self.advance(ahead)
 

@@ -162,7 +162,7 @@ def test_an_answer_in_junk_is_told_with_its_place(office: Office, app: App) -> N
     office.plan(app, "cancelled", obstacle="junk", reason="an answer lies in the Junk folder of bruno", **ended)
     office.plan(app, "cancelled", obstacle="answered", reason="the customer wrote", rule="quiet-end", **ended)
     told = notice(app)
-    assert "in the Junk folder of bruno" in after(told.text, "Not sent: an answer lies in Junk")
+    assert "in the Junk folder of bruno" in after(told.text, "An answer lies in Junk")
     assert "Move it to the Inbox" in told.text
     assert "quiet-end" not in told.text, "an answer is what we wanted"
 

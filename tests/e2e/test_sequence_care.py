@@ -29,6 +29,7 @@ SOON = SEQUENCE.replace("3 business days", "1 hour").replace(
     "send: {hours: customer, days: mon-fri, holidays: [BR-SP], per_day: 40, gap: 2-6 minutes}", ALWAYS_OPEN
 )
 AUTO = SOON.replace("mode: draft", "mode: auto")
+LAST = AUTO[: AUTO.index("  - {wait: 7")] + AUTO[AUTO.index("stop_when") :]
 ASK = SOON.replace("mode: draft", "mode: ask")
 JOAO = "joao@oficinario.example"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -46,6 +47,12 @@ def office(tmp_path: Path, smtp_sink: SmtpSink, request: pytest.FixtureRequest) 
 def app(office: SequenceOffice) -> Iterator[App]:
     with office.going() as app:
         yield app
+
+
+def stage_of(app: App) -> str:
+    with app.store.session() as session:
+        (person,) = customers.lookup_addresses(session, [MARIA])[MARIA]
+        return customers.get(session, person.customer_id).stage
 
 
 def reload(app: App) -> None:
@@ -213,6 +220,71 @@ def test_a_paying_customer_is_never_lost(office: SequenceOffice, app: App) -> No
     assert state(app) == ("done", "nobody answered")
     with app.store.session() as session:
         assert customers.get(session, person.customer_id).stage == "cliente"
+
+
+# --- answers that are in no history ----------------------------------------------------------------------------------
+
+
+def answer_into_junk(office: SequenceOffice, box: str = "bruno") -> None:
+    mail = office.letter(From=MARIA, To=f"{box}@vendas.example", Subject="Re: Proposta 17", text="Aceito!")
+    office.deliver(mail, box, ".Junk")
+
+
+@pytest.fixture
+def seen_by_bruno(office: SequenceOffice, app: App) -> None:
+    """Bruno's mailbox saw the customer, so their answer may come there."""
+    letter = office.letter(From=MARIA, To="bruno@vendas.example", Subject="Pedido", text="Bom dia.")
+    office.deliver(letter, "bruno")
+    for place in ("new", "cur", "tmp"):
+        for box in ("ana", "bruno"):
+            (office.directory / box / ".Junk" / place).mkdir(parents=True)
+    work(app)
+    office.clock.move(MINUTE)
+
+
+@pytest.mark.usefixtures("seen_by_bruno")
+@pytest.mark.parametrize("box", ["ana", "bruno"])
+def test_an_answer_in_junk_keeps_a_draft_back(office: SequenceOffice, app: App, box: str) -> None:
+    office.offer(app)
+    office.clock.move(MINUTE)
+    answer_into_junk(office, box)
+    office.pass_time(app, 2 * HOUR)
+    assert office.drafts() == []
+    assert state(app) == ("stopped", f"an answer lies in the Junk folder of {box}")
+    told = app.notices.compile("ana").text
+    assert "HÁ UMA RESPOSTA NO SPAM" in told
+    assert "apos-proposta" in told
+
+
+@pytest.mark.usefixtures("seen_by_bruno")
+@pytest.mark.parametrize("office", [LAST], indirect=True)
+def test_an_answer_in_junk_behind_the_last_mail_makes_nobody_lost(
+    office: SequenceOffice, app: App, smtp_sink: SmtpSink
+) -> None:
+    office.offer(app)
+    office.pass_time(app, 2 * HOUR, 20 * MINUTE)
+    assert len(smtp_sink.await_mails(1)) == 1
+    answer_into_junk(office)
+    office.pass_time(app, timedelta(days=9), 12 * HOUR)
+    assert state(app) == ("stopped", "an answer lies in the Junk folder of bruno")
+    assert stage_of(app) == "proposta"
+
+
+@pytest.mark.usefixtures("seen_by_bruno")
+@pytest.mark.parametrize("office", [LAST], indirect=True)
+def test_nobody_becomes_lost_while_a_mailbox_cannot_be_read(
+    office: SequenceOffice, app: App, smtp_sink: SmtpSink
+) -> None:
+    office.offer(app)
+    office.pass_time(app, 2 * HOUR, 20 * MINUTE)
+    assert len(smtp_sink.await_mails(1)) == 1
+    (office.directory / "bruno").rename(office.directory / "away")
+    office.pass_time(app, timedelta(days=9), 12 * HOUR)
+    assert state(app)[0] == "active"
+    assert "bruno" in app.notices.compile("ana").text
+    (office.directory / "away").rename(office.directory / "bruno")
+    office.pass_time(app, 12 * HOUR)
+    assert (state(app), stage_of(app)) == (("done", "nobody answered"), "perdida")
 
 
 # --- standing still --------------------------------------------------------------------------------------------------
