@@ -166,7 +166,7 @@ def _why_not_again(session: Session, entry: Entry, row: Enrolment, card: Custome
     last = enrolments.last_entry(session, sequence.name, row.entered_for)
     if last is not None and not entry.again and not sequence.once.allows(last.entered_at, now):
         return f"they entered {sequence.name} on {last.entered_at.astimezone(row.entered_at.tzinfo):%Y-%m-%d} already"
-    row.round = last.round + 1 if last is not None else 0
+    row.round = enrolments.next_round(session, sequence.name, row.entered_for)
     return ""
 
 

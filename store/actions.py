@@ -15,7 +15,7 @@ from store.tables import ActionDone, RuleLoaded
 
 _DONE = table(ActionDone)
 _LOADED = table(RuleLoaded)
-_TURN = "once per "
+TURN = "once per "
 """Begins the event of a row that keeps whom a rule with `once:` acted for; events of mails are hashes."""
 Claim = tuple[str, str, str]
 """(event, rule, slot)"""
@@ -60,15 +60,15 @@ def turns(session: Session, keys: Collection[str]) -> dict[tuple[str, str], date
     if not events:
         return {}
     found = select(_DONE.c.rule, _DONE.c.event, _DONE.c.done_at).where(among(session, _DONE.c.event, events))
-    return {(row[0], row[1].removeprefix(_TURN)): row[2] for row in session.execute(found)}
+    return {(row[0], row[1].removeprefix(TURN)): row[2] for row in session.execute(found)}
 
 
 def turns_before(session: Session, moment: datetime) -> dict[tuple[str, str], datetime]:
     """(rule, key) -> arrival of the mail it acted on last, where that was before a moment."""
     rows = select(_DONE.c.rule, _DONE.c.event, _DONE.c.done_at).where(
-        _DONE.c.slot == "once", _DONE.c.event.startswith(_TURN), _DONE.c.done_at < moment
+        _DONE.c.slot == "once", _DONE.c.event.startswith(TURN), _DONE.c.done_at < moment
     )
-    return {(row[0], row[1].removeprefix(_TURN)): row[2] for row in session.execute(rows)}
+    return {(row[0], row[1].removeprefix(TURN)): row[2] for row in session.execute(rows)}
 
 
 def take_turn(session: Session, rule: str, key: str, at: datetime) -> None:
@@ -80,7 +80,7 @@ def take_turn(session: Session, rule: str, key: str, at: datetime) -> None:
 
 
 def _turn(key: str) -> str:
-    return f"{_TURN}{key}"
+    return f"{TURN}{key}"
 
 
 def release(session: Session, claims: Iterable[Claim]) -> None:

@@ -190,9 +190,10 @@ def _exchange(session: Session, change: Change) -> None:
         old = typed(customer, change.before["set"])
         session.execute(update(customer).where(customer.c.id == change.row_id).values(old))
         session.execute(update(customer).where(customer.c.id == change.before["gone"]).values(merged_into=None))
-    for name, column, numbers, owner in change.before.get("moved", ()):
+    for name, column, numbers, old, *new in change.before.get("moved", ()):
         moved = SQLModel.metadata.tables[name]
-        session.execute(update(moved).where(among(session, moved.c.id, numbers)).values({column: owner}))
+        still = [moved.c[column] == value for value in new]  # what went its way since is not drawn back
+        session.execute(update(moved).where(among(session, moved.c.id, numbers), *still).values({column: old}))
     for name, rows in change.after.get("rows", {}).items():
         added = SQLModel.metadata.tables[name]
         for row in rows:

@@ -83,8 +83,15 @@ def enter(session: Session, row: Enrolment) -> int | None:
 
 def last_entry(session: Session, sequence: str, entered_for: str) -> Enrolment | None:
     """The last time somebody entered for the same deal, contact or customer."""
-    statement = select(_ENROLMENT).where(*_entry(sequence, entered_for)).order_by(_ENROLMENT.c.round.desc())
+    newest = (_ENROLMENT.c.entered_at.desc(), _ENROLMENT.c.round.desc())
+    statement = select(_ENROLMENT).where(*_entry(sequence, entered_for)).order_by(*newest)
     return next(iter(_rows(session, statement.limit(1))), None)
+
+
+def next_round(session: Session, sequence: str, entered_for: str) -> int:
+    """The number of the next entry for the same deal, contact or customer; 0 = the first."""
+    highest = session.execute(select(func.max(_ENROLMENT.c.round)).where(*_entry(sequence, entered_for))).scalar()
+    return 0 if highest is None else int(highest) + 1
 
 
 def _entry(sequence: str, entered_for: str) -> tuple[Any, ...]:
