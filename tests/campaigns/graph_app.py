@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -57,13 +58,15 @@ class ServiceTime:
     url: str
     passed: float = 0.0
     pauses: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep without sleeping; the service is told."""
-        self.passed += seconds
-        self.pauses += 1
-        with urllib.request.urlopen(f"{self.url.removesuffix('/v1.0')}/pass/{seconds:.3f}"):
+        """Sleep without sleeping; the service is told first, so that its pause is over when ours is."""
+        with urllib.request.urlopen(f"{self.url.removesuffix('/v1.0')}/pass/{seconds:.6f}"):
             pass
+        with self._lock:
+            self.passed += seconds
+            self.pauses += 1
 
     def monotonic(self) -> float:
         """What the connector takes for the time."""
