@@ -175,6 +175,16 @@ class Mailer(Protocol):
 
 
 @runtime_checkable
+class Drafting(Protocol):
+    """A mailer that makes each mail a draft first, in a mailbox that its person sees."""
+
+    def take_back(self, message_id: str) -> bool:
+        """Remove the draft that a try to send this mail left in Drafts. What left, is leaving, or was edited by a
+        person stays. True if no draft of it is left. Raises ConnectorError."""
+        ...
+
+
+@runtime_checkable
 class Marker(Protocol):
     """A desk that can mark and move a rep's mail, where a rule says so."""
 

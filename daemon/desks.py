@@ -138,7 +138,8 @@ class Desks:
             )
         if not claimed:
             return False
-        placed = _lay(self.ways.desk(draft.account), mail, drafts=True, again=draft.attempts > 0)
+        again = draft.attempts > 0 or draft.claimed_at is not None  # a try to send it may have left its draft there
+        placed = _lay(self.ways.desk(draft.account), mail, drafts=True, again=again)
         with self.store.writing() as session:
             moved = outbox.move(
                 session, draft.id, (OutboxState.PLACING,), OutboxState.PLACED, placed_at=now, **_where(placed)

@@ -27,6 +27,7 @@ from daemon.clock import Clock, ClockWatch
 from daemon.enclosures import references
 from daemon.evidence import Dossier, Witness
 from daemon.last_look import FRESH, RETRY_FOR, Obstacle, Step, Verdict, look
+from daemon.leftovers import Leftovers
 from daemon.letters import Held, frozen, send_mail
 from daemon.office import Office
 from daemon.outlets import Outlets
@@ -88,6 +89,10 @@ class Sends:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _clock_watch: ClockWatch = field(default_factory=ClockWatch)
     clock_trouble: str = ""
+    _leftovers: Leftovers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._leftovers = Leftovers(store=self.store, clock=self.clock, outlets=self.outlets, watchdog=self.watchdog)
 
     def begin(self) -> None:
         """Raise the fence, and settle what an earlier start left on its way."""
@@ -144,6 +149,7 @@ class Sends:
         """Send what is due by this sender; how many left. A server that does not answer rests for a while."""
         if self.stop or self.doubts_clock() or not self.fence or self.outlets.is_resting(sender):
             return 0
+        self._leftovers.clear(sender)
         settings = self.office.settings
         reps = [rep for rep in settings.team if settings.sender_for(rep) == sender]
         with self.store.session() as session:

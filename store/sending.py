@@ -98,6 +98,17 @@ def due(session: Session, now: datetime, reps: Collection[str], limit: int) -> l
     return _rows(session, select(_OUTBOX).where(columns.id.in_(numbers)).order_by(*order))
 
 
+def left_in_drafts(session: Session, reps: Collection[str], limit: int) -> list[tuple[int, str]]:
+    """(id, Message-ID) of mails of these people that were claimed once and will not be sent as things are, and whose
+    draft was not looked for since."""
+    columns = _OUTBOX.c
+    over = (OutboxState.CANCELLED.value, OutboxState.REFUSED.value, OutboxState.HELD.value)
+    unseen = or_(columns.gone_at.is_(None), columns.gone_at < func.coalesce(columns.settled_at, columns.claimed_at))
+    statement = select(columns.id, columns.message_id).where(columns.state.in_(over), columns.way == Way.SEND)
+    statement = statement.where(columns.rep.in_(list(reps)), columns.claimed_at.is_not(None), unseen)
+    return [(number, name) for number, name in session.execute(statement.order_by(columns.id).limit(limit))]
+
+
 def due_of_others(session: Session, now: datetime, reps: Collection[str]) -> list[OutboxMail]:
     """Sends whose time has come of everybody but these people."""
     columns = _OUTBOX.c

@@ -502,7 +502,8 @@ class OutboxMail(SQLModel, table=True):
 
     event        identity of the mail (or later: event) that caused it
     unless       what settles it by itself, comma-separated: customer_wrote, team_wrote
-    gone_at      our copy is no longer in Drafts: the rep sent it (its copy in Sent will tell) or deleted it
+    gone_at      our copy is no longer in Drafts: the rep sent it (its copy in Sent will tell) or deleted it; of a send
+                 that was given up: when what a try had left there was taken away
     late         it was found only after `late_after`; the notice says so
     attach       names of files that the rule adds to those of its template
     files        the files it carries, as they were when it was made: [{name, type, sha256}]

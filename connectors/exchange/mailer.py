@@ -14,6 +14,7 @@ from connectors.exchange import writing
 from connectors.exchange.folders import distinguished
 from connectors.exchange.link import Answer, Link
 from connectors.exchange.settings import ExchangeSettings
+from connectors.exchange.traces import traces
 from connectors.exchange.trouble import LATER, TABLE, Unclear, refusal
 from connectors.exchange.words import M, T, child, item_id
 from connectors.model import OutgoingMail
@@ -35,6 +36,7 @@ _NOT_SENT: dict[str, tuple[str, bool]] = {
     "ErrorExceededSubmissionQuota": ("sender", False),
 }
 """Codes by which SendItem says that it did not send: (what is refused, for good)."""
+_WHERE = ("drafts", "sentitems", "outbox")
 _DRAFT_CHANGED = frozenset({"ErrorStaleObject", "ErrorChangeKeyRequired", "ErrorIrresolvableConflict"})
 
 
@@ -74,7 +76,8 @@ class ExchangeMailer:
         raw = render(mail, utf8=True)
         with self._tidying():
             drafts, sent = self._find_folders()
-            self._clear(drafts, mail.message_id)
+            if self._went_before(mail.message_id):
+                return f"NoError: sent by {self._settings.host} before"
             ref = writing.create(self._link, drafts, raw, mail.message_id)
         try:
             committing()
@@ -90,6 +93,16 @@ class ExchangeMailer:
             raise
         self._judge(answer, drafts, mail.message_id)
         return f"NoError: sent by {self._settings.host}"
+
+    def take_back(self, message_id: str) -> bool:
+        """Remove the draft that a try to send this mail left in Drafts, see `Drafting`."""
+        with self._tidying():
+            drafts, _ = self._find_folders()
+            (found,) = traces(self._link, [drafts], message_id)
+            unused = [one.ref for one in found if not (one.is_edited or one.is_leaving)]
+            if unused:
+                writing.remove(self._link, unused)
+            return len(unused) == len(found)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -144,20 +157,39 @@ class ExchangeMailer:
     def _find_folders(self) -> tuple[str, str]:
         """The ids of Drafts and Sent Items. Raises ConnectorError."""
         if not self._folders:
-            names = ("drafts", "sentitems")
-            ids = M.FolderIds(*(distinguished(self._link, name) for name in names))
+            ids = M.FolderIds(*(distinguished(self._link, name) for name in _WHERE))
             answers = self._link.ask(M.GetFolder(M.FolderShape(T.BaseShape("IdOnly")), ids))
-            for name, answer in zip(names, answers, strict=False):
-                if not answer.is_good:
+            folders = dict.fromkeys(_WHERE, "")
+            for name, answer in zip(_WHERE, answers, strict=False):
+                if answer.is_good:
+                    found = child(next(iter(answer.within("Folders"))), "FolderId")
+                    folders[name] = str(found.get("Id")) if found is not None else ""
+                elif name != "outbox":
                     raise refusal(self._settings, answer.code, answer.words)
-                found = child(next(iter(answer.within("Folders"))), "FolderId")
-                self._folders[name] = str(found.get("Id")) if found is not None else ""
+            self._folders = folders
         return self._folders["drafts"], self._folders["sentitems"]
 
+    def _went_before(self, message_id: str) -> bool:
+        """What an earlier try left behind: a mail that was sent after all, or drafts, which go. One that is on its way
+        is waited for."""
+        names = [name for name in _WHERE if self._folders[name]]
+        found = dict(zip(names, traces(self._link, [self._folders[name] for name in names], message_id), strict=True))
+        if found.get("outbox") or any(one.is_leaving for one in found["drafts"]):
+            raise SendRejected(
+                self.account,
+                "an earlier try to send this mail is on its way (it lies in the Outbox, or is marked as submitted)",
+                permanent=False,
+                stage="mail",
+                hint="nothing to do: quietcrm looks again; if it lasts, look into the Outbox of the mailbox",
+            )
+        if found["drafts"]:
+            writing.remove(self._link, [one.ref for one in found["drafts"]])
+        return bool(found["sentitems"])
+
     def _clear(self, drafts: str, message_id: str) -> None:
-        """Take away what an earlier try to send this mail left in Drafts."""
-        left = [ref for (ref, _), _ in writing.find_ours(self._link, drafts, message_id)]
-        if left:
+        """Take away the draft of a mail that was not sent."""
+        (found,) = traces(self._link, [drafts], message_id)
+        if left := [one.ref for one in found if not one.is_leaving]:
             writing.remove(self._link, left)
 
     def _clear_quietly(self, drafts: str, message_id: str) -> None:

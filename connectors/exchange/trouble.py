@@ -70,7 +70,8 @@ class Unanswered(Unclear):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`error` is AuthRejected, Misconfigured, Unavailable or Throttled; `{mailbox}` and the like are filled in."""
+    """`error` is AuthRejected, Misconfigured, Unavailable, Unclear or Throttled; `{mailbox}` and the like are filled
+    in. Unclear where the documentation does not say that nothing was done: the store may break down in the midst."""
 
     error: type[ConnectorError]
     cause: str
@@ -125,10 +126,10 @@ TABLE: dict[str, Meaning] = {
         Misconfigured, "{login} has no mailbox of its own", "set `mailbox:` and `access: delegate` or `impersonation`"
     ),
     "ErrorMailboxMoveInProgress": Meaning(
-        Unavailable, "the mailbox {mailbox} is being moved", "nothing to do: it is read when the move is over"
+        Unclear, "the mailbox {mailbox} is being moved", "nothing to do: it is read when the move is over"
     ),
     "ErrorMailboxStoreUnavailable": Meaning(
-        Unavailable, "the database with {mailbox} is not mounted or being moved", LATER
+        Unclear, "the database with {mailbox} is not mounted or being moved", LATER
     ),
     "ErrorAccountDisabled": Meaning(
         AuthRejected, "the account {login} is disabled", "let the admin enable it, or use another login"
@@ -179,7 +180,7 @@ TABLE: dict[str, Meaning] = {
     "ErrorNoRespondingCASInDestinationSite": Meaning(
         Misconfigured, "no server of the site of {mailbox} answers", "set `endpoint:` to a server of that site"
     ),
-    "ErrorADUnavailable": Meaning(Unavailable, "{host} does not reach its directory", LATER),
+    "ErrorADUnavailable": Meaning(Unclear, "{host} does not reach its directory", LATER),
     "certificate": Meaning(
         Misconfigured,
         "the certificate of {host} cannot be verified",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
+from typing import Final
 
 from connectors.exchange.finding import equals, find
 from connectors.exchange.link import Answer, Link
@@ -31,9 +32,10 @@ from connectors.exchange.words import (
 from connectors.model import Enclosure
 from connectors.outgoing import message_id_of
 
-__all__ = ["attach", "create", "find_ours", "remove", "reply", "stamp", "update", "whole"]
+__all__ = ["STAMP", "attach", "create", "find_ours", "remove", "reply", "stamp", "update", "whole"]
 
-_STAMP = "quietcrm"
+STAMP: Final = "quietcrm"
+"""The name of our property."""
 _MESSAGE_FLAGS, _DELIVERED, _SUBMITTED = 0x0E07, 0x0E06, 0x0039
 _MOST_COPIES = 50
 _GONE = frozenset({"ErrorItemNotFound", "ErrorInvalidIdMalformed"})
@@ -56,7 +58,7 @@ def create(
     """Lay a mail into a folder. `flags` = MSGFLAG_READ 1, MSGFLAG_UNSENT 8 (MS-OXCMSG 2.2.1.6); None leaves it a draft.
     `at` is when it arrived, or left."""
     made = T.Message(T.MimeContent(base64.b64encode(raw).decode("ascii"), CharacterSet="UTF-8"))
-    made.append(extended(named(_STAMP), message_id))
+    made.append(extended(named(STAMP), message_id))
     if flags is not None:
         made.append(extended(property_tag(_MESSAGE_FLAGS, "Integer"), str(flags)))
     for tag in (_DELIVERED, _SUBMITTED) if at is not None else ():
@@ -78,7 +80,7 @@ def _created(link: Link, folder: str, made: Element) -> Ref:
 
 def stamp(link: Link, ref: Ref, message_id: str) -> Ref:
     """Put our stamp on an item."""
-    return update(link, ref, (named(_STAMP), T.Message(extended(named(_STAMP), message_id))))
+    return update(link, ref, (named(STAMP), T.Message(extended(named(STAMP), message_id))))
 
 
 def update(link: Link, ref: Ref, *changes: tuple[Element, Element]) -> Ref:
@@ -125,7 +127,7 @@ def remove(link: Link, refs: list[str]) -> None:
 
 def whole(link: Link, ref: str) -> tuple[Ref, bytes, str] | None:
     """((id, change key), MIME, our stamp on it or "") of an item; None if it has gone."""
-    (answer,) = link.ask(M.GetItem(item_shape(named(_STAMP), mime=True), item_ids([ref])))
+    (answer,) = link.ask(M.GetItem(item_shape(named(STAMP), mime=True), item_ids([ref])))
     if answer.code in _GONE:
         return None
     found = _item(link, answer)
@@ -136,7 +138,7 @@ def whole(link: Link, ref: str) -> tuple[Ref, bytes, str] | None:
 def find_ours(link: Link, folder: str, message_id: str) -> list[tuple[Ref, bytes]]:
     """((id, change key), MIME) of mail in a folder that carries our stamp or has this Message-ID, oldest first."""
     known = T.Or(
-        equals(named(_STAMP), message_id),
+        equals(named(STAMP), message_id),
         equals(field("message:InternetMessageId"), f"<{message_id}>"),
     )
     found, _ = find(link, folder, known, limit=_MOST_COPIES)

@@ -16,7 +16,7 @@ from connectors.graph.folders import named, shown_name
 from connectors.graph.mails import mail_path
 from connectors.graph.marking import Marking
 from connectors.graph.outgoing import arrived, copied, plain_body
-from connectors.graph.places import create, create_draft, ours
+from connectors.graph.places import create, create_draft, ours, remove
 from connectors.graph.settings import GraphSettings
 from connectors.graph.trouble import translated
 from connectors.model import Marked, Marks, OutgoingMail, Placed
@@ -84,7 +84,7 @@ class GraphDesk:
             rows = ours(self._client, message_id, place)
             if any(self._hash(row) != placed.content_hash for row in rows):
                 return False
-            left = [row for row in rows if not self._remove(row)]
+            left = [row for row in rows if not remove(self._client, row)]
             return not left
 
     def mark(self, folder: str, ref: str, message_id: str, marks: Marks) -> Marked:
@@ -158,12 +158,3 @@ class GraphDesk:
     def _hash(self, row: Json) -> str:
         """Of the mail as the service gives it back: it writes MIME of its own."""
         return content_hash(self._client.get_bytes(mail_path(str(row["id"]), "$value")))
-
-    def _remove(self, row: Json) -> bool:
-        try:
-            self._client.delete(mail_path(str(row["id"])), etag=str(row.get("@odata.etag") or ""))
-        except Refused as error:
-            if error.status != 412:  # somebody edits it at this moment
-                raise
-            return False
-        return True

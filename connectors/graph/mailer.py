@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from connectors.errors import ConnectorError, SendRejected, Unavailable
 from connectors.graph.client import Garbled, GraphClient, Json, Lost, Refused
 from connectors.graph.mails import mail_path
-from connectors.graph.places import create_draft, ours
+from connectors.graph.places import create_draft, is_edited, ours, remove
 from connectors.graph.settings import GraphSettings
 from connectors.graph.trouble import rejected, translated
 from connectors.model import OutgoingMail
@@ -72,6 +72,13 @@ class GraphMailer:
             raise
         return self._submit(row)
 
+    def take_back(self, message_id: str) -> bool:
+        """Remove the draft that a try to send this mail left in Drafts, see `Drafting`."""
+        with translated(self.account, self._client.where):
+            drafts = [row for row in ours(self._client, message_id, "drafts") if row.get("isDraft")]
+            left = [row for row in drafts if is_edited(row) or not remove(self._client, row)]
+        return not left
+
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
@@ -90,8 +97,17 @@ class GraphMailer:
                 ) from error
 
     def _went_before(self, mail: OutgoingMail) -> bool:
-        """What an earlier try left behind: a mail that was sent after all, or drafts, which go."""
+        """What an earlier try left behind: a mail that was sent after all, or drafts, which go. What lies in the Outbox
+        is on its way, whether it is called a draft there or not."""
         rows = ours(self._client, mail.message_id)
+        if rows and ours(self._client, mail.message_id, "outbox"):
+            raise SendRejected(
+                self.account,
+                "an earlier try to send this mail lies in the Outbox and is on its way",
+                permanent=False,
+                stage="mail",
+                hint="nothing to do: quietcrm looks again; if it lasts, look into the Outbox of the mailbox",
+            )
         for row in rows:
             if row.get("isDraft"):
                 self._client.delete(mail_path(str(row["id"])))

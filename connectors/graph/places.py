@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from connectors.graph.client import GraphClient, Json, Lost, Refused
-from connectors.graph.mails import mail_path
+from connectors.graph.mails import mail_path, parse_moment
 from connectors.graph.outgoing import LIGHT, MARK, attachment, draft, is_heavy, name_of, unnamed, with_reply
 from connectors.graph.reader import is_gone
 from connectors.model import Enclosure, OutgoingMail
 
-__all__ = ["answered", "by_message_id", "create", "create_draft", "ours", "quoted"]
+__all__ = ["answered", "by_message_id", "create", "create_draft", "is_edited", "ours", "quoted", "remove"]
 
-_SELECT = "id,internetMessageId,isDraft,isRead,parentFolderId,categories,flag"
+_SELECT = "id,internetMessageId,isDraft,isRead,parentFolderId,categories,flag,createdDateTime,lastModifiedDateTime"
 _MOST = "50"
+_MAKING = timedelta(minutes=2)
+"""What we change within this time after a draft was made is our own: its files, its text in an answer."""
 
 
 def quoted(text: str) -> str:
@@ -31,6 +34,23 @@ def ours(client: GraphClient, message_id: str, folder: str = "") -> list[Json]:
 def by_message_id(client: GraphClient, message_id: str, folder: str = "") -> list[Json]:
     """Mails with this Message-ID."""
     return _list(client, folder, f"internetMessageId eq {quoted(f'<{message_id}>')}")
+
+
+def is_edited(row: Json) -> bool:
+    """Whether somebody worked on a draft after we had made it."""
+    made, changed = parse_moment(row.get("createdDateTime")), parse_moment(row.get("lastModifiedDateTime"))
+    return changed - made > _MAKING
+
+
+def remove(client: GraphClient, row: Json) -> bool:
+    """Delete a mail in the version that was looked at; False if somebody edits it at this moment."""
+    try:
+        client.delete(mail_path(str(row["id"])), etag=str(row.get("@odata.etag") or ""))
+    except Refused as error:
+        if error.status != 412:
+            raise
+        return False
+    return True
 
 
 def _list(client: GraphClient, folder: str, condition: str) -> list[Json]:

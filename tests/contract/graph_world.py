@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from servers.graph import GraphServer
 from servers.graph_oracle import find_check, nothing
 
+from connectors.graph import client
 from connectors.graph.settings import GraphSettings, Pace
 
 ANA = "ana@vendas.example"
@@ -67,7 +68,8 @@ def settings_for(server: GraphServer, clock: Clock, **changes: object) -> GraphS
 
 @contextmanager
 def graph_server(clock: Clock) -> Iterator[GraphServer]:
-    """A service with ana's mailbox; whoever misuses it fails in the end."""
+    """A service with ana's mailbox; whoever misuses it fails in the end. An earlier one may have had the same port."""
+    client._gates.clear()
     with GraphServer(check=find_check() or nothing, monotonic=clock.monotonic) as server:
         server.add_mailbox(ANA)
         yield server

@@ -18,7 +18,9 @@ from servers.ews_store import Item
 from daemon.app import App
 from daemon.clock import SystemClock
 from daemon.doctor import Level, examine
+from daemon.requests import answer
 from store import history, outbox
+from store.tables import OutboxState
 
 PROGRAM = Path(sys.executable).parent / "quietcrm"
 MARIA = "maria@padariasol.example"
@@ -128,6 +130,34 @@ def test_an_answer_stops_what_was_planned(office: ExchangeOffice, server: EwsSer
             app.sends.sweep()
             app.sends.send_due("ana")
             work(app, office)
+    assert server.sent == []
+
+
+def test_a_mail_that_the_admin_gives_up_is_not_left_in_drafts(office: ExchangeOffice, server: EwsServer) -> None:
+    """Nobody knew whether it had been sent; it had not."""
+    with office.running() as app:
+        read(app)
+        office.clock.move(timedelta(minutes=1))
+        office.deliver(server, office.mail(ANA, MARIA, "Nossa proposta", "Segue a proposta."), "sentitems")
+        work(app, office)
+        app.sends.begin()
+        office.clock.move(timedelta(hours=2))
+        server.faults.script("SendItem", "504")
+        for _ in range(3):
+            app.sends.sweep()
+            app.sends.send_due("ana")
+            work(app, office)
+        with app.store.session() as session:
+            (row,) = outbox.in_states(session, (OutboxState.UNCERTAIN,))
+        assert len(lying(server, "drafts")) == 1
+        answer(app, "outbox.cancel", {"id": row.id})
+        office.clock.move(timedelta(minutes=6))
+        app.sends.send_due("ana")
+        assert lying(server, "drafts") == []
+        before = server.requests.total()
+        office.clock.move(timedelta(minutes=6))
+        app.sends.send_due("ana")
+        assert server.requests.total() == before  # looked at once
     assert server.sent == []
 
 

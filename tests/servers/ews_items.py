@@ -71,6 +71,8 @@ def render(item: Item, shape: Shape, fraction: str = "") -> Element:
         value = extended(item, ext_key(uri), fraction)
         if value is not None:
             found.append(T.ExtendedProperty(T.ExtendedFieldURI(dict(uri.attrib)), T.Value(value)))
+    if "item:LastModifiedTime" in shape.fields:
+        found.append(T.LastModifiedTime(stamp(item.edited or item.received, fraction)))
     if "item:Flag" in shape.fields:
         found.extend(_follow_up(item, shape, fraction))
     for field, make in _MESSAGE_FIELDS.items():
@@ -217,8 +219,10 @@ _ITEM_FIELDS: dict[str, _Make] = {
     "item:Size": _text("Size", lambda item: str(len(item.raw))),
     "item:Categories": _categories,
     "item:InReplyTo": _text("InReplyTo", lambda item: item.text("In-Reply-To")),
+    "item:IsSubmitted": _text("IsSubmitted", lambda item: _flag(item.submitted)),
     "item:IsDraft": _text("IsDraft", lambda item: _flag(item.draft)),
     "item:DateTimeSent": lambda item, _, part: iter([T.DateTimeSent(stamp(_sent_at(item), part))]),
+    "item:DateTimeCreated": lambda item, _, part: iter([T.DateTimeCreated(stamp(item.received, part))]),
     "item:HasAttachments": _text("HasAttachments", lambda item: _flag(bool(attachments_of(item.mail)))),
 }
 

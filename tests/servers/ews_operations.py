@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -371,12 +373,20 @@ def _value(item: Item, path: Element) -> object:
         return extended(item, ext_key(path)) or ""
     if path.get("FieldURI", "").startswith(("calendar:", "task:")):
         raise Refusal("ErrorUnsupportedPathForQuery", f"{path.get('FieldURI')} cannot be searched for")
-    return {
-        "item:DateTimeReceived": item.received,
-        "message:InternetMessageId": item.text("Message-ID").strip(),
-        "item:InReplyTo": item.text("In-Reply-To").strip(),
-        "item:Subject": item.text("Subject"),
-    }[path.get("FieldURI", "")]
+    name = path.get("FieldURI", "")
+    return item.received if name == "item:DateTimeReceived" else _header(item.raw, _SEARCHED[name])
+
+
+_SEARCHED = {"message:InternetMessageId": "Message-ID", "item:InReplyTo": "In-Reply-To", "item:Subject": "Subject"}
+
+
+@lru_cache(maxsize=10_000)
+def _header(raw: bytes, name: str) -> str:
+    """Kept, for each search looks at every mail of a folder."""
+    try:
+        return str(message_from_bytes(raw, policy=policy.default).get(name, "") or "").strip()
+    except (LookupError, ValueError, IndexError, AttributeError):
+        return ""
 
 
 # -- writing

@@ -55,6 +55,10 @@ class Item:
     transport: bool = True
     read: bool = False
     draft: bool = False
+    submitted: bool = False
+    """The transport has it and has not sent it yet."""
+    edited: datetime | None = None
+    """When a person worked on it."""
     categories: list[str] = field(default_factory=list)
     extended: dict[ExtKey, str] = field(default_factory=dict)
     due: datetime | None = None
