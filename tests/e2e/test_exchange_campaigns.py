@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from campaigns import exchange
 
-from connectors.exchange.reader import Reader
+from connectors.exchange.getting import Getter
 from connectors.exchange.trouble import Unanswered
 
 
@@ -18,15 +18,15 @@ def test_mail_is_read_once_however_often_calls_go_wrong(tmp_path: Path) -> None:
 
 
 def test_a_lost_chunk_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = Reader._ask
+    get = Getter.get
 
-    def forget(self: Reader, shape: object, refs: list[str]) -> list[object]:
+    def forget(self: Getter, shape: object, refs: list[str]) -> list[object]:
         try:
-            return ask(self, shape, refs)  # type: ignore[return-value]
+            return get(self, shape, refs)  # type: ignore[return-value]
         except Unanswered:
             return []
 
-    monkeypatch.setattr(Reader, "_ask", forget)
+    monkeypatch.setattr(Getter, "get", forget)
     score = exchange.read_here(tmp_path, 100, rate=0.25)
     assert any(one.startswith("lost") for one in score.faults)
 

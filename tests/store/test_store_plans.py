@@ -21,6 +21,7 @@ from store import (
     quarantine,
     reminders,
     schema,
+    sending,
     suppressions,
     unmatched,
 )
@@ -43,6 +44,7 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "unmatched known": lambda session: unmatched.known(session, ["i:1"]),
     "questions": lambda session: unmatched.questions(session, NOW),
     "due drafts": lambda session: outbox.due(session, NOW),
+    "drafts of sends given up": lambda session: sending.left_in_drafts(session, ["ana"], 20),
     "drafts of customers": lambda session: outbox.of_customers(session, [1], states=["planned", "placed"]),
     "reminders in a calendar": lambda session: reminders.items(session, ["placed"], "ana"),
     "reminders to settle": lambda session: reminders.unsettled(session),

@@ -12,7 +12,7 @@ from sqlalchemy import Text, cast, select
 from store_samples import ADMIN, NOW
 
 from connectors.model import Cursor, Progress, Unreadable
-from store import accounts, actions, customers, outbox, quarantine, reminders, suppressions, unmatched
+from store import accounts, actions, customers, outbox, quarantine, reminders, sending, suppressions, unmatched
 from store.actions import LoadedRule
 from store.engine import Store
 from store.errors import NotFound, StoreDamaged, StoreUnavailable
@@ -80,6 +80,29 @@ def test_what_people_should_hear_of_and_the_counts_by_way(store: Store) -> None:
         assert [row["rule"] for row in held] == ["held long ago"]
         assert len(outbox.listing(session, states=[OutboxState.HELD], obstacle="cap")) == 2
         assert outbox.listing(session, obstacle="breaker") == []
+
+
+def test_drafts_of_sends_that_were_given_up_are_looked_for_once(store: Store) -> None:
+    claimed, over, looked = NOW - timedelta(hours=3), NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+    rows: dict[str, dict[str, object]] = {
+        "cancelled": {"state": "cancelled", "settled_at": over},
+        "held": {"state": "held"},
+        "refused": {"state": "refused", "settled_at": over},
+        "looked for before it was cancelled": {"state": "cancelled", "settled_at": NOW, "gone_at": looked},
+        "looked for": {"state": "cancelled", "settled_at": over, "gone_at": looked},
+        "never claimed": {"state": "cancelled", "settled_at": over, "claimed_at": None},
+        "uncertain": {"state": "uncertain", "settled_at": over},
+        "sent": {"state": "sent", "settled_at": over},
+        "a draft by now": {"state": "cancelled", "settled_at": over, "way": "draft"},
+        "somebody else's": {"state": "cancelled", "settled_at": over, "rep": "ben"},
+    }
+    with store.writing() as session:
+        for name, stated in rows.items():
+            fields = {"way": "send", "rep": "ana", "claimed_at": claimed, "message_id": name, **stated}
+            outbox.plan(session, draft(name, **fields))
+        found = [message_id for _, message_id in sending.left_in_drafts(session, ["ana"], 20)]
+        assert found == list(rows)[:4]
+        assert len(sending.left_in_drafts(session, ["ana"], 2)) == 2
 
 
 def test_what_became_of_the_mails_of_each_rule(store: Store) -> None:
