@@ -18,7 +18,9 @@ __all__ = [
     "Calendar",
     "CalendarReading",
     "ExchangeCalendar",
+    "FolderCalendar",
     "GraphCalendar",
+    "IcsCalendar",
     "MailboxCalendar",
     "MemoryCalendar",
 ]
@@ -108,10 +110,29 @@ class GraphCalendar(MailboxCalendar):
     type: Literal["graph"] = Field(description="calendars in Microsoft 365, by Microsoft Graph", examples=["graph"])
 
 
+class FolderCalendar(CalendarReading):
+    """Calendar files in a folder, as calendar programs and vdirsyncer keep them; each sub-folder is a calendar too."""
+
+    type: Literal["folder"] = Field(
+        description="a folder of calendar files (.ics), each sub-folder a calendar of its own", examples=["folder"]
+    )
+    path: Location = Field(description="where the folder lies", examples=["calendars/ana"])
+
+
+class IcsCalendar(CalendarReading):
+    """One exported calendar file. It is only read: reminders for its owner come as mail."""
+
+    type: Literal["ics"] = Field(description="one exported calendar file (.ics), only read", examples=["ics"])
+    path: Location = Field(description="where the file lies", examples=["calendars/ana.ics"])
+
+
 class MemoryCalendar(CalendarReading):
     """Calendars that live in the process; for tests and the demo."""
 
     type: Literal["memory"] = Field(description="calendars that live in the process (tests)", examples=["memory"])
 
 
-Calendar = Annotated[CaldavCalendar | ExchangeCalendar | GraphCalendar | MemoryCalendar, Field(discriminator="type")]
+Calendar = Annotated[
+    CaldavCalendar | ExchangeCalendar | FolderCalendar | GraphCalendar | IcsCalendar | MemoryCalendar,
+    Field(discriminator="type"),
+]

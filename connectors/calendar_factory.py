@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from config.calendars import CaldavCalendar, ExchangeCalendar, GraphCalendar, MemoryCalendar
+from config.calendars import (
+    CaldavCalendar,
+    ExchangeCalendar,
+    FolderCalendar,
+    GraphCalendar,
+    IcsCalendar,
+    MemoryCalendar,
+)
 from config.settings import Settings
 from connectors.factory import Surroundings, exchange_settings
 from connectors.protocols import CalendarDesk, CalendarParser, CalendarSource
 
 if TYPE_CHECKING:
     from connectors.caldav.settings import CaldavSettings
+    from connectors.calendar_files import FileCalendarSettings
     from connectors.exchange.calendars.settings import ExchangeCalendarSettings
     from connectors.graph.settings import GraphCalendarSettings
 
@@ -129,6 +137,34 @@ def _graph_desk(one: Wanted) -> CalendarDesk:
     return GraphCalendarDesk(graph_calendar_settings(one))
 
 
+def file_calendar_settings(one: Wanted) -> FileCalendarSettings:
+    """Which files are read, and which folder takes reminders."""
+    from connectors.calendar_files import FileCalendarSettings
+
+    return FileCalendarSettings(
+        account=one.name,
+        path=one.around.path(one.calendar.path),
+        single=isinstance(one.calendar, IcsCalendar),
+        only=tuple(one.calendar.only),
+        skip=tuple(one.calendar.not_),
+        reminders=one.calendar.reminders,
+        tasks=one.calendar.tasks,
+        zone=one.zone,
+    )
+
+
+def _files(one: Wanted) -> CalendarSource:
+    from connectors.calendar_files import FileCalendarSource
+
+    return FileCalendarSource(file_calendar_settings(one), one.parser)
+
+
+def _files_desk(one: Wanted) -> CalendarDesk:
+    from connectors.calendar_files import FileCalendarDesk
+
+    return FileCalendarDesk(file_calendar_settings(one), one.parser)
+
+
 def _memory(one: Wanted) -> CalendarSource:
     from connectors.memory_calendars import MemoryCalendarSource
 
@@ -144,13 +180,17 @@ def _memory_desk(one: Wanted) -> CalendarDesk:
 CALENDAR_SOURCES: Mapping[type[Any], Callable[[Wanted], CalendarSource]] = {
     CaldavCalendar: _caldav,
     ExchangeCalendar: _exchange,
+    FolderCalendar: _files,
     GraphCalendar: _graph,
+    IcsCalendar: _files,
     MemoryCalendar: _memory,
 }
 CALENDAR_DESKS: Mapping[type[Any], Callable[[Wanted], CalendarDesk]] = {
     CaldavCalendar: _caldav_desk,
     ExchangeCalendar: _exchange_desk,
+    FolderCalendar: _files_desk,
     GraphCalendar: _graph_desk,
+    IcsCalendar: _files_desk,
     MemoryCalendar: _memory_desk,
 }
 

@@ -63,7 +63,10 @@ def test_the_tables_cover_the_settings() -> None:
     assert kinds == set(CALENDAR_SOURCES) == set(CALENDAR_DESKS)
 
 
-@pytest.mark.parametrize("entry", [CALDAV, {"type": "exchange"}, {"type": "memory"}])
+FILES: list[dict[str, object]] = [{"type": "folder", "path": "calendars/ana"}, {"type": "ics", "path": "ana.ics"}]
+
+
+@pytest.mark.parametrize("entry", [CALDAV, {"type": "exchange"}, *FILES, {"type": "memory"}])
 def test_sources_and_desks(entry: dict[str, object], around: Surroundings) -> None:
     parser = InlineParser()
     source = build_calendar_source("ana", office(entry), parser, around)
