@@ -177,7 +177,8 @@ class ObjectCalendarSource:
                     harvest.removed.append((folder.name, ref))
                 continue
             place.known[ref] = _hash(reading.version)
-            harvest.read.append((folder.name, ref))
+            if not reading.unreadable:
+                harvest.read.append((folder.name, ref))
             harvest.events += reading.events
             harvest.unreadable += reading.unreadable
 

@@ -260,9 +260,10 @@ class Invitation:
 class CalendarBatch:
     """One answer of a calendar source. Store all of it with the cursor in one transaction, or nothing.
 
-    read        (calendar, ref) of every object read: `events` holds all of its occurrences in the window, so what was
-                known of it before and is missing now has been moved out of the window or taken off the series
+    read        (calendar, ref) of every object read whole: `events` holds all of its occurrences in the window, so what
+                was known of it before and is missing now has been moved out of the window or taken off the series
     events      in no order. Cancelled ones are there, with their status
+    unreadable  of objects that are there; what was known of them stays
     removed     (calendar, ref) of objects that are no longer there. Not a cancellation: look before you act
     calendars   every calendar read now, as display names
     """

@@ -174,7 +174,8 @@ def _take(calendar: GraphCalendar, ref: str, found: Found | None, harvest: _Harv
     if found is None:
         harvest.removed.append((calendar.name, ref))
         return
-    harvest.read.append((calendar.name, ref))
+    if not found.unreadable:
+        harvest.read.append((calendar.name, ref))
     harvest.events += found.events
     harvest.unreadable += found.unreadable
 

@@ -288,6 +288,46 @@ class TestReading(SourceHooks):
         assert read_all(source, run.cursor).read == []
         source.close()
 
+    def test_what_becomes_unreadable_is_not_gone(self) -> None:
+        """What was known of it stays: it is told neither as read nor as removed."""
+        self.fill(1)
+        source = self.make_source()
+        run = read_all(source)
+        item = self.item("e0")
+        assert item is not None
+        item.broken = True
+        self.server.box.touch(item)
+        later = read_all(source, run.cursor)
+        assert (later.read, later.removed, len(later.unreadable)) == ([], [], 1)
+        item.broken = False
+        self.server.box.touch(item)
+        assert read_all(source, later.cursor).names == ["e0"]
+        source.close()
+
+    def test_a_view_that_one_broken_series_keeps_from_being_shown(self) -> None:
+        """The other series have all of their occurrences but those of that day, and none of them counts as gone."""
+        self.server.breaks_views = True
+        self.put("week", SERIES)
+        self.put("once", event("once"))
+        self.put("bad", event("bad", "RRULE:FREQ=MONTHLY;COUNT=2", start="DTSTART:20261116T050000Z"))
+        item = self.item("bad")
+        assert item is not None
+        item.broken = True
+        source = self.make_source()
+        run = read_all(source)
+        assert run.names == ["once", "week"]
+        assert len(run.events) == 6
+        assert [ref for _, ref in run.read] == [self.ids["once"]]
+        reasons = sorted(one.reason for one in run.unreadable if one.ref == self.ids["week"])
+        assert [reason[:43] for reason in reasons] == [
+            "the server does not show 2026-11-16 to 2026",
+            "the server does not show 2026-12-15 to 2026",
+        ]
+        self.remove("bad")
+        self.put("week", SERIES.replace(b"SUMMARY", b"SEQUENCE:1\r\nSUMMARY"))
+        assert len(read_all(source, run.cursor).read) == 1
+        source.close()
+
     def test_a_server_that_breaks_down_over_one(self) -> None:
         """Asked for each by itself, it fails three times on the same; the others are there."""
         self.fill(3)

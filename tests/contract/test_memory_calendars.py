@@ -41,6 +41,15 @@ class TestMemoryCalendarSource(MemoryHooks, CalendarContract):
         assert later.names == ["e2"]
         assert [ref for _, ref in later.removed] == ["e1.ics"]
 
+    def test_what_becomes_unreadable_is_not_gone(self) -> None:
+        """What was known of it stays: it is told neither as read nor as removed."""
+        self.fill(2)
+        source = self.make_source()
+        run = read_all(source)
+        self.put("e1", event("e1", start="DTSTART:tomorrow"))
+        later = read_all(source, run.cursor)
+        assert (later.read, later.removed, [one.ref for one in later.unreadable]) == ([], [], ["e1.ics"])
+
     def test_a_calendar_that_vanishes_takes_its_objects_along(self) -> None:
         self.put("e1", event("e1"), second=True)
         source = self.make_source()

@@ -199,6 +199,19 @@ def test_answers_are_heard(office: CalendarOffice) -> None:
         assert "coming" in tags(app)
 
 
+def test_a_meeting_that_cannot_be_read_any_more_is_not_called_off(office: CalendarOffice) -> None:
+    """Its calendar program wrote it wrongly; nobody was told that it does not take place."""
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13)))
+        office.turn(app)
+        office.ana.put("a.ics", office.event("m1", at(18, 13)).replace(b"DTSTART:2026", b"DTSTART:soon"))
+        office.go_on(app, office.clock.now() + 30 * MINUTE, 10 * MINUTE)
+        assert tags(app) == ["booked"]
+        office.ana.remove("a.ics")
+        office.go_on(app, office.clock.now() + 30 * MINUTE, 10 * MINUTE)
+        assert tags(app) == ["booked", "called-off"]
+
+
 def test_gone_is_not_cancelled_unless_it_is_ours_and_gone_for_good(office: CalendarOffice) -> None:
     with office.running() as app:
         office.ana.put("a.ics", office.event("m1", at(18, 13)))

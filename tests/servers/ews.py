@@ -47,6 +47,7 @@ class EwsServer:
     wraps_uids      UIDs of others come as GlobalObjectIds; `hides_uids` = none come at all
     drifts_originals    changed occurrences tell an original start that is an hour off, as after a change of the clocks
     most_in_view    how many entries a CalendarView gives at most, whatever is asked for
+    breaks_views    a CalendarView in which something broken stands is refused as a whole
     calendar_delegates  (login, address) pairs that may open another's calendar and nothing else
     invitations     (operation, subject, address) of all that would have been sent to people invited
     fails_on        ids of items over which every GetItem breaks down (504)
@@ -81,6 +82,7 @@ class EwsServer:
         self.refuse_http: tuple[int, dict[str, str], bytes] | None = None
         self.wraps_uids = self.hides_uids = self.drifts_originals = False
         self.most_in_view = 1000
+        self.breaks_views = False
         self.calendar_delegates: set[tuple[str, str]] = set()
         self.invitations: list[tuple[str, str, str]] = []
         self.fails_on: set[str] = set()

@@ -319,6 +319,8 @@ def _viewed(server: EwsServer, folder: Folder, request: Element, view: Element) 
         server.violations.append(f"{most} entries of a calendar asked for at once")
     most = min(most, server.most_in_view)
     found = in_view(folder, start, end)
+    if server.breaks_views and any(one.broken for one in found):
+        raise Refusal("ErrorRecurrenceHasNoOccurrence", "The recurrence pattern has no occurrences.")
     last = "true" if len(found) <= most else "false"
     items = T.Items(*(_show(server, one, shape) for one in found[:most]))
     return good("FindItem", M.RootFolder({"TotalItemsInView": str(len(found)), "IncludesLastItemInRange": last}, items))

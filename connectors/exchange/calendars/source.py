@@ -17,7 +17,7 @@ from connectors.exchange.calendars.events import MASTER, BrokenItem, Reading, de
 from connectors.exchange.calendars.folders import CalendarFolders
 from connectors.exchange.calendars.ids import uid_of
 from connectors.exchange.calendars.settings import ExchangeCalendarSettings
-from connectors.exchange.calendars.view import OCCURRENCE, Seen, find_in_view, overlaps
+from connectors.exchange.calendars.view import OCCURRENCE, Seen, View, find_in_view, overlaps
 from connectors.exchange.getting import Getter
 from connectors.exchange.link import Link
 from connectors.exchange.reader import BODIES, HEADS
@@ -54,6 +54,7 @@ class _Head:
     uid: str
     inside: bool
     seen: list[Seen] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
 
 
 class _Objects:
@@ -102,10 +103,12 @@ class _Objects:
         """First which of them have anything in the window, then all of those."""
         heads, bad = self._heads(folder, refs, window)
         masters = {series_key(one.uid): one for one in heads.values() if one.kind == MASTER}
-        if masters:
-            for seen in find_in_view(self._link, folder.key, window):
-                if seen.kind != "Single" and (master := masters.get(series_key(seen.uid))):
-                    master.seen.append(seen)
+        view = find_in_view(self._link, folder.key, window) if masters else View()
+        for seen in view.seen.values():
+            if seen.kind != "Single" and (master := masters.get(series_key(seen.uid))):
+                master.seen.append(seen)
+        for master in masters.values():
+            master.gaps = view.gaps
         items = dict(self._details(heads))
         reading = Reading(
             account=self._settings.account,
@@ -139,7 +142,8 @@ class _Objects:
         return self._getter.get_all(detail_shape(), list(dict.fromkeys(wanted)), BODIES)
 
     def _read(self, reading: Reading, ref: str, head: _Head, items: Mapping[str, Element | str]) -> ObjectReading:
-        events, unreadable = [], []
+        events: list[CalendarEvent] = []
+        unreadable = [self._unreadable(reading.calendar, ref, one) for one in head.gaps]
         for name, make in _makers(reading, ref, head, items):
             try:
                 events.append(make())
