@@ -347,7 +347,8 @@ class _Visit:
         window = Window(self.now, self.now + timedelta(days=31))
         batch = source.fetch(None, window, limit=SOME_OBJECTS)
         unclear = sum(event.zone_unclear for event in batch.events)
-        yield _good(about, f"{len(batch.events)} events in the coming month, of {len(batch.read)} objects read")
+        objects = {*batch.read, *((bad.folder, bad.ref) for bad in batch.unreadable)}
+        yield _good(about, f"{len(batch.events)} events in the coming month, of {len(objects)} objects read")
         for bad in batch.unreadable[:5]:
             yield _warn(about, f"{bad.folder}: {bad.reason}", "open it in the calendar program and save it again")
         if unclear:
