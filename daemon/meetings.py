@@ -273,8 +273,10 @@ class Meetings:
         people = heard(row.attendees, said, owner, work.office.settings, reset=said.sequence > row.sequence)
         state = replace(said if newer else _as_known(row), attendees=people, people=said.people)
         further: dict[str, Any] = {"cancelled_at": None} if newer and state.status != CANCELLED else {}
-        if newer and state.start_at != row.start_at:
-            further["known_at"] = row.known_at if past else work.now
+        mine = work.copies.get(row.id, ())
+        is_back = bool(mine) and all(one.gone_at is not None for one in mine)
+        if (newer and state.start_at != row.start_at) or (is_back and not past):
+            further["known_at"] = row.known_at if past else work.now  # what it was gone for is made up for at once
         if newer and state.start_at != row.start_at and not past and not row.cancelled:
             further |= {"moves": row.moves + 1, "moved_at": work.now}
         meetings.change(work.session, row, state, contact_ids(work.directory, as_mail(event)), **further)

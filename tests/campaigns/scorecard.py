@@ -40,6 +40,7 @@ CAMPAIGNS = (
     Campaign("the line drops after the dot", "send_drops", "--rounds 100 --kills 12", "--rounds 500 --kills 54"),
     Campaign("an answer stops what is due", "replies", "--rounds 300 --on-servers 15", "--rounds 950 --on-servers 50"),
     Campaign("what ends a sequence", "sequences", "--rounds 300 --on-servers 15", "--rounds 950 --on-servers 50"),
+    Campaign("meetings change under reminders", "reminders", "--rounds 200", "--rounds 3000"),
     Campaign("machines that answer all", "responders", "--rounds 5", "--rounds 20"),
     Campaign("contacts that look alike", "look_alikes", "--contacts 2000", "--contacts 10000"),
     Campaign("standstill and wrong clocks", "clocks", "--seeds 2", "--seeds 20"),

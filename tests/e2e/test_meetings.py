@@ -255,6 +255,28 @@ def test_a_series_moved_as_a_whole_is_moved_once(office: CalendarOffice) -> None
         assert "called-off" not in tags(app)
 
 
+@pytest.mark.parametrize("new_one_first", [False, True])
+def test_a_split_series_keeps_its_meetings(office: CalendarOffice, new_one_first: bool) -> None:
+    """ "This and all that follow": the old series is cut short and a new one begun, not at once."""
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13), "RRULE:FREQ=WEEKLY;COUNT=4"))
+        office.turn(app)
+        office.go_on(app, at(24, 14))
+        before = sorted(reminded(app))
+        halves = [
+            ("a.ics", office.event("m1", at(18, 13), "RRULE:FREQ=WEEKLY;COUNT=1", sequence=1)),
+            ("b.ics", office.event("m2", at(25, 13), "RRULE:FREQ=WEEKLY;COUNT=3")),
+        ]
+        for ref, data in reversed(halves) if new_one_first else halves:
+            office.ana.put(ref, data)
+            office.clock.move(2 * MINUTE)
+            office.turn(app)
+        assert len(in_history(app)) == 4
+        office.go_on(app, at(25, 12), HOUR * 6)
+        assert sorted(reminded(app)) == before
+        assert "called-off" not in tags(app)
+
+
 def test_a_customer_who_becomes_known_gets_the_meetings_and_no_rule_runs(office: CalendarOffice) -> None:
     with office.running() as app:
         office.ana.put("a.ics", office.event("m1", at(18, 13), people=(ANA, "eva@nova.example")))
