@@ -56,6 +56,7 @@ class Member(Section):
     language: Language | None = Field(None, description="language of notices; default: the company's", examples=["pt"])
     zone: Zone | None = Field(None, description="time zone; default: the company's", examples=["Europe/Lisbon"])
     digest: Clock = Field(time(8, 0), description="when the daily notice comes", examples=["08:00"])
+    briefs: bool = Field(True, description="told of meetings with customers on the morning before", examples=["no"])
     admin: bool = Field(False, description="gets the notices about quietcrm itself", examples=["yes"])
 
 

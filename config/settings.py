@@ -157,6 +157,11 @@ class Settings(Section):
     limits: Limits = Field(Limits(), description="the breaker", examples=["{sends_per_day: 80}"])
     drafts: Drafts = Field(Drafts(), description="prepared drafts", examples=["{expire: 5 business days}"])
     reminders: Reminders = Field(Reminders(), description="how reminders come", examples=["{via: inbox}"])
+    briefs: bool = Field(
+        True,
+        description="tell people of their meetings with customers on the morning of the working day before",
+        examples=["no"],
+    )
     channels: dict[Name, SecretSetting] = Field(
         {},
         description="where `notify` writes to, by name: the place of an address as apprise has it",

@@ -22,6 +22,7 @@ from connectors.imap.settings import ImapSettings
 from connectors.parsing import ParserPool
 from connectors.protocols import CalendarSource, Desk, Mailer, Rereader, Source
 from daemon.alerts import Alerts
+from daemon.briefs import Briefs
 from daemon.calendar_items import CalendarItems
 from daemon.calendar_poll import CalendarPoller, LockedCalendar
 from daemon.clock import Clock, SystemClock
@@ -149,6 +150,7 @@ class App:
         )
         self.copies = Copies(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
+        self.briefs = Briefs(self.store, office, self.ways, self.clock, self.key, self.freshness.look_at)
         for name in [name for name in self.pollers if name in fresh or name not in marks]:
             self.pollers.pop(name).retire()
         self.pollers.update(fresh)

@@ -86,21 +86,13 @@ class Notices:
         mail = self._mail(notice, now, f"notice-{rep}-{day:%Y%m%d}") if notice.pressing else None
         try:
             if mail is not None:
-                self._lay(rep, mail)
+                self.ways.lay(rep, mail)
         except QuietcrmError as error:
             log.warning("notice.undelivered", rep=rep, reason=error.message)
             return False
         with self.store.writing() as session:
             reminders.claim_notice(session, rep, day, mail.message_id if mail else "", now)
         return mail is not None
-
-    def _lay(self, rep: str, mail: OutgoingMail) -> None:
-        if self.ways.by_smtp(rep):
-            self.ways.send(rep, mail)
-            return
-        desk = self.ways.desk(self.ways.account_of(rep))
-        if not desk.find(mail.message_id, drafts=False):
-            desk.place_mail(mail)
 
     def _mail(self, notice: Notice, now: datetime, name: str) -> OutgoingMail:
         member = self.office.settings.team[notice.rep]

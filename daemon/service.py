@@ -313,6 +313,7 @@ class Service:
         with self._turn, self._app.watchdog.step("notice"):
             self._hold_store()
             self._app.notices.deliver_due()
+            self._app.briefs.deliver_due()
 
     def _hold_store(self) -> None:
         """Before anything is laid into mailboxes: is the store still ours? A session of PostgreSQL that held the lock

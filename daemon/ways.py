@@ -63,6 +63,15 @@ class Ways:
             return False
         return self.settings.reminders.via == "smtp" or not self.account_of(rep)
 
+    def lay(self, rep: str, mail: OutgoingMail) -> None:
+        """Let a person have a mail of ours, once: in their Inbox, or by their sender. Raises ConnectorError."""
+        if self.by_smtp(rep):
+            self.send(rep, mail)
+            return
+        desk = self.desk(self.account_of(rep))
+        if not desk.find(mail.message_id, drafts=False):
+            desk.place_mail(mail)
+
     def send(self, rep: str, mail: OutgoingMail) -> None:
         """Send a mail to a rep by their own sender, and to nobody else. Raises ConnectorError."""
         name = self.settings.sender_for(rep)

@@ -51,6 +51,11 @@ class Money:
         """ "1250.00 BRL": as a program would write it."""
         return f"{self.amount:f} {self.currency}".rstrip()
 
+    @classmethod
+    def of_minor(cls, amount: int, currency: str) -> Money:
+        """The amount that `minor` gives."""
+        return cls(Decimal(amount).scaleb(-_DECIMALS.get(currency, 2)), currency)
+
     @property
     def minor(self) -> int:
         """The amount in minor units of its currency: cents, kopecks; whole yen."""

@@ -806,6 +806,22 @@ class NoticeSent(SQLModel, table=True):
     sent_at: datetime | None = _time()
 
 
+class Brief(SQLModel, table=True):
+    """What a person is told before a meeting: once for each time that it is at.
+
+    message_id   of the mail; several meetings may be in one
+    sent_at      None until the mail lies in the mailbox
+    """
+
+    __tablename__ = "brief"
+    recipient: str = Field(primary_key=True)
+    meeting_id: int = Field(primary_key=True)
+    start_at: datetime = Field(sa_column=Column(UtcTime(), nullable=False, primary_key=True))
+    message_id: str
+    claimed_at: datetime = _time(nullable=False)
+    sent_at: datetime | None = _time(index=True)
+
+
 # --- never, unread, unmatched ------------------------------------------------------------------------------------
 
 
