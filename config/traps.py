@@ -21,6 +21,7 @@ CURLY = re.compile(
     f"[{DOUBLE}](?P<behind>[^{DOUBLE}]*)[{DOUBLE}]?|(?P<before>[^{DOUBLE}]+)[{DOUBLE}]"
     "|[\u2018\u201a](?P<single>[^\u2018\u2019]*)[\u2018\u2019]"
 )
+CURLY_MARKS = frozenset(f"{DOUBLE}\u2018\u2019\u201a")
 LONE_WORD = re.compile(r"[ \t]*(?:-[ ]+)*(?P<word>[^\s:#][^:#]*?)[ \t]*$")
 
 
