@@ -26,10 +26,12 @@ class Getter:
 
     def get(self, shape: Element, refs: Sequence[str]) -> list[tuple[str, Answer | str]]:
         """(id, answer, or the reason why there will never be one), in one request. A server that breaks down over one
-        item is asked for each by itself; the one on which it breaks down three times is given up. Raises
+        item is asked for each by itself; the one on which it breaks down three times in a row is given up. Raises
         ConnectorError."""
         try:
             answers = self._link.ask(M.GetItem(shape, item_ids(refs)))
+            for ref in refs:
+                self._failures.pop(ref, None)
             if len(answers) == len(refs):
                 return list(zip(refs, answers, strict=True))
         except Unanswered:

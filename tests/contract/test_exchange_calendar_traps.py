@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from typing import TypeVar
 
 import pytest
 from calendar_contract import ITEM, TASK, WINDOW, calendar, event, read_all, vevent
@@ -23,6 +25,7 @@ from connectors.parsing import InlineParser
 
 __all__ = ["server"]
 
+T = TypeVar("T")
 BRUNO = "bruno@vendas.example"
 OUTLOOK = "040000008200E00074C5B7101A82E008000000006BBF708F334DD301000000000000000010000000EB47B669CD391747A9C8C285F08C"
 BERLIN = "TZID=Europe/Berlin:2026"
@@ -36,6 +39,16 @@ SERIES = calendar(
     ),
     vevent("week", f"RECURRENCE-ID;{BERLIN}1116T090000", "DURATION:PT1H", start=f"DTSTART;{BERLIN}1117T140000"),
 )
+
+
+def insist(act: Callable[[], T]) -> T:
+    """As the daemon does: again until it is done."""
+    for _ in range(200):
+        try:
+            return act()
+        except (Unavailable, Throttled):
+            continue
+    raise AssertionError("it never ends")
 
 
 class TestReading(SourceHooks):
@@ -576,6 +589,39 @@ class TestWriting(DeskHooks):
         assert self.stored_item(item.uid) is None
         desk.close()
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_on_a_bad_line_there_is_one_item_each(self, seed: int) -> None:
+        """Laid, changed, moved by their owner and removed, whatever the line does: never two, nothing else touched."""
+        self.put("theirs", event("theirs"))
+        before, chance = self.item("theirs"), Random(seed)
+        self.server.faults.rate, self.server.faults.random, self.server.back_off = 0.3, Random(seed), 0
+        desk, lying = self.make_desk(), set()
+        for step in range(40):
+            one = replace(chance.choice([ITEM, TASK]), uid=f"quietcrm-{chance.randrange(4)}", summary=f"Ligar {step}")
+            item = replace(one, uid=f"{one.uid}-{one.kind.value}")
+            found = insist(lambda item=item: desk.find(item.uid, item.kind))
+            assert (found is not None) == (item.uid in lying)
+            if found is None or chance.random() < 0.5:
+                placed = insist(lambda item=item, found=found: desk.put(item, revision=found.revision if found else ""))
+                lying.add(item.uid)
+                assert placed is not None
+            elif chance.random() < 0.5:
+                self.server.box.touch(self.lying(item.uid))
+                assert not insist(lambda found=found: desk.remove(found))
+            else:
+                insist(lambda found=found: desk.remove(found))
+                lying.discard(item.uid)
+            entries = [one for one in self.server.box.items() if isinstance(one, Appointment | Todo)]
+            assert len(entries) == len(lying) + 1
+        assert self.item("theirs") is before
+        assert len(self.server.faults.struck) > 20
+        desk.close()
+
+    def lying(self, uid: str) -> Appointment | Todo:
+        found = self.stored_item(uid)
+        assert found is not None
+        return found
+
     def test_a_deletion_whose_answer_gets_lost(self) -> None:
         desk = self.make_desk()
         placed = desk.put(ITEM)
@@ -611,6 +657,17 @@ class TestWriting(DeskHooks):
         desk._update(replace(ITEM, summary="x"), placed)
         desk._delete(placed)
         assert self.server.invitations == []
+        desk.close()
+
+    def test_one_that_the_server_will_not_show_is_left_alone(self) -> None:
+        desk = self.make_desk()
+        placed = desk.put(ITEM)
+        self.entry(ITEM.uid).broken = True
+        found = desk.find(ITEM.uid, ITEM.kind)
+        assert found is not None
+        assert not found.ours
+        assert not desk.remove(placed)
+        assert not desk.put(ITEM, revision=placed.revision).written
         desk.close()
 
     def test_kinds_do_not_mix(self) -> None:

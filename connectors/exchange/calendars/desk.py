@@ -20,16 +20,15 @@ from connectors.exchange.calendars import items
 from connectors.exchange.calendars.folders import CalendarFolders
 from connectors.exchange.calendars.settings import ExchangeCalendarSettings
 from connectors.exchange.finding import equals
-from connectors.exchange.getting import GONE, Getter
-from connectors.exchange.link import Link
-from connectors.exchange.reader import BODIES
+from connectors.exchange.getting import GONE
+from connectors.exchange.link import Answer, Link
 from connectors.exchange.trouble import CONFLICTS, refusal
-from connectors.exchange.words import M, T, child, folder_ids, item_id, item_shape, named
+from connectors.exchange.words import M, T, child, folder_ids, item_id, item_ids, item_shape, named
 from connectors.ical.zones import UTC_ZONE, find_zone
 
 __all__ = ["ExchangeCalendarDesk"]
 
-_MOST_COPIES = 20
+_MOST_COPIES = 10
 
 
 class ExchangeCalendarDesk:
@@ -38,7 +37,6 @@ class ExchangeCalendarDesk:
     def __init__(self, settings: ExchangeCalendarSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._link = Link(settings.login)
-        self._getter = Getter(self._link)
         self._folders = CalendarFolders(settings, self._link, monotonic=monotonic)
         self._zone = find_zone(settings.zone) or UTC_ZONE
         self._windows_zone = CLDR_TO_MS_TIMEZONE_MAP.get(self._zone.name, ("UTC", ""))[0]
@@ -94,13 +92,17 @@ class ExchangeCalendarDesk:
         """By our stamp, in all folders for items of its kind. Of several, as a request that was carried out twice and a
         copy made by hand leave them, the one that is ours, the first."""
         found = self._stamped(uid, kind)
-        read = dict(self._getter.get_all(items.placed_shape(kind), list(found), BODIES))
-        whole = [
-            items.placed(uid, kind, found[ref], one, self._zone)
-            for ref, one in read.items()
-            if not isinstance(one, str)
-        ]
-        return min(filter(None, whole), key=lambda one: (not one.ours, one.ref), default=None)
+        answers = self._link.ask(M.GetItem(items.placed_shape(kind), item_ids(found))) if found else []
+        placed = [self._placed(uid, kind, ref, found[ref], one) for ref, one in zip(found, answers, strict=False)]
+        return min(filter(None, placed), key=lambda one: (not one.ours, one.ref), default=None)
+
+    def _placed(self, uid: str, kind: ItemKind, ref: str, folder: Folder, answer: Answer) -> PlacedItem | None:
+        """What the server will not show is not ours to touch."""
+        if answer.code in GONE:
+            return None
+        if not answer.is_good:
+            return PlacedItem(calendar=folder.name, ref=ref, revision="", uid=uid, kind=kind, ours=False)
+        return items.placed(uid, kind, folder, next(iter(answer.within("Items"))), self._zone)
 
     def _stamped(self, uid: str, kind: ItemKind) -> dict[str, Folder]:
         """What carries our stamp, by id."""
