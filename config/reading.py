@@ -93,7 +93,7 @@ def _read_sound(path: Path, text: str) -> Node | None:
     builder = _Builder(path, text, _parse_fast)
     try:
         root = builder.build()
-    except (_Stop, _Broken):
+    except (_Stop, _Broken, IndexError):  # libyaml places what is missing at the end on a line behind it
         return None
     return None if builder.problems else root
 

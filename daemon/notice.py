@@ -31,7 +31,17 @@ from daemon.phrases import date_words, day_words, mails_words, phrase
 from daemon.reasons import reason_words
 from daemon.ways import Ways
 from rules.office import office_of
-from store import accounts, customers, enrolments, outbox, quarantine, reminders, unmatched
+from store import (
+    accounts,
+    customers,
+    enrolments,
+    mailbox_marks,
+    notifications,
+    outbox,
+    quarantine,
+    reminders,
+    unmatched,
+)
 from store.engine import Store
 from store.hashing import HashKey
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState, Way
@@ -41,6 +51,7 @@ log = structlog.get_logger()
 QUESTIONS = 5
 SHARED = 3
 QUESTION_WINDOW = timedelta(days=7)
+_DOCTOR = "quietcrm doctor"
 _DRAFTS = (OutboxState.PLANNED, OutboxState.PLACING, OutboxState.PLACED)
 
 
@@ -198,7 +209,7 @@ class Notices:
         wanted = {*self.office.settings.accounts, *map(box_of, self.office.settings.calendars)}
         named = [row for row in broken if row.name in wanted]
         accounts_in_trouble = [
-            Line(text=f"{row.name}: {row.reason}", reason=row.hint, command="quietcrm doctor") for row in named
+            Line(text=f"{row.name}: {row.reason}", reason=row.hint, command=_DOCTOR) for row in named
         ]
         config = self._config(language)
         standing = [
@@ -206,10 +217,28 @@ class Notices:
             for name, reason, _ in enrolments.standing(session)
         ]
         return [
+            *self._undone(session, language, since),
             *block("accounts", accounts_in_trouble, language, "trouble"),
             *block("sequences", standing, language, "trouble"),
             *block("config", config, language, "trouble"),
             *block("quarantined", lines, language, "trouble"),
+        ]
+
+    def _undone(self, session: Session, language: str, since: datetime) -> list[Block]:
+        """What rules wanted and could not get: lines to channels, marks in mailboxes. One line for each reason."""
+        failed = notifications.failed_since(session, since)
+        lines = [
+            Line(lead=channel, text=phrase("lines_lost", language).format(count), reason=reason, command=_DOCTOR)
+            for channel, reason, count in failed
+        ]
+        impossible = mailbox_marks.impossible_since(session, since)
+        marks = [
+            Line(lead=account, text=mails_words(count, language), reason=reason)
+            for account, reason, count in impossible
+        ]
+        return [
+            *block("unnotified", lines, language, "trouble", count=sum(one[2] for one in failed)),
+            *block("unmarked", marks, language, "trouble", count=sum(one[2] for one in impossible)),
         ]
 
     def _config(self, language: str) -> list[Line]:

@@ -135,6 +135,17 @@ PHRASES: dict[str, dict[str, str]] = {
         "ru": "Письма, которые не удалось прочитать",
     },
     "accounts": {"en": "Mailboxes in trouble", "pt": "Caixas com problema", "ru": "Проблемы с ящиками"},
+    "unnotified": {
+        "en": "Lines that reached no channel",
+        "pt": "Avisos que não chegaram ao canal",
+        "ru": "Сообщения, не дошедшие до канала",
+    },
+    "lines_lost": {"en": "lost: {0}", "pt": "perdidos: {0}", "ru": "потеряно: {0}"},
+    "unmarked": {
+        "en": "Marks that mailboxes did not take",
+        "pt": "Marcas que as caixas não aceitaram",
+        "ru": "Пометки, которые ящики не приняли",
+    },
     "config": {"en": "Configuration", "pt": "Configuração", "ru": "Настройки"},
     "alert": {"en": "quietcrm needs you", "pt": "O quietcrm precisa de você", "ru": "quietcrm нужна ваша помощь"},
     "alert_config": {
@@ -205,6 +216,12 @@ PHRASES: dict[str, dict[str, str]] = {
         "pt": "caixas com problema: {0}",
         "ru": "проблемы с ящиками: {0}",
     },
+    "count_unnotified": {
+        "en": "channels not reached: {0}",
+        "pt": "avisos perdidos: {0}",
+        "ru": "не дошло до каналов: {0}",
+    },
+    "count_unmarked": {"en": "marks not made: {0}", "pt": "marcas não feitas: {0}", "ru": "пометок не поставлено: {0}"},
     "count_config": {"en": "configuration: {0}", "pt": "configuração: {0}", "ru": "настройки: {0}"},
     "count_quarantined": {"en": "unreadable: {0}", "pt": "ilegíveis: {0}", "ru": "не удалось прочитать: {0}"},
 }

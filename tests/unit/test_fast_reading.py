@@ -73,6 +73,8 @@ def test_slips_of_the_hand_are_found_as_before(slip, name: str) -> None:  # type
 @given(st.sampled_from(FRAGMENTS), st.lists(st.tuples(st.floats(0, 1), st.sampled_from(PIECES), st.booleans())))
 @example("a: b\n", [(1.0, "? ", False)])
 @example("?", [])
+@example("{a", [])
+@example("a: [b,{ c: d]", [])
 def test_whatever_is_changed(text: str, changes: list[tuple[float, str, bool]]) -> None:
     for where, piece, replaces in changes[:4]:
         at = round(where * len(text))
