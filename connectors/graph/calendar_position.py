@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class CalendarPlace:
     known    objects that were read and have something in the window; of a series the short ids of its occurrences
     unmet    while the window is listed: those of them that it has not named so far
     due      objects to be read; True where the service does not show them any more
+    seen     where the service cannot tell what changed: the short form of how each object looked when it was listed
     """
 
     name: str
@@ -42,6 +44,7 @@ class CalendarPlace:
     known: dict[str, list[str]] = field(default_factory=dict)
     unmet: list[str] = field(default_factory=list)
     due: dict[str, bool] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
 
     def begin_again(self) -> None:
         """List the window from its beginning; what is known stays known."""
@@ -63,7 +66,15 @@ class CalendarPlace:
         """The listing, or the changes, came to their end: what it did not name is looked for."""
         self.link, self.midway = link, False
         self.due.update(dict.fromkeys(self.unmet, True))
-        self.unmet = []
+        self.unmet, self.seen = [], {}
+
+    def compare(self, looks: Mapping[str, str]) -> None:
+        """The window was listed without being asked what changed; `looks` are its objects, each with its look."""
+        self.link, self.midway, self.unmet = "", False, []
+        self.due.update(dict.fromkeys(self.known.keys() - looks.keys(), True))
+        seen = {ref: short(look) for ref, look in looks.items()}
+        self.due.update({ref: False for ref in sorted(seen) if seen[ref] != self.seen.get(ref)})
+        self.seen = seen
 
     def _owner(self, ref: str) -> str:
         name = short(ref)
@@ -110,11 +121,11 @@ class CalendarPosition:
 
 def _pack(place: CalendarPlace) -> list[Any]:
     due = {ref: int(doubted) for ref, doubted in place.due.items()}
-    return [place.name, place.link, int(place.midway), place.known, place.unmet, due]
+    return [place.name, place.link, int(place.midway), place.known, place.unmet, due, place.seen]
 
 
 def _unpack(values: list[Any]) -> CalendarPlace:
-    name, link, midway, known, unmet, due = values
+    name, link, midway, known, unmet, due, seen = values
     return CalendarPlace(
         name=str(name),
         link=str(link),
@@ -122,4 +133,5 @@ def _unpack(values: list[Any]) -> CalendarPlace:
         known={str(ref): [str(one) for one in occurrences] for ref, occurrences in known.items()},
         unmet=[str(ref) for ref in unmet],
         due={str(ref): bool(doubted) for ref, doubted in due.items()},
+        seen={str(ref): str(look) for ref, look in seen.items()},
     )

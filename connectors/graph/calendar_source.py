@@ -26,6 +26,9 @@ __all__ = ["GraphCalendarSource"]
 _PAGES = 20
 """Pages of changes that one fetch follows: then its position is worth saving."""
 _PER_PAGE = 200
+_NO_DELTA = frozenset({400, 405, 500, 501, 502, 503, 504})
+"""By which the service refuses changes of some calendars, and breaks off in the middle of others, for good: then the
+window is compared each time."""
 
 
 @dataclass(slots=True)
@@ -113,7 +116,13 @@ class GraphCalendarSource:
     def _look(self, calendar: GraphCalendar, place: CalendarPlace, window: Window) -> None:
         """Follow the changes of a calendar, or the listing of its window, for some pages."""
         for _ in range(_PAGES):
-            page = self._changes(calendar, place, window)
+            try:
+                page = self._changes(calendar, place, window)
+            except Refused as error:
+                if error.status not in _NO_DELTA or error.retry_after:
+                    raise
+                place.compare(self._calendars.looks(calendar, window))
+                return
             if page is None:
                 continue
             rows = entries(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -86,9 +87,17 @@ class GraphCalendars:
         or into the trash, can still be read by its id."""
         first = min(events, key=lambda one: _edges(one)[0])
         start, end = _edges(first)
-        params = {**span(Window(start, max(end, start))), "$select": "id,seriesMasterId", "$top": _PAGE}
-        rows = self._client.pages(f"/calendars/{quote(calendar.id)}/calendarView", params, prefer=PREFER)
-        return any(ref in (row.get("id"), row.get("seriesMasterId")) for row in rows)
+        return ref in self.looks(calendar, Window(start, max(end, start)))
+
+    def looks(self, calendar: GraphCalendar, window: Window) -> dict[str, str]:
+        """Every object seen in a window, with a text that is another one whenever the object is."""
+        params = {**span(window), "$select": "id,seriesMasterId,changeKey,start", "$top": _PAGE}
+        path = f"/calendars/{quote(calendar.id, safe='=')}/calendarView"
+        found: dict[str, list[str]] = defaultdict(list)
+        for row in self._client.pages(path, params, prefer=PREFER):
+            look = f"{row.get('id')} {row.get('changeKey')} {row.get('start')}"
+            found[str(row.get("seriesMasterId") or row.get("id"))].append(look)
+        return {ref: "\n".join(sorted(looks)) for ref, looks in found.items()}
 
     def _one(self, calendar: GraphCalendar, ref: str, window: Window) -> Found | None:
         try:

@@ -61,7 +61,7 @@ class OwnEvents:
                 raise
             return found
         except Refused as error:
-            if error.status != 409:
+            if error.status != 409 and error.code.lower() != "errorduplicatetransactionid":
                 raise
             if (found := self.find(item.uid)) is not None:
                 return found

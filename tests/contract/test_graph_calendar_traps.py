@@ -462,3 +462,24 @@ def test_the_spy_would_see_an_invitation(office: Office) -> None:
     OwnEvents(calendar_settings(office.server, office.clock), desk._client).remove(placed)
     assert [found.people for found in office.server.invitations] == [("olga@acme.example",)]
     office.server.invitations.clear()
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=400, code="ErrorInvalidRequest")])
+def test_where_the_service_cannot_tell_what_changed_it_is_compared(office: Office, fault: Fault) -> None:
+    """Some calendars never come to the end of their changes, by others' reports."""
+    office.server.faults = lambda call: fault if call.path.endswith("/delta") else None
+    one, gone, week = office.put("e1"), office.put("gone"), office.put("week", WEEK)
+    run = read_all(office.source())
+    assert run.names == ["e1", "gone", "week"]
+    assert read_all(office.source(), run.cursor).read == []
+    office.change(one, subject="x")
+    office.agenda.remove(gone.id)
+    week.taken_out.add(datetime(2026, 11, 23, 9))  # noqa: DTZ001 - wall clock
+    office.agenda.put(week)
+    later = read_all(office.source(), run.cursor)
+    assert (later.names, later.removed) == (["e1", "week"], [("Calendar", gone.id)])
+    assert len(later.events) == 8
+    office.server.faults = lambda call: None
+    again = read_all(office.source(), later.cursor)
+    assert (again.names, again.removed) == (["e1", "week"], [])
+    assert read_all(office.source(), again.cursor).read == []
