@@ -33,7 +33,7 @@ class CalendarPlace:
     link     what to ask next, as the service gave it; "" = list the window from its beginning
     midway   there is more to ask now
     known    objects that were read and have something in the window; of a series the short ids of its occurrences
-    unmet    while the window is listed: those of them that it has not named so far
+    unmet    while the window is listed: those of them, and of those due, that it has not named so far
     due      objects to be read; True where the service does not show them any more
     seen     where the service cannot tell what changed: the short form of how each object looked when it was listed
     """
@@ -48,7 +48,7 @@ class CalendarPlace:
 
     def begin_again(self) -> None:
         """List the window from its beginning; what is known stays known."""
-        self.link, self.midway, self.unmet = "", True, list(self.known)
+        self.link, self.midway, self.unmet = "", True, list(dict.fromkeys((*self.known, *self.due)))
 
     def note(self, ref: str, series: str, *, removed: bool) -> None:
         """The service names an object, or an occurrence of `series`. What it removes may have been moved only."""
@@ -71,7 +71,7 @@ class CalendarPlace:
     def compare(self, looks: Mapping[str, str]) -> None:
         """The window was listed without being asked what changed; `looks` are its objects, each with its look."""
         self.link, self.midway, self.unmet = "", False, []
-        self.due.update(dict.fromkeys(self.known.keys() - looks.keys(), True))
+        self.due.update(dict.fromkeys((self.known.keys() | self.due.keys()) - looks.keys(), True))
         seen = {ref: short(look) for ref, look in looks.items()}
         self.due.update({ref: False for ref in sorted(seen) if seen[ref] != self.seen.get(ref)})
         self.seen = seen

@@ -100,17 +100,24 @@ class GraphCalendars:
         return {ref: "\n".join(sorted(looks)) for ref, looks in found.items()}
 
     def _one(self, calendar: GraphCalendar, ref: str, window: Window) -> Found | None:
-        try:
-            row = self._client.get(event_path(ref), {"$select": SELECT, "$expand": EXPAND}, prefer=PREFER)
-            if str(row.get("type", "")).lower() != "seriesmaster":
-                return self._found(calendar, ref, [row], None, window)
-            return self._found(calendar, ref, list(self._instances(ref, window)), row, window)
-        except Refused as error:
-            if is_gone(error):
-                return None
-            if error.status < 500 or not self._is_there(ref):
-                raise
-            return Found(unreadable=[self._bad(calendar, ref, "fetch", f"the service cannot give it: {error}")])
+        """One object; None if it is gone. What cannot be given though the service is well, twice, is unreadable."""
+        trouble = ""
+        for _ in range(2):
+            try:
+                return self._whole(calendar, ref, window)
+            except Refused as error:
+                if is_gone(error):
+                    return None
+                if error.status < 500 or error.retry_after or not self._is_there(ref):
+                    raise
+                trouble = f"the service cannot give it: {error}"
+        return Found(unreadable=[self._bad(calendar, ref, "fetch", trouble)])
+
+    def _whole(self, calendar: GraphCalendar, ref: str, window: Window) -> Found:
+        row = self._client.get(event_path(ref), {"$select": SELECT, "$expand": EXPAND}, prefer=PREFER)
+        if str(row.get("type", "")).lower() != "seriesmaster":
+            return self._found(calendar, ref, [row], None, window)
+        return self._found(calendar, ref, list(self._instances(ref, window)), row, window)
 
     def _instances(self, ref: str, window: Window) -> Iterator[Json]:
         params = {**span(window), "$select": SELECT, "$expand": EXPAND, "$top": _PAGE}

@@ -49,6 +49,7 @@ CAMPAIGNS = (
     Campaign("broken configurations", "configs", "--count 300 --others 100", "--count 1000 --others 2000"),
     Campaign("kills while tokens are renewed", "tokens", "--rounds 300", "--rounds 5000"),
     Campaign("a failing Microsoft 365", "graph", "--count 1500 --sends 200", "--count 10000 --sends 2000"),
+    Campaign("calendars in such a one", "graph_calendars", "--rounds 150", "--rounds 3000"),
     Campaign("patterns that hang re", "patterns", "", ""),
     Campaign("one dead mailbox of three", "dead_mailbox", "--seeds 3 --on-servers 1", "--seeds 20 --on-servers 5"),
 )

@@ -483,3 +483,16 @@ def test_where_the_service_cannot_tell_what_changed_it_is_compared(office: Offic
     again = read_all(office.source(), later.cursor)
     assert (again.names, again.removed) == (["e1", "week"], [])
     assert read_all(office.source(), again.cursor).read == []
+
+
+def test_what_was_to_be_read_and_left_the_calendar_is_looked_for(office: Office) -> None:
+    """It was named, and not yet read, when the links died; its id answers from another calendar."""
+    for number in range(3):
+        office.put(f"e{number}")
+    batch = office.source().fetch(None, WINDOW, limit=1)
+    for number in range(3):
+        office.agenda.move(office.agenda.id(f"object e{number}"), office.agenda.calendar("Team"))
+    office.agenda.forget_tokens()
+    run = read_all(office.source(), batch.cursor, LATER)
+    seen = {(one.calendar, one.uid) for one in run.events if (one.calendar, one.ref) not in run.removed}
+    assert seen == {("Team", f"e{number}@acme.example") for number in range(3)}

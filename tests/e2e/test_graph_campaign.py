@@ -9,6 +9,7 @@ import pytest
 import structlog
 from campaigns.graph import Reading, Sending
 from campaigns.graph_app import be_quiet
+from campaigns.graph_calendars import race
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +32,9 @@ def test_what_left_without_a_word_is_found_and_never_sent_again(tmp_path: Path) 
     sendings = Sending(tmp_path / "office", 8, seed=3).run()
     assert sendings.is_clean, sendings.text()
     assert sendings.rounds == sendings.unsaid == 8
+
+
+def test_calendars_are_followed_and_reminders_laid_once() -> None:
+    score = race(4, seed=11)
+    assert not score.wrong, score.text()
+    assert (score.rounds, score.faults > 50, score.laid > 5) == (4, True, True)
