@@ -251,9 +251,9 @@ class Round:
         act = self.random.choice(("put", "put", "remove", "owner"))
         if act == "owner":
             return self._touch(uid)
-        before = self._words(uid)
+        before = self._words(uid) or ""
         known = self.placed.get(uid)
-        touched = before is not None and (known is None or known.summary != before)
+        touched = known is None or known.summary != before
         self.fails = True
         try:
             if act == "put":
