@@ -28,7 +28,8 @@ rules:
     if: {known: yes, text: {has: orçamento}}
     then: {remind: {who: ana, in: 2 hours, as: task, unless: replied, text: "Responder"}}
 """
-CALENDAR = "calendars:\n  ana: {type: exchange}\n"
+CALENDAR = "calendars:\n  ana: {type: exchange}\n  outra: {type: memory, rep: ana}\n"
+OUTLOOK = "040000008200E00074C5B7101A82E008000000006BBF708F334DD301000000000000000010000000EB47B669CD391747A9C8C285F08C"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -62,7 +63,7 @@ def turn(office: ExchangeOffice, app: App, by: timedelta = 6 * MINUTE) -> None:
         items.tidy()
 
 
-def book(server: EwsServer, office: ExchangeOffice, start: datetime) -> Appointment:
+def book(server: EwsServer, office: ExchangeOffice, start: datetime, uid: str = OUTLOOK) -> Appointment:
     """Ana invites Maria, in Outlook."""
     box, now = server.box, office.clock.now()
     item = Appointment(
@@ -70,7 +71,7 @@ def book(server: EwsServer, office: ExchangeOffice, start: datetime) -> Appointm
         folder="",
         raw=b"",
         received=now,
-        uid="040000008200E00074C5B7101A82E008000000006BBF708F334DD301000000000000000010000000EB47B669CD391747A9C8C285F08C",
+        uid=uid,
         subject="Demonstração",
         start=start,
         end=start + HOUR,
@@ -127,6 +128,48 @@ def test_a_meeting_with_a_customer(office: ExchangeOffice, server: EwsServer) ->
 def _private(start: datetime) -> bytes:
     inner = f"UID:p@acme.example\r\nDTSTART:{start:%Y%m%dT%H%M%SZ}\r\nCLASS:PRIVATE\r\nATTENDEE:mailto:{MARIA}"
     return f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{inner}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n".encode()
+
+
+@pytest.mark.parametrize("uid", [OUTLOOK, "7kukuqrfedlm2f9t0vd4vb6fv8@google.com"])
+def test_one_meeting_by_three_ways(office: ExchangeOffice, server: EwsServer, uid: str) -> None:
+    """In Exchange, which wraps the UIDs of others, in a calendar of another kind, and as an invitation by mail."""
+    server.wraps_uids = True
+    with office.running() as app:
+        turn(office, app)
+        turn(office, app)
+        start = office.clock.now().replace(minute=0) + 24 * HOUR
+        book(server, office, start, uid)
+        turn(office, app)
+        data = _invitation(uid.lower() if uid == OUTLOOK else uid, start)
+        app.around.calendars_of("outra").put("x.ics", data.replace(b"METHOD:REQUEST\r\n", b""))
+        mail = office.mail(f"Maria Silva <{MARIA}>", ANA, "Demonstração", "Convite")
+        mail.add_alternative(data.decode(), subtype="calendar", params={"method": "REQUEST"})
+        office.deliver(server, mail).item_class = "IPM.Schedule.Meeting.Request"
+        turn(office, app)
+        turn(office, app)
+        (row,) = in_history(app)
+        assert row["at"] == start.isoformat()
+        assert len(row["sightings"]) == 3
+
+
+def _invitation(uid: str, start: datetime) -> bytes:
+    lines = (
+        "BEGIN:VCALENDAR",
+        "METHOD:REQUEST",
+        "BEGIN:VEVENT",
+        f"UID:{uid}",
+        f"DTSTAMP:{start - 24 * HOUR:%Y%m%dT%H%M%SZ}",
+        f"DTSTART:{start:%Y%m%dT%H%M%SZ}",
+        "DURATION:PT1H",
+        "SUMMARY:Demonstração",
+        f"ORGANIZER:mailto:{MARIA}",
+        f"ATTENDEE:mailto:{ANA}",
+        f"ATTENDEE:mailto:{MARIA}",
+        "END:VEVENT",
+        "END:VCALENDAR",
+        "",
+    )
+    return "\r\n".join(lines).encode()
 
 
 def test_a_task_is_laid_and_taken_away_by_the_answer(office: ExchangeOffice, server: EwsServer) -> None:
