@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 from exchangelib.winzone import MS_TIMEZONE_TO_IANA_MAP
-from servers.ews_items import MNS, TNS, Element, Shape, T, ext_key, local, stamp
+from servers.ews_items import TNS, Element, Shape, T, ext_key, local, stamp
 from servers.ews_store import Folder, Item, Mailbox
 
 if TYPE_CHECKING:
@@ -377,7 +377,3 @@ def would_send(server: EwsServer, item: Item, request: Element, attribute: str) 
         server.violations.append(f"{local(request)} with {attribute}={mode}")
     if isinstance(item, Appointment) and item.guests and mode != "SendToNone":
         server.invitations += [(local(request), item.subject, one.email) for one in item.guests]
-
-
-__all__ = ["CLEAN_ID", "MNS", "Appointment", "Guest", "Todo", "clear_field", "find_occurrence", "in_view", "make_entry",
-           "occurrence_id", "occurrences", "render_entry", "set_fields", "would_send", "wrapped"]  # fmt: skip
