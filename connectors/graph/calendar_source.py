@@ -26,7 +26,7 @@ __all__ = ["GraphCalendarSource"]
 _PAGES = 20
 """Pages of changes that one fetch follows: then its position is worth saving."""
 _PER_PAGE = 200
-_NO_DELTA = frozenset({400, 405, 500, 501, 502, 503, 504})
+_NO_DELTA = frozenset({400, 403, 404, 405, 500, 501, 502, 503, 504})
 """By which the service refuses changes of some calendars, and breaks off in the middle of others, for good: then the
 window is compared each time."""
 

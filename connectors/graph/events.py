@@ -36,13 +36,16 @@ OWN: Final = MARK
 """Our own property, invisible to people, in which the UID of an item of ours stands: the service gives its own."""
 _SEQUENCE: Final = "Integer {00062002-0000-0000-C000-000000000046} Id 0x8201"
 _STAMPED: Final = "SystemTime {6ED8DA90-450B-101B-98DA-00AA003F1305} Id 0x001A"
+_REPLACES: Final = "SystemTime {00062002-0000-0000-C000-000000000046} Id 0x8228"
+"""PidLidExceptionReplaceTime: of who was invited to one occurrence of a series alone, when that would have begun."""
 PREFER: Final = ('outlook.timezone="UTC"', 'outlook.body-content-type="text"')
 SELECT: Final = (
     "id,type,seriesMasterId,iCalUId,subject,start,end,isAllDay,isCancelled,isOrganizer,organizer,attendees,"
     "responseStatus,sensitivity,showAs,location,onlineMeeting,onlineMeetingUrl,body,categories,originalStart,"
     "originalStartTimeZone,lastModifiedDateTime"
 )
-EXPAND: Final = f"singleValueExtendedProperties($filter=id eq '{OWN}' or id eq '{_SEQUENCE}' or id eq '{_STAMPED}')"
+_EXPANDED = " or ".join(f"id eq '{one}'" for one in (OWN, _SEQUENCE, _STAMPED, _REPLACES))
+EXPAND: Final = f"singleValueExtendedProperties($filter={_EXPANDED})"
 
 _ATTENDEES_LIMIT = 500
 _SUMMARY, _LOCATION, _TEXT, _CATEGORY = 1_000, 1_000, 20_000, 100
@@ -74,10 +77,10 @@ def occurrence(account: str, calendar: str, ref: str, row: Json, *, master: Json
         calendar=calendar,
         ref=ref,
         uid=_uid(row, master, ref, notes),
-        original=_original(row, start, own, notes) if master is not None else None,
+        original=_original(row, start, own, notes) if master is not None else _replaced(row, own),
         exception=_word(row, "type") == "exception",
         sequence=_sequence(row, master),
-        stamped_at=_instant(_property(row, _STAMPED) or _property(master or {}, _STAMPED)),
+        stamped_at=_stamped(row, master, organizes),
         changed_at=_instant(row.get("lastModifiedDateTime")),
         start=day_of(start, own) if all_day else own.show(start),
         end=max(day_of(end, own), day_of(start, own) + _DAY) if all_day else own.show(max(start, end)),
@@ -191,6 +194,17 @@ def _original(row: Json, start: datetime, zone: Zone, notes: list[str]) -> When:
             notes.append("it was moved, and the service does not say from when")
         given = start
     return day_of(given, zone) if row.get("isAllDay") else given
+
+
+def _replaced(row: Json, zone: Zone) -> When | None:
+    given = _instant(_property(row, _REPLACES))
+    return given if given is None or not row.get("isAllDay") else day_of(given, zone)
+
+
+def _stamped(row: Json, master: Json | None, organizes: bool) -> datetime | None:
+    """The organizer's own copy is as new as its last change."""
+    stamp = _instant(_property(row, _STAMPED) or _property(master or {}, _STAMPED))
+    return stamp or (_instant(row.get("lastModifiedDateTime")) if organizes else None)
 
 
 def _at(when: When, zone: Zone) -> datetime:

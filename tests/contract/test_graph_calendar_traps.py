@@ -464,7 +464,7 @@ def test_the_spy_would_see_an_invitation(office: Office) -> None:
     office.server.invitations.clear()
 
 
-@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=400, code="ErrorInvalidRequest")])
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=404, code="ErrorItemNotFound")])
 def test_where_the_service_cannot_tell_what_changed_it_is_compared(office: Office, fault: Fault) -> None:
     """Some calendars never come to the end of their changes, by others' reports."""
     office.server.faults = lambda call: fault if call.path.endswith("/delta") else None

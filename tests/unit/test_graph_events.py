@@ -209,6 +209,22 @@ def test_sequence_and_stamp_come_from_mapi_with_ids_in_any_form() -> None:
     assert (event.sequence, event.stamped_at) == (3, datetime(2026, 11, 1, 8, tzinfo=UTC))
 
 
+def test_the_organizers_copy_is_as_new_as_its_last_change() -> None:
+    """An attendee's is touched by every answer, and tells nothing newer by that."""
+    changed = {"lastModifiedDateTime": "2026-11-20T08:00:00Z"}
+    assert read(**changed).stamped_at == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert read(**changed, isOrganizer=False).stamped_at is None
+
+
+def test_who_was_invited_to_one_occurrence_alone_has_the_same_meeting() -> None:
+    """There is no series in that calendar: the date is in the UID, the time in a property."""
+    replaces = {"id": "SystemTime {00062002-0000-0000-C000-000000000046} Id 0x8228", "value": "2026-11-30T08:00:00Z"}
+    alone = read(iCalUId=f"{OUTLOOK}07EA0B1EA1", singleValueExtendedProperties=[replaces])
+    series = read(row(type="seriesMaster"), type="exception", originalStart="2026-11-30T08:00:00Z")
+    assert alone.key[1] == series.key[1] == "20261130T080000Z"
+    assert alone.key[0] == f"{OUTLOOK.lower()}00000000a1"
+
+
 def test_an_event_without_a_uid_is_named_by_its_id() -> None:
     event = read(iCalUId=None)
     assert event.uid == "AAk1"
