@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from config.accounts import ExchangeSender, GraphSender
 from config.errors import QuietcrmError
@@ -52,6 +53,10 @@ class Leftovers:
             return sum(self._take_back(sender, number, message_id) for number, message_id in left)
         except QuietcrmError as error:  # it is no reason to send nothing
             log.warning("sender.drafts_stay", sender=sender, reason=error.message)
+        except (OperationalError, InterfaceError):
+            raise  # the store's trouble, not this mailbox's
+        except Exception as error:
+            log.error("sender.drafts_failed", sender=sender, exc_info=error)
         return 0
 
     def _take_back(self, sender: str, number: int, message_id: str) -> bool:
