@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from servers import spy
 from servers.calendars import RadicaleServer, XandikosServer
 from servers.davical import DavicalServer
 from servers.davical import why_not as why_no_davical
@@ -24,6 +25,7 @@ from servers.postgres import PostgresServer
 from servers.smtp_sink import SmtpSink
 from servers.users import ImapUser
 
+spy.install()
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # A busy machine is no fault of what is tested: no test goes by the clock.
@@ -43,6 +45,15 @@ def _plain_logs() -> Iterator[None]:
     """Whoever sets up logging in a test writes to that test's stderr, which is closed when the next one begins."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _spied() -> Iterator[None]:
+    """No test, whatever it is about, may see an invitation, a cancellation or a write to somebody's event go out."""
+    spy.found.clear()
+    yield
+    seen, spy.found[:] = list(spy.found), []
+    assert not seen, seen[:5]
 
 
 @pytest.fixture(scope="session")

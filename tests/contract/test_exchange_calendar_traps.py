@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 from calendar_contract import ITEM, TASK, WINDOW, calendar, event, read_all, vevent
 from exchange_settings import ANA
+from servers import spy
 from servers.ews import EwsServer
 from servers.ews_calendars import Appointment, Guest, Todo
 from servers.ews_store import Mailbox
@@ -654,8 +655,10 @@ class TestWriting(DeskHooks):
         desk = self.make_desk()
         placed = desk.put(ITEM)
         self.entry(ITEM.uid).guests.append(Guest("ivan@acme.example"))
-        desk._update(replace(ITEM, summary="x"), placed)
-        desk._delete(placed)
+        with spy.expected() as seen:
+            desk._update(replace(ITEM, summary="x"), placed)
+            desk._delete(placed)
+        assert any("ivan@acme.example" in one for one in seen)
         assert self.server.invitations == []
         desk.close()
 

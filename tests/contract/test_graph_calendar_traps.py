@@ -11,6 +11,7 @@ import pytest
 from calendar_contract import ITEM, LATER, TASK, WINDOW, Round, calendar, event, read_all, vevent
 from graph_calendar_world import calendar_settings, graph_office
 from graph_world import ANA, Clock
+from servers import spy
 from servers.graph import Call, Fault
 from servers.graph_agenda import Agenda, FakeEvent, Json
 from servers.graph_calendars import GraphCalendarServer
@@ -459,7 +460,9 @@ def test_the_spy_would_see_an_invitation(office: Office) -> None:
     one.fields["attendees"] = [OLGA]
     assert not desk.remove(placed)
     assert office.server.invitations == []
-    OwnEvents(calendar_settings(office.server, office.clock), desk._client).remove(placed)
+    with spy.expected() as seen:
+        OwnEvents(calendar_settings(office.server, office.clock), desk._client).remove(placed)
+    assert any("olga@acme.example" in one for one in seen)
     assert [found.people for found in office.server.invitations] == [("olga@acme.example",)]
     office.server.invitations.clear()
 

@@ -15,8 +15,11 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 from exchangelib.winzone import MS_TIMEZONE_TO_IANA_MAP
+from servers import spy
 from servers.ews_items import TNS, Element, Shape, T, ext_key, local, stamp
 from servers.ews_store import Folder, Item, Mailbox
+
+from connectors.calendars import OWN_UID
 
 if TYPE_CHECKING:
     from servers.ews import EwsServer
@@ -373,6 +376,9 @@ def clear_field(item: Appointment | Todo, path: str) -> None:
 def would_send(server: EwsServer, item: Item, request: Element, attribute: str) -> None:
     """Note what goes out to those invited, and that somebody asked for it."""
     mode = request.get(attribute)
+    guests = [one.email for one in item.guests] if isinstance(item, Appointment) else []
+    ours = any(value.startswith(OWN_UID) for value in item.extended.values())
+    spy.wrote(f"EWS {local(request)}", ours=ours, people=guests)
     if mode != "SendToNone":
         server.violations.append(f"{local(request)} with {attribute}={mode}")
     if isinstance(item, Appointment) and item.guests and mode != "SendToNone":

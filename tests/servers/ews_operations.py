@@ -484,6 +484,8 @@ def _update_item(server: EwsServer, caller: Caller, request: Element) -> Iterato
             sending = "SendMeetingInvitationsOrCancellations"
             if isinstance(item, Appointment) and request.get(sending) is None:
                 raise Refusal(f"Error{sending}Required", f"{sending} is missing.")
+            if isinstance(item, Appointment | Todo):
+                would_send(server, item, request, sending)  # as it was, too
             for update in change.find(f"{{{TNS}}}Updates"):
                 _update(item, update)
             box.touch(item)

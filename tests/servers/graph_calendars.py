@@ -15,10 +15,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from servers import spy
 from servers.graph import Call, Fault, GraphServer, Reply, ServiceError, json_reply
 from servers.graph_agenda import Agenda, FakeEvent, FakeList, Json, Shown, zone_of
 from servers.graph_mailbox import GraphMailbox
 from servers.graph_queries import BadQuery, pack, page_size, unpack
+
+from connectors.calendars import OWN_UID
 
 _FILTER = re.compile(
     r"singleValueExtendedProperties/[Aa]ny\(ep: ?ep/id eq '([^']+)' and ep/value eq '((?:[^']|'')*)'\)"
@@ -185,6 +188,8 @@ class _Work:
 
     def _tell_people(self, event: FakeEvent) -> None:
         people = tuple(str(one["emailAddress"]["address"]) for one in event.fields.get("attendees", ()))
+        ours = any(value.startswith(OWN_UID) for value in event.properties.values())
+        spy.wrote(f"Graph {self.call.method} {self.call.path}", ours=ours, people=people)
         if people:
             self.server.invitations.append(Invitation(self.call.method, event.id, people))
 
@@ -278,6 +283,7 @@ class _Work:
             "linkedResources": [],
         }
         self.agenda.keep_task(ref, {**task, **_task_fields(self.call.json)}, place)
+        self._note_task(place.tasks[ref])
         for number, link in enumerate(task["linkedResources"] or place.tasks[ref]["linkedResources"]):
             link["id"] = f"link-{number}"
         return json_reply(self._task_row(place.tasks[ref]), 201)
@@ -293,7 +299,12 @@ class _Work:
         del self._list(key).tasks[ref]
         return Reply(status=204)
 
+    def _note_task(self, task: Json) -> None:
+        ours = any(str(link.get("externalId", "")).startswith(OWN_UID) for link in task["linkedResources"])
+        spy.wrote(f"To Do {self.call.method} {self.call.path}", ours=ours)
+
     def _require_task_match(self, task: Json) -> None:
+        self._note_task(task)
         wanted = self.call.headers.get("if-match")
         if wanted and wanted != task["@odata.etag"]:
             raise ServiceError(412, "ErrorIrresolvableConflict", "The change key passed in the request is old.")

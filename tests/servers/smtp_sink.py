@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from servers import spy
 from servers.certificates import Certificates
 from servers.listener import Listener
 
@@ -118,6 +119,7 @@ class SmtpSink:
 
     def keep(self, envelope: Envelope) -> None:
         """Record one accepted mail and wake who waits for it."""
+        spy.look_at_mail(envelope.data, "SMTP sink")
         with self._arrived:
             self.mails.append(envelope)
             self._arrived.notify_all()
