@@ -1,8 +1,9 @@
 """Every change of summer time of every zone, 2026 to 2030: `python -m campaigns.zones --step 5`.
 
 Around each change, for times of the day so many minutes apart: the clock strikes once on each day, and a date comes
-once when the office opens, whoever looks whenever and however often; at the minute that the wall clock shows first, or
-the first one behind a gap. What the wall clock shows is found out minute by minute, not by the code that is tested.
+once when the office opens, whoever looks whenever and however often; a reminder for a time of the next day, and one a
+day before a meeting, come then too. All at the minute that the wall clock shows first, or the first one behind
+a gap. What the wall clock shows is found out minute by minute, not by the code that is tested.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo, available_timezones
 
 from config.settings import Settings
 from rules.clock import ClockRange
-from rules.coming import dated, strikes
+from rules.coming import dated, meeting_moment, strikes
 from rules.facts import CustomerFacts
 from rules.hours import OfficeHours
-from rules.moments import Delay
+from rules.moments import At, Delay
+from rules.occasion import MeetingFacts
 from rules.office import Office, build_office
-from rules.triggers import CLOCK, DATE, Trigger
+from rules.triggers import CLOCK, DATE, SOON, Trigger
 
 AROUND = timedelta(hours=26)
 MINUTE = timedelta(minutes=1)
@@ -131,8 +133,26 @@ def check(name: str, change: datetime, minutes: Iterable[int], rng: Random) -> I
             if came != [at]:
                 yield f"{name} {change}: {day} at {minute}: {came}"
             swallowed = at.astimezone(zone).date() != day  # opens in the hour that is left out before midnight
+            yield from (f"{name} {change}: {words}" for words in _reminders(at, day, minute, hours, wall, rng))
             if not swallowed and (not hours.is_open(at) or hours.next_open(at) != at):
                 yield f"{name} {change}: closed at its opening at {minute}"
+
+
+_SOON = Trigger(word=SOON, words="soon", length=Delay(1, "day"), before=True)
+
+
+def _reminders(at: datetime, day: date, minute: int, hours: OfficeHours, wall: Wall, rng: Random) -> Iterator[str]:
+    """A reminder that was set on the day before for this clock time, and one a day before a meeting that begins now."""
+    set_at = at - timedelta(hours=rng.uniform(6, 20))
+    if set_at.astimezone(hours.zone).date() == day - timedelta(days=1):
+        due = At("tomorrow", minute).after(set_at, hours)
+        if due != at:
+            yield f"a reminder for {day} at {minute}: {due}"
+    begins = at.astimezone(hours.zone).replace(tzinfo=None)
+    meeting = MeetingFacts(uid="m", title="", start=at, end=at, place="", attendees=(), rep="")
+    fires, expected = meeting_moment(_SOON, meeting, hours), wall.moment(begins - timedelta(days=1))
+    if fires != expected:
+        yield f"a day before a meeting at {begins}: {fires}, not {expected}"
 
 
 _ON = Trigger(word=DATE, words="date", length=Delay(0, "day"), before=True, field="day")

@@ -47,7 +47,10 @@ def office(tmp_path: Path, way: str) -> CalendarOffice:
 
 @pytest.fixture
 def served(tmp_path: Path, radicale: RadicaleServer) -> CalendarOffice:
-    return with_rules(make_office(tmp_path, radicale), "calendar")
+    office = with_rules(make_office(tmp_path, radicale), "calendar")
+    path = office.directory / "quietcrm.yaml"
+    path.write_text(re.sub(r'only: \[("[^"]+")\]', r"only: [\1], reminders: \1", path.read_text()))
+    return office
 
 
 def with_rules(office: CalendarOffice, way: str) -> CalendarOffice:
