@@ -19,7 +19,7 @@ from store.interactions import NewInteraction, Touch
 from store.unmatched import NewUnmatched
 
 OWN_HEADER = "x-quietcrm"
-OWN_MAIL = ("reminder", "notice", "alert")
+OWN_MAIL = ("reminder", "notice", "alert", "brief")
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ def is_unsent(message: Message) -> bool:
 
 
 def is_own(message: Message, office: Office) -> bool:
-    """A reminder or notice of ours: by its header, which counts only between people of the office."""
+    """A reminder, notice or brief of ours: by its header, which counts only between people of the office."""
     return (
         message.header(OWN_HEADER) in OWN_MAIL
         and message.sender is not None

@@ -88,9 +88,9 @@ class MeetingReport:
         }
 
     def _of(self, span: Span) -> dict[str, Any]:
-        told = self._told(meetings.starting(self.session, span.since, span.until))
+        told = self.told(meetings.starting(self.session, span.since, span.until))
         parts = {fate: [one for one in told if one["became"] == fate] for fate in (HELD, MISSED, CANCELLED, AHEAD)}
-        moved = self._told(meetings.moved(self.session, span.since, span.until))
+        moved = self.told(meetings.moved(self.session, span.since, span.until))
         other = [one for one in told if one["became"] not in parts]
         edges = {"from": span.since.astimezone(self.zone), "until": span.until.astimezone(self.zone)}
         return {**edges, **parts, "moved": moved, "other": other}
@@ -108,7 +108,7 @@ class MeetingReport:
                 for end in held[customer]
             )
         ]
-        return self._told(after)
+        return self.told(after)
 
     def _held(self, customer: int, since: datetime, until: datetime) -> list[datetime]:
         """When meetings with a customer ended that took place."""
@@ -119,7 +119,7 @@ class MeetingReport:
     def _around(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """When we last met the customer, and when we meet again."""
         assert self.customer is not None
-        told = self._told(meetings.of_customer(self.session, self.customer, _EVER, self.now + timedelta(days=3660)))
+        told = self.told(meetings.of_customer(self.session, self.customer, _EVER, self.now + timedelta(days=3660)))
         held = [one for one in told if one["became"] == HELD]
         ahead = [one for one in told if one["became"] == AHEAD]
         return held[-1] if held else None, ahead[0] if ahead else None
@@ -132,7 +132,8 @@ class MeetingReport:
             found = [row for row in found if self.customer in whose.get(row.id, ())]
         return sorted(without_twins(found), key=lambda row: (row.start_at, row.id))
 
-    def _told(self, rows: Iterable[MeetingRow]) -> list[dict[str, Any]]:
+    def told(self, rows: Iterable[MeetingRow]) -> list[dict[str, Any]]:
+        """Those that are asked about, with what became of them, by their beginning."""
         mine = self._mine(rows)
         fates = self._fates(mine)
         names = meetings.names_of(self.session, {row.id for row in mine})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ from connectors.model import Message
 from daemon.app import App, opened
 from daemon.clock import Clock
 from daemon.demo.sample import own_mails
+from daemon.meeting_report import MeetingReport
 from rules.decision import Outcome
-from store import customers, history, interactions, outbox, reminders
+from store import coming, customers, history, interactions, meetings, outbox, reminders
 from store.history import LogEntry
 from store.identity import identity
 from store.tables import OutboxMail, OutboxState, Reminder, ReminderState
+
+MONTH = timedelta(days=31)
 
 
 def gather(directory: Path, clock: Clock, since: datetime) -> dict[str, Any]:
@@ -28,13 +31,33 @@ def gather(directory: Path, clock: Clock, since: datetime) -> dict[str, Any]:
         return {
             "zone": str(app.office.settings.zone),
             "admin": app.office.settings.admin,
-            "logged": [_logged(session, entry, since) for entry in history.log(session, limit=None)],
+            "logged": [_logged(session, entry, since) for entry in history.log(session, limit=None) if _is_mail(entry)],
+            "meetings": _meetings(app, session),
             "left_out": _left_out(app, session),
             "drafts": [_draft(session, row) for row in sorted(drafts, key=lambda row: row.id or 0)],
             "reminders": [_reminder(session, row) for row in sorted(waiting, key=lambda row: row.id or 0)],
             "draft": _draft_shown(directory, drafts),
-            "reminder": _reminder_shown(directory, app.office.settings.admin),
+            "reminder": _mail_shown(directory, app.office.settings.admin, "reminder"),
+            "brief": _mail_shown(directory, app.office.settings.admin, "brief"),
         }
+
+
+def _is_mail(entry: LogEntry) -> bool:
+    return entry.kind not in (meetings.CHANNEL, coming.CHANNEL)
+
+
+def _meetings(app: App, session: Session) -> list[dict[str, Any]]:
+    """Each with what became of it, and the drafts and reminders that came of it by their numbers."""
+    now, settings = app.clock.now(), app.office.settings
+    report = MeetingReport(session=session, office=app.office, key=app.key, now=now, zone=settings.zone)
+    drafts = outbox.in_states(session, tuple(OutboxState))
+    waiting = reminders.in_states(session, tuple(ReminderState))
+    found = report.told(meetings.starting(session, now - MONTH, now + MONTH))
+    for one in found:
+        event = f"|meeting {one['id']}|"
+        one["draft"] = [row.id for row in drafts if event in row.event]
+        one["reminder"] = [row.id for row in waiting if event in row.event]
+    return found
 
 
 def _logged(session: Session, entry: LogEntry, since: datetime) -> dict[str, Any]:
@@ -89,7 +112,7 @@ def _draft(session: Session, row: OutboxMail) -> dict[str, Any]:
 
 
 def _reminder(session: Session, row: Reminder) -> dict[str, Any]:
-    return _promise(session, row) | {"text": row.text}
+    return _promise(session, row) | {"text": row.text, "laid_as": row.laid_as}
 
 
 def _promise(session: Session, row: OutboxMail | Reminder) -> dict[str, Any]:
@@ -107,9 +130,9 @@ def _draft_shown(directory: Path, drafts: list[OutboxMail]) -> dict[str, Any] | 
     return None
 
 
-def _reminder_shown(directory: Path, rep: str) -> dict[str, Any] | None:
-    """The newest reminder in a person's Inbox; None if none lies there any more."""
-    laid = own_mails(directory / "mail" / rep, "reminder")
+def _mail_shown(directory: Path, rep: str, kind: str) -> dict[str, Any] | None:
+    """The newest reminder or brief in a person's Inbox; None if none lies there any more."""
+    laid = own_mails(directory / "mail" / rep, kind)
     if not laid:
         return None
     path, mail = laid[-1]

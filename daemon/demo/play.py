@@ -5,6 +5,7 @@ The clock is held, so each run gives the same story. A second run in the same fo
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -15,7 +16,16 @@ from daemon.app import App, opened
 from daemon.clock import HeldClock
 from daemon.counts import Counts
 from daemon.demo import facts
-from daemon.demo.sample import SampleMail, deliver, make_mailbox, own_mails, sample_mails, write_office
+from daemon.demo.sample import (
+    SampleMail,
+    deliver,
+    lay_out,
+    make_mailbox,
+    own_mails,
+    sample_events,
+    sample_mails,
+    write_office,
+)
 from daemon.errors import Refused
 from daemon.requests import answer
 from store import importing, sending
@@ -43,10 +53,11 @@ def play(out: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
     write_office(directory)
     for rep in sorted({mail.rep for mail in mails}):
         make_mailbox(directory / "mail" / rep)
-    passes = _first_run(directory, mails, progress) if first else {"known": _last_look(directory, mails)}
+        (directory / "calendars" / rep).mkdir(parents=True, exist_ok=True)
+    passes, booked = _first_run(directory, mails, progress) if first else _last_look(directory, mails)
     told = facts.gather(directory, HeldClock(ENDS), INSTALLED)
     notice = write_notice(out, directory, told["admin"])
-    new = sum(counts.new for some in passes.values() for counts in some.values())
+    new = booked + sum(counts.new for some in passes.values() for counts in some.values())
     shown = {name: {account: one.as_dict() for account, one in some.items()} for name, some in passes.items()}
     return {"out": out, "office": directory, "mails": len(mails), "first": first, "new": new, "passes": shown} | {
         **told,
@@ -54,32 +65,59 @@ def play(out: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
     }
 
 
-def _first_run(directory: Path, mails: list[SampleMail], progress: Progress) -> dict[str, dict[str, Counts]]:
+Passes = dict[str, dict[str, Counts]]
+
+
+def _first_run(directory: Path, mails: list[SampleMail], progress: Progress) -> tuple[Passes, int]:
+    """What was read of the mailboxes, and how many meetings are new."""
     clock = HeldClock(INSTALLED)
     progress("the past")
     _deliver(directory, mails, INSTALLED)
     with opened(directory, clock) as app:
         rows = importing.read_csv(directory / "customers.csv")
         answer(app, "customer.import", {"rows": [[row.line, dict(row.values)] for row in rows]})
-        past = _poll(app)
+        past, booked = _poll(app), _meet(app, directory)
         app.sends.begin()
         week: dict[str, Counts] = {name: Counts() for name in app.pollers}
         while clock.now() < ENDS:
             clock.move(HOUR)
             if clock.now().astimezone(app.office.settings.zone).hour in DAYTIME:
                 progress(f"{clock.now().astimezone(app.office.settings.zone):%A %H:%M}")
-                _an_hour(app, clock, directory, mails, week)
-    return {"past": past, "week": week}
+                booked += _an_hour(app, clock, directory, mails, week)
+    return {"past": past, "week": week}, booked
 
 
-def _an_hour(app: App, clock: HeldClock, directory: Path, mails: list[SampleMail], week: dict[str, Counts]) -> None:
-    """What the daemon's ticks do, once: read, lay out and take away, send, write notices."""
+def _an_hour(app: App, clock: HeldClock, directory: Path, mails: list[SampleMail], week: dict[str, Counts]) -> int:
+    """What the daemon's ticks do, once: read, lay out and take away, send, write notices and briefs. New meetings."""
     if _deliver(directory, mails, app.clock.now()):
         _read(app, week)
+    booked = _meet(app, directory)
     app.desks.tidy()
     if _send(app, clock):
         _read(app, week)  # the copies in Sent
     app.notices.deliver_due()
+    app.briefs.deliver_due()
+    return booked
+
+
+def _meet(app: App, directory: Path) -> int:
+    """Calendars, what comes true by the clock, and reminders laid into calendars; how many meetings are new."""
+    _book(directory, app.clock.now())
+    new = sum(calendar.poll().logged for calendar in app.calendars.values())
+    app.occasions.look()
+    for items in app.items.values():
+        items.tidy()
+    return new
+
+
+def _book(directory: Path, until: datetime) -> None:
+    """What Ana and Boris wrote into their calendars until then."""
+    states: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
+    for event in sample_events():
+        before = states[event.rep, event.name]
+        if event.at <= until:
+            lay_out(directory / "calendars" / event.rep, event, before)
+        before.append(event.data)
 
 
 def _read(app: App, week: dict[str, Counts]) -> None:
@@ -104,13 +142,14 @@ def _tick(app: App) -> int:
     return sum(app.sends.send_due(name) for name in app.office.settings.senders)
 
 
-def _last_look(directory: Path, mails: list[SampleMail]) -> dict[str, Counts]:
-    """Read the mailboxes once more as they are."""
+def _last_look(directory: Path, mails: list[SampleMail]) -> tuple[Passes, int]:
+    """Read the mailboxes and the calendar once more as they are."""
     _deliver(directory, mails, ENDS)
     with opened(directory, HeldClock(ENDS)) as app:
-        found = _poll(app)
+        found, booked = _poll(app), _meet(app, directory)
         app.desks.tidy()
-    return found
+        app.briefs.deliver_due()
+    return {"known": found}, booked
 
 
 def _deliver(directory: Path, mails: list[SampleMail], until: datetime) -> int:

@@ -1,13 +1,15 @@
-"""The sample office on disk: settings, rules and Maildirs, written from the files that come with quietcrm.
+"""The sample office on disk: settings, rules, Maildirs and calendars, written from the files that come with quietcrm.
 
 Each mail is an .eml below config/examples/demo/mail/REP/FOLDER. Delivering one means what a mail server does: a file
-in the Maildir whose time is the mail's arrival. Everything is safe to repeat.
+in the Maildir whose time is the mail's arrival. Each state of a meeting is an .ics below calendar/REP; laying it out
+means what a calendar program does when its owner books or changes the meeting. Everything is safe to repeat.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
@@ -38,6 +40,16 @@ class SampleMail:
         return self.folder == "Sent" and self.name.partition("-")[2] in SENT_FROM_DRAFTS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleEvent:
+    """A meeting as somebody's calendar has it from `at` on. `name`: its file there, the same in each of its states."""
+
+    rep: str
+    name: str
+    at: datetime
+    data: bytes
+
+
 def sample_mails() -> list[SampleMail]:
     """All mails in the order of their arrival."""
     root = _sample() / "mail"
@@ -49,6 +61,27 @@ def sample_mails() -> list[SampleMail]:
         if (data := file.read_bytes())
     ]
     return sorted(found, key=lambda mail: (mail.at, mail.rep, mail.folder, mail.name))
+
+
+def sample_events() -> list[SampleEvent]:
+    """All states of all meetings, in the order in which they came about."""
+    found = [
+        SampleEvent(rep=rep.name, name=f"{_property('UID', data).partition('@')[0]}.ics", at=_changed(data), data=data)
+        for rep in (_sample() / "calendar").iterdir()
+        for file in rep.iterdir()
+        if (data := file.read_bytes())
+    ]
+    return sorted(found, key=lambda event: (event.at, event.rep, event.name))
+
+
+def _changed(data: bytes) -> datetime:
+    return datetime.strptime(_property("LAST-MODIFIED", data), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _property(name: str, data: bytes) -> str:
+    found = re.search(rf"^{name}:(.+)\r$".encode(), data, re.MULTILINE)
+    assert found, name
+    return found[1].decode()
 
 
 def arrival(data: bytes) -> datetime:
@@ -87,6 +120,17 @@ def deliver(mailbox: Path, mail: SampleMail) -> bool:
     return True
 
 
+def lay_out(calendar: Path, event: SampleEvent, before: Sequence[bytes]) -> bool:
+    """Book a meeting, or change it from one of its states `before`. False if it is in this state or a later one, or
+    somebody else changed it."""
+    path = calendar / event.name
+    there = path.read_bytes() if path.exists() else None
+    if there not in (before or (None,)):
+        return False
+    path.write_bytes(event.data)
+    return True
+
+
 def _drop_draft(mailbox: Path, mail: SampleMail) -> None:
     """What a mail program does when it has sent a draft: the draft leaves Drafts."""
     sent = BytesHeaderParser().parsebytes(mail.data)
@@ -109,7 +153,7 @@ def _sample() -> Traversable:
 def _files(folder: Traversable, below: Path) -> Iterator[tuple[Path, bytes]]:
     for entry in folder.iterdir():
         name = below / entry.name
-        if name == Path("mail"):
+        if name in (Path("mail"), Path("calendar")):
             continue
         if entry.is_dir():
             yield from _files(entry, name)

@@ -28,6 +28,11 @@ _REMINDER_ENDS = {
     "withdrawn": "left the Inbox again: {reason}",
     "done": "settled: {reason}",
 }
+_ITEM_ENDS = {
+    "placed": "lies in the calendar",
+    "withdrawn": "left the calendar again: {reason}",
+    "done": "settled: {reason}",
+}
 _WHY = {
     "address": "the address is a contact's",
     "domain": "the domain is the customer's",
@@ -51,6 +56,7 @@ def tell(facts: Facts, program: str = "quietcrm") -> Story:
     yield from _left_out(facts)
     yield from _drafts(facts, zone)
     yield from _reminders(facts, zone)
+    yield from _meetings(facts, zone)
     yield from _ends(facts, program)
 
 
@@ -65,6 +71,8 @@ def _passes(facts: Facts) -> Story:
     for name, accounts in facts["passes"].items():
         for account, counts in accounts.items():
             yield "", f"  {titles[name]:<22}{account:<6}{counts['seen']:>3} seen = {_parts(counts)}"
+    if facts["first"]:
+        yield "", f"  all of it             ana    {len(facts['meetings']):>3} meetings in the calendar"
     yield "good", f"  {facts['new']} new" + ("" if facts["first"] else ": everything was known already")
     if facts["first"]:
         yield "dim", "  The past becomes history and fires no rule; no draft or reminder for any old mail."
@@ -78,7 +86,7 @@ def _parts(counts: Facts) -> str:
         (counts["duplicate"], "known from the other mailbox"),
         (counts["unmatched"], "of strangers"),
         (left_out, "left out"),
-        (own, "reminders and notices of ours"),
+        (own, "of ours to the reps"),
     ]
     return " + ".join(f"{count} {name}" for count, name in named if count) or "nothing"
 
@@ -129,7 +137,8 @@ def _reminders(facts: Facts, zone: ZoneInfo) -> Story:
     yield from _heading("Reminders, and their end")
     for one in facts["reminders"]:
         if one["state"] != "cancelled":
-            yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS | _REMINDER_ENDS)}"
+            ends = _ITEM_ENDS if one["laid_as"] == "event" else _REMINDER_ENDS
+            yield _tone(one), f"  {one['id']:>2}  {_life(one, zone, _ENDS | ends)}"
     early = [one["customer"] for one in facts["reminders"] if one["state"] == "cancelled"]
     if early:
         yield "", f"      {', '.join(early)}: answered before the reminder was due, so none came"
@@ -142,6 +151,28 @@ def _reminders(facts: Facts, zone: ZoneInfo) -> Story:
     yield from _letter(shown["text"], 9)
 
 
+def _meetings(facts: Facts, zone: ZoneInfo) -> Story:
+    yield from _heading("Meetings in Ana's calendar, and what became of them")
+    laid = {(what, one["id"]): one for what in ("draft", "reminder") for one in facts[f"{what}s"]}
+    for one in facts["meetings"]:
+        came = [_came(what, laid[what, number]) for what in ("draft", "reminder") for number in one[what]]
+        who, what = _clip(", ".join(one["customers"]), 20), _clip(one["title"], 30)
+        line = f"  {_when(one['start'], zone)}  {who:<20} {what:<30} {'; '.join([one['became'], *came])}"
+        yield "warn" if one["became"] == "missed" else "good", line
+    shown = facts["brief"]
+    if shown is None:
+        return
+    yield from _heading("The brief for the next one, a working day before, in Ana's Inbox")
+    yield "dim", f"  {shown['path']}"
+    yield "", f"  Subject: {shown['subject']}"
+    yield from _letter(shown["text"], 14)
+
+
+def _came(what: str, one: Facts) -> str:
+    ends = (_ENDS | (_ITEM_ENDS if one["laid_as"] == "event" else _REMINDER_ENDS)) if what == "reminder" else _ENDS
+    return f"{what} {one['id']} {ends.get(one['state'], one['state'])}".format(reason=one["reason"])
+
+
 def _ends(facts: Facts, program: str) -> Story:
     yield from _heading("The daily notice of Wednesday, 08:00, as it lies in Ana's Inbox")
     yield "good", f"  {facts['notice']['html']}"
@@ -152,6 +183,7 @@ def _ends(facts: Facts, program: str) -> Story:
     yield "command", f"  {office} customer timeline 'Padaria Sol'"
     yield "command", f"  {office} rules explain {complaint}"
     yield "command", f"  {office} outbox list"
+    yield "command", f"  {office} report meetings --month 2026-11"
     yield "command", f"  {program} demo --out {quote(str(facts['out']))}      # again: 0 new"
 
 

@@ -77,7 +77,7 @@ def test_every_mail_ends_as_something(played: Played) -> None:
             total.update(counts["skipped"])
             total["seen"] += counts["seen"]
     assert total["seen"] - total["own"] - len(by_itself(played)) == played.first["mails"]
-    assert total["logged"] == len(played.first["logged"]) == played.first["new"]
+    assert total["logged"] == len(played.first["logged"]) == played.first["new"] - len(played.first["meetings"])
     assert total["failed"] == total["quarantined"] == 0
     assert all(total[outcome] > 0 for outcome in ("logged", "duplicate", "unmatched", "internal", "ignored", "own"))
 
@@ -92,7 +92,7 @@ def test_every_sort_of_mail_is_there(played: Played) -> None:
 def test_one_mail_in_two_mailboxes_is_one_row(played: Played) -> None:
     shared = [one for one in played.first["logged"] if {s["account"] for s in one["sightings"]} == {"ana", "boris"}]
     assert len(shared) == 3
-    assert len({one["message_id"] for one in played.first["logged"]}) == played.first["new"]
+    assert len({one["message_id"] for one in played.first["logged"]}) == len(played.first["logged"])
 
 
 def test_old_mail_fires_no_rule(played: Played) -> None:
@@ -111,6 +111,7 @@ def test_each_draft_has_its_fate(played: Played) -> None:
         "Padaria Sol": "sent",
         "Kafe Bereg": "placed",
         "Harbour Tea": "sent",
+        "Green Fork Catering": "placed",
         "Hotel Serra": "placed",
         "Mercado Lua": "held",
     }
@@ -165,10 +166,38 @@ def test_a_draft_to_somebody_new_is_in_the_language_of_their_mail(played: Played
     assert "Спасибо за обращение" in seen["text"]
 
 
+def test_three_meetings_are_told(played: Played) -> None:
+    """One was held and is followed up, one was missed and a reminder lies in the calendar, one has its brief."""
+    held, missed, ahead = played.first["meetings"]
+    drafts = {one["id"]: one for one in played.first["drafts"]}
+    waiting = {one["id"]: one for one in played.first["reminders"]}
+    assert [one["became"] for one in (held, missed, ahead)] == ["held", "missed", "ahead"]
+    ((draft,), (reminder,)) = ([drafts[one] for one in held["draft"]], [waiting[one] for one in missed["reminder"]])
+    assert (draft["rule"], draft["state"], draft["to"]) == ("met", "placed", "liam@greenfork.example")
+    assert draft["placed_at"] > held["end"].replace("T", " ")
+    assert "Compostable trays: volumes" in draft["text"]
+    assert (reminder["rule"], reminder["state"], reminder["laid_as"]) == ("nobody-came", "placed", "event")
+    calendar = played.office / "calendars" / "ana"
+    (item,) = calendar.glob("quietcrm-*.ics")
+    assert "Marcar outra data" in item.read_text(encoding="utf-8")
+    assert not re.search("ATTENDEE|ORGANIZER|METHOD", item.read_text(encoding="utf-8"))
+    assert (ahead["draft"], ahead["reminder"]) == ([], [])
+    brief = played.first["brief"]
+    assert "Linha de Páscoa" in brief["subject"]
+    assert "Reclamação aberta: Caixas amassadas" in brief["text"]
+    assert len(list(calendar.iterdir())) == 4, "three meetings and the reminder, and nothing else was written"
+
+
 def test_the_notice_says_what_matters(played: Played) -> None:
     text = (played.out / "notice.txt").read_text(encoding="utf-8")
     html = (played.out / "notice.html").read_text(encoding="utf-8")
-    for said in ("Hotel Serra", "Mercado Lua", "Doces da Vila", "compras@acmelog.example", "quietcrm outbox release 9"):
+    for said in (
+        "Hotel Serra",
+        "Mercado Lua",
+        "Doces da Vila",
+        "compras@acmelog.example",
+        "quietcrm outbox release 10",
+    ):
         assert said in text
         assert said in html
     assert "Kafe Bereg" not in text, "Boris's matters are not Ana's"
@@ -179,7 +208,7 @@ def test_a_second_run_finds_everything_known(played: Played) -> None:
     assert played.second["new"] == 0
     assert played.second["first"] is False
     assert played.mails_after_second == played.mails_after_first
-    for what in ("logged", "left_out", "drafts", "reminders", "draft", "reminder"):
+    for what in ("logged", "left_out", "drafts", "reminders", "draft", "reminder", "meetings", "brief"):
         assert played.second[what] == played.first[what]
 
 
@@ -187,7 +216,7 @@ def test_the_story_is_told_in_words(played: Played) -> None:
     story = run("demo", "--out", str(played.out))
     assert "  0 new: everything was known already" in story.splitlines()
     assert "\x1b[" not in story, "no colour where there is no terminal"
-    assert 60 <= len(story.splitlines()) <= 110
+    assert 60 <= len(story.splitlines()) <= 130
 
 
 @pytest.mark.parametrize(
@@ -201,6 +230,7 @@ def test_the_story_is_told_in_words(played: Played) -> None:
         ("rules", "list"),
         ("rules", "explain", "37"),
         ("outbox", "list", "--json"),
+        ("report", "meetings", "--month", "2026-11"),
         ("check",),
     ],
 )

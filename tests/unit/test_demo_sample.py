@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.demo.sample import SampleMail, arrival, deliver, make_mailbox, sample_mails, write_office
+from daemon.demo.sample import (
+    SampleMail,
+    arrival,
+    deliver,
+    lay_out,
+    make_mailbox,
+    sample_events,
+    sample_mails,
+    write_office,
+)
 
 RECEIVED = b"Received: from a by b; Tue, 10 Nov 2026 09:12:30 -0300\nDate: Mon, 9 Nov 2026 00:00:00 +0000\n\nx\n"
 
@@ -35,6 +44,21 @@ def test_enough_mail_of_every_encoding(mails: list[SampleMail]) -> None:
 def test_raw_bytes_of_old_russian_charsets(mails: list[SampleMail]) -> None:
     for charset, word in (("koi8-r", "Ромашка"), ("windows-1251", "Спецификацию".lower())):
         assert any(word.encode(charset) in mail.data for mail in mails), charset
+
+
+def test_each_state_of_a_meeting_is_laid_out_once(tmp_path: Path) -> None:
+    events = sample_events()
+    assert len({event.name for event in events}) == 3
+    first, later = [event for event in events if event.name == "livraria-capas.ics"]
+    assert first.at < later.at
+    assert lay_out(tmp_path, first, ())
+    assert not lay_out(tmp_path, first, ())
+    assert lay_out(tmp_path, later, [first.data])
+    assert not lay_out(tmp_path, first, ())
+    assert not lay_out(tmp_path, later, [first.data])
+    (tmp_path / later.name).write_bytes(b"mine")
+    assert not lay_out(tmp_path, later, [first.data])
+    assert b"CATEGORIES:no-show" in later.data
 
 
 def test_only_reserved_addresses(mails: list[SampleMail]) -> None:
