@@ -14,7 +14,7 @@ from connectors.factory import Surroundings
 from connectors.model import Message, Unreadable
 from connectors.parsing import ParserPool
 from connectors.protocols import Parser, Rereader
-from daemon import explaining_occasions
+from daemon import explaining_meetings, explaining_occasions
 from daemon.app import hash_key, looking
 from daemon.calendar_items import reminder_line
 from daemon.clock import SystemClock
@@ -24,10 +24,11 @@ from daemon.office import Office
 from daemon.pipeline import Pipeline
 from daemon.reading import one_mail
 from rules.explain import as_dict, explain
-from store import actions, customers, history, mailbox_marks, notifications, reminders, unmatched
+from store import actions, customers, history, mailbox_marks, meetings, notifications, reminders, unmatched
 from store.engine import Store
 from store.errors import NotFound
 from store.hashing import HashKey
+from store.meetings import MeetingRow
 from store.tables import MailboxMark
 
 
@@ -40,6 +41,7 @@ class Explained:
 
 
 _TODAY = "If it came now, with today's rules and customers:"
+_MEETING_TODAY = "What today's rules would do for it, at each moment that they wait for:"
 
 
 def explain_file(directory: Path, path: Path, rule: str | None) -> Explained:
@@ -69,6 +71,8 @@ def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
         found = history.find(session, name)
         key = hash_key(directory)
         explained = _recorded(session, found[0].id, found[0].as_dict(), office) if found else Explained()
+        if found and (row := meetings.by_numbers(session, [found[0].id]).get(found[0].id)):
+            return _with_meeting(session, office, key, row, explained, rule)
         if kept := _occasion_of(explained):
             lines, data = explaining_occasions.today(session, office, key, explaining_occasions.again(kept), rule)
             explained.lines += ["", _TODAY, *lines]
@@ -88,6 +92,17 @@ def explain_logged(directory: Path, name: str, rule: str | None) -> Explained:
         elif not explained.lines:
             raise NotFound("the mail is no longer in its mailbox", hint="nothing of it was stored")
         return explained
+
+
+def _with_meeting(
+    session: Session, office: Office, key: HashKey, row: MeetingRow, explained: Explained, rule: str | None
+) -> Explained:
+    """What was recorded of a meeting, what the calendars say of it, and what today's rules would do for it."""
+    lines, known = explaining_meetings.known(session, office, key, row)
+    told, today = explaining_meetings.of_rules(session, office, key, row, rule)
+    explained.lines += [*lines, "", _MEETING_TODAY, *told]
+    explained.data |= {"meeting": known, "today": today}
+    return explained
 
 
 def _occasion_of(explained: Explained) -> dict[str, Any]:
@@ -118,7 +133,7 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], office: Offi
     lines = [
         f"{entry['subject'] or '(no subject)'}  (number {number}, {entry['kind']}, {entry['direction']})",
         f"filed under: {who or 'nobody'}",
-        f"logged by: {entry['rule'] or 'default (a mail with a known customer)'}",
+        f"logged by: {entry['rule'] or f'default (a {_sort(entry)} with a known customer)'}",
     ]
     lines += [f"done: {slot} by rule {name}" + (f" -> {detail}" if detail else "") for name, slot, detail in done]
     marks = mailbox_marks.of_mails(session, [number])
@@ -148,6 +163,10 @@ def _recorded(session: Session, number: int, entry: dict[str, Any], office: Offi
         "trace": trace,
     }
     return Explained(lines=lines, data=data)
+
+
+def _sort(entry: dict[str, Any]) -> str:
+    return "meeting" if entry["kind"] == meetings.CHANNEL else "mail"
 
 
 def _mark_data(mark: MailboxMark) -> dict[str, Any]:

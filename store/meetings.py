@@ -34,6 +34,7 @@ _SIGHTING = table(Sighting)
 _CUSTOMER = table(Customer)
 CHANNEL = "meeting"
 CANCELLED = "cancelled"
+OCCASION = "occasion"
 
 
 def series_hash(uid: str) -> str:
@@ -406,6 +407,31 @@ def names_of(session: Session, numbers: Collection[int]) -> dict[int, list[str]]
     for number, name in session.execute(statement):
         found[number].append(name)
     return dict(found)
+
+
+@dataclass(frozen=True, slots=True)
+class CameOf:
+    """Something that rules did because of a meeting: its number in the history, and the words of the trigger."""
+
+    id: int
+    at: datetime
+    words: str
+
+
+def came_of(session: Session, number: int) -> list[CameOf]:
+    """What came true of a meeting and set rules off, the earliest first."""
+    theirs = select(_LINK.c.customer_id).where(_LINK.c.interaction_id == number)
+    statement = (
+        select(_INTERACTION.c.id, _INTERACTION.c.at, _INTERACTION.c.identity)
+        .join(_LINK, _LINK.c.interaction_id == _INTERACTION.c.id)
+        .where(
+            _LINK.c.customer_id.in_(theirs),
+            _INTERACTION.c.channel == OCCASION,
+            _INTERACTION.c.identity.contains(f"|meeting {number}|", autoescape=True),
+        )
+    )
+    rows = session.execute(statement.distinct().order_by(_INTERACTION.c.at, _INTERACTION.c.id))
+    return [CameOf(row.id, row.at, row.identity.partition("|")[0]) for row in rows]
 
 
 def in_mail(session: Session, numbers: Collection[int]) -> set[int]:

@@ -91,6 +91,38 @@ def test_the_questions_an_office_asks(lived: tuple[CalendarOffice, App]) -> None
     assert not titles(answers(office, app, rep="bruno")["month"])
 
 
+def test_why_a_meeting_became_what_it_is(lived: tuple[CalendarOffice, App], monkeypatch: pytest.MonkeyPatch) -> None:
+    office, app = lived
+    monkeypatch.setattr("daemon.clock.SystemClock.now", lambda _: office.clock.now())
+    month = answers(office, app)["month"]
+    numbers = {one["title"]: str(one["id"]) for fate in ("held", "missed", "cancelled") for one in month[fate]}
+
+    def explained(title: str, *words: str) -> str:
+        ask = ["--config", str(office.directory), "rules", "explain", numbers[title], *words]
+        return CliRunner().invoke(command, ask, catch_exceptions=False).output
+
+    told = explained("Visita")
+    for said in (
+        "filed under: Oficina Rio (by ",
+        "logged by: default (a meeting with a known customer)",
+        "when: 2026-11-24 10:00 - 11:00",
+        "became: held, moved 1x, the last time 2026-11-",
+        "calendar: Calendar of ana",
+        f"invited: {JOAO}",
+        "meeting moved (number ",
+        "meeting held: 1 hour after (number ",
+        "thanks",
+    ):
+        assert said in told
+    assert "marked: nobody came" in explained("Ligação")
+    assert "became: cancelled" in explained("Almoço")
+    data = json.loads(explained("Apresentação", "--rule", "thanks", "--json"))
+    assert data["meeting"]["became"] == "held"
+    assert {one["when"] for one in data["meeting"]["came_of_it"]} >= {"meeting booked", "meeting held: 1 hour after"}
+    asked = {one["occasion"]["when"]: one for one in data["today"]}
+    assert asked["meeting held: 1 hour after"]["customer"] == "Padaria Sol"
+
+
 def test_the_command(lived: tuple[CalendarOffice, App], monkeypatch: pytest.MonkeyPatch) -> None:
     directory, now = str(lived[0].directory), lived[0].clock.now()
     monkeypatch.setattr("daemon.clock.SystemClock.now", lambda _: now + MINUTE)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import Session
 from store_samples import ADMIN, NOW
 
-from store import customers, enrolments, history, meetings, merging, privacy, schema
+from store import coming, customers, enrolments, history, meetings, merging, privacy, schema
 from store.engine import Store
 from store.hashing import HashKey
 from store.meetings import MeetingState, identity_of
@@ -132,3 +132,21 @@ def test_a_merged_customer_keeps_its_meetings(store: Store) -> None:
         assert meetings.count(session) == 0
         assert history.timeline(session, sol) == []
     assert schema.check(store) == []
+
+
+def test_what_came_of_a_meeting(store: Store) -> None:
+    with store.writing() as session:
+        sol, rio = customers.add(session, "Padaria Sol", ADMIN), customers.add(session, "Oficina Rio", ADMIN)
+        number = put(session, sol, state()) or 0
+        known = {"words": "x", "now": NOW, "rung": "occasion", "rep": "", "trace": {}, "config_hash": ""}
+        for customer, event, hours in (
+            (sol, f"meeting held: 1 hour after|meeting {number}|a|customer {sol}", 4),
+            (sol, f"meeting soon: 1 day before|meeting {number}|a|customer {sol}", 1),
+            (sol, f"meeting missed|meeting {number}1|a|customer {sol}", 4),
+            (rio, f"meeting missed|meeting {number + 1}|a|customer {rio}", 4),
+        ):
+            coming.record(session, event=event, at=NOW + hours * HOUR, customer_id=customer, **known)
+    with store.session() as session:
+        found = [(one.words, one.at) for one in meetings.came_of(session, number)]
+        assert found == [("meeting soon: 1 day before", NOW + HOUR), ("meeting held: 1 hour after", NOW + 4 * HOUR)]
+        assert meetings.came_of(session, number + 99) == []
