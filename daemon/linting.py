@@ -13,7 +13,7 @@ from rules.lint import lint
 from rules.ruleset import Rule
 from rules.triggers import DATE, Trigger
 from store import actions, coming, schema
-from store.tables import RuleLoaded
+from store.actions import Hits
 
 
 def findings(directory: Path, days: int) -> list[Problem]:
@@ -82,11 +82,11 @@ def _told_date(office: Office, rule: Rule, trigger: Trigger, names: list[str]) -
     )
 
 
-def _is_idle(row: RuleLoaded, since: datetime) -> bool:
+def _is_idle(row: Hits, since: datetime) -> bool:
     return row.first_at < since and (row.last_hit_at is None or row.last_hit_at < since)
 
 
-def _told(office: Office, rule: Rule, row: RuleLoaded, days: int) -> Problem:
+def _told(office: Office, rule: Rule, row: Hits, days: int) -> Problem:
     last = row.last_hit_at.astimezone(office.settings.zone) if row.last_hit_at else None
     ago = f"last on {last:%Y-%m-%d}" if last else "never"
     file, _, line = rule.place.rpartition(":")
