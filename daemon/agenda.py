@@ -14,14 +14,14 @@ from connectors.protocols import CalendarParser
 __all__ = ["is_calendar_file", "occurrence", "occurrences_at", "span"]
 
 LARGEST = 16 * 1024 * 1024
-_SUFFIXES = (".ics", ".ical", ".ifb", ".vcs")
+SUFFIXES = (".ics", ".ical", ".ifb", ".vcs")
 
 
 def is_calendar_file(path: Path) -> bool:
     """By its name, or by how it begins."""
     if path.is_dir():
         return False
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return True
     with path.open("rb") as file:
         return file.read(64).lstrip(b"\xef\xbb\xbf \r\n").upper().startswith(b"BEGIN:VCALENDAR")

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlmodel import Session
+
 from connectors.model import Cursor, Message, Progress, Unreadable
 from connectors.protocols import Source
 from daemon.directory import directory_for
-from daemon.office import Office, state_directory
+from daemon.office import Office, load_office, state_directory
 from daemon.wishes import is_wish
 from rules.decision import Decision, Outcome
 from rules.engine import evaluate
@@ -97,6 +99,22 @@ def knowledge(office: Office) -> Iterator[Knowledge]:
     finally:
         if store is not None:
             store.close()
+
+
+@contextmanager
+def glancing(directory: Path) -> Iterator[tuple[Office, Session | None]]:
+    """The office and what its store knows, None where there is none yet: for what the files alone can tell. Raises
+    ConfigError, StoreError."""
+    office = load_office(directory)
+    store = existing_store(office)
+    if store is None:
+        yield office, None
+        return
+    try:
+        with store.session() as session:
+            yield office, session
+    finally:
+        store.close()
 
 
 def existing_store(office: Office) -> Store | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.model import Message, RawMail, Unreadable
 from connectors.protocols import Parser
-from daemon.agenda import occurrence
+from daemon.agenda import SUFFIXES, occurrence
 
 AT_ONCE = 64
 LARGEST = 64 * 1024 * 1024
@@ -19,7 +19,8 @@ LARGEST = 64 * 1024 * 1024
 
 
 def mails_at(paths: Sequence[Path], parser: Parser) -> Iterator[tuple[str, Message | Unreadable]]:
-    """Every mail in files, folders (recursively) and mbox files, in name order, with the path (mbox: path#number)."""
+    """Every mail in files, folders (recursively, without the calendars there) and mbox files, in name order, with the
+    path (mbox: path#number)."""
     raws = (raw for path in paths for raw in _raw_mails(path))
     while some := list(islice(raws, AT_ONCE)):
         for raw, item in zip(some, parser.parse(some), strict=True):
@@ -28,7 +29,7 @@ def mails_at(paths: Sequence[Path], parser: Parser) -> Iterator[tuple[str, Messa
 
 def _raw_mails(path: Path) -> Iterator[RawMail]:
     if path.is_dir():
-        for inner in sorted(one for one in path.rglob("*") if one.is_file()):
+        for inner in sorted(one for one in path.rglob("*") if one.is_file() and one.suffix.lower() not in SUFFIXES):
             yield from _raw_mails(inner)
         return
     if _is_mbox(path):

@@ -4,7 +4,6 @@ command line itself under the writer's lock. Arguments and answers are plain JSO
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -27,7 +26,6 @@ from daemon.undoing import take_back
 from rules.office import office_of
 from store import changes, customers, importing, merging, outbox, privacy, suppressions, unmatched
 from store.customers import HISTORY, Actor, ContactRow
-from store.errors import NotFound
 from store.tables import OutboxMail, OutboxState, SentCopy
 
 Args = Mapping[str, Any]
@@ -58,7 +56,7 @@ def one_customer(session: Any, text: str) -> int:
     """The customer a person means. Raises NotFound, or Refused where several fit."""
     found = customers.resolve(session, text)
     if not found:
-        raise NotFound(f'no customer "{text}"', hint=f"find it: quietcrm customer search {shlex.quote(text)}")
+        raise customers.unknown(session, text)
     if len(found) > 1:
         numbers = ", ".join(str(one) for one in found)
         raise Refused(f'"{text}" fits several customers: {numbers}', hint="name one by its number")

@@ -112,7 +112,7 @@ def _inside(session: Session, text: str) -> list[Enrolment]:
     key = mail_key(text)
     numbers = customers.resolve(session, text)
     if not numbers:
-        raise NotFound(f'no customer "{text}"', hint="find it: quietcrm customer search NAME")
+        raise customers.unknown(session, text)
     rows = enrolments.of_customers(session, numbers)
     return [row for row in rows if row.recipient.lower() == key] if "@" in key.strip("@") else rows
 

@@ -19,10 +19,11 @@ from store.tables import Enrolment, EnrolmentState
 STATES = tuple(one.value for one in EnrolmentState)
 
 
-def listing(session: Session, office: Office) -> list[dict[str, Any]]:
-    """The shape of `sequences list --json`: those of the files, and those that only somebody is in."""
-    counts, stands = enrolments.counts(session), pauses.everything(session)
-    numbers = {key: row.number for key, row in enrolments.versions(session).items()}
+def listing(session: Session | None, office: Office) -> list[dict[str, Any]]:
+    """The shape of `sequences list --json`: those of the files, and those that only somebody is in. `session`: None
+    where there is no database yet."""
+    counts, stands = (enrolments.counts(session), pauses.everything(session)) if session else ({}, {})
+    numbers = {key: row.number for key, row in enrolments.versions(session).items()} if session else {}
     known = office.rules.sequences
     gone = sorted({name for name, state in counts if name not in known and state == EnrolmentState.ACTIVE})
     found = [_listed(known.get(name), name) for name in (*known, *gone)]

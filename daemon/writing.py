@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,10 +22,21 @@ def new_rule(name: str, language: str, stage: str) -> str:
     return text.replace("NAME", name).replace("STAGE", stage)
 
 
+def why_no_name(name: str) -> str:
+    """Why this cannot be the name of a rule, "" if it can. Letters of two alphabets look alike, and whoever types the
+    name later would not find it."""
+    if not NAME.fullmatch(name):
+        return f'"{name}" cannot be the name of a rule: use letters, digits and - without spaces'
+    alphabets = sorted({unicodedata.name(sign, "other").split()[0].title() for sign in name if sign.isalpha()})
+    if len(alphabets) > 1:
+        return f'"{name}" has letters of {" and ".join(alphabets)}: use one alphabet'
+    return ""
+
+
 def write_rule(office: Office, name: str) -> Path:
     """Write a new rule into a file of its own; the file. Raises Refused, OSError."""
-    if not NAME.fullmatch(name):
-        raise Refused(f'"{name}" cannot be the name of a rule', hint="use letters, digits and - without spaces")
+    if why := why_no_name(name):
+        raise Refused(why, hint="choose another name")
     taken = next((rule for rule in office.rules.rules if name in rule.names), None)
     if taken is not None:
         raise Refused(f'a rule "{name}" is in {taken.place} already', hint="choose another name, or change that one")

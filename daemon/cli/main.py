@@ -128,9 +128,9 @@ def exit_code(error: QuietcrmError) -> Exit:
     from store.errors import AlreadyRunning, NotFound, StoreBusy, StoreUnavailable
 
     meanings: dict[Exit, tuple[type[QuietcrmError], ...]] = {
-        Exit.CONFIG: (ConfigError,),
+        Exit.CONFIG: (ConfigError, Misconfigured),
         Exit.NOT_FOUND: (NotFound,),
-        Exit.LOGIN: (AuthRejected, Misconfigured, OtherMailbox, SecretUnavailable),
+        Exit.LOGIN: (AuthRejected, OtherMailbox, SecretUnavailable),
         Exit.NETWORK: (ConnectorError, StoreBusy, StoreUnavailable),
         Exit.REFUSED: (Refused,),
         Exit.RUNNING: (AlreadyRunning, NotRunning),

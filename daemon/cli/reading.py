@@ -49,6 +49,9 @@ def read(
         raise typer.BadParameter(f"--from and --to are for calendars; {mails[0]} is none")
     if calendars and mails:
         raise typer.BadParameter("give mails or calendars, not both at once")
+    for folder in mails:
+        if beside := len(list(folder.rglob("*.ics"))) if folder.is_dir() else 0:
+            remark(f"{folder}: {beside} calendar files are left out; name them alone: quietcrm read FILE.ics")
     parser = ParserPool(workers=2)
     try:
         whole = _read_calendars(calendars, (since, until, zone), parser, as_json) if calendars else True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,17 +26,18 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """The rules in the order they run: how often each acted (or would have), what became of its mails, when last."""
-    from daemon.app import looking
+    from daemon.glance import glancing
     from store import actions, outbox
 
-    with looking(invocation(context).directory) as (office, store), store.session() as session:
-        hits, mails = actions.hits(session), outbox.outcomes(session)
+    with glancing(invocation(context).directory) as (office, session):
+        hits = actions.hits(session) if session else {}
+        mails = outbox.outcomes(session) if session else {}
     data = [_rule(rule, hits.get(rule.name), mails.get(rule.name, {})) for rule in office.rules.rules]
     zone = office.settings.zone
     shown = ("name", "mode", "when", "hits", "sent", "declined", "last_hit", "place", "about")
     rows = [[local(one[key], zone) if key == "last_hit" else one[key] for key in shown] for one in data]
     headings = ["rule", "mode", "when", "hits", "sent", "declined", "last", "place", "about"]
-    emit(data, as_json=as_json, human=lambda: table(headings, rows))
+    emit(data, as_json=as_json, human=lambda: table(headings, rows, beside=("about", "declined", "place")))
 
 
 def _rule(rule: Any, row: Any, mails: dict[str, int]) -> dict[str, Any]:
@@ -63,9 +65,11 @@ def new(
     """Write a rule to begin with, in a file of its own: it only watches, and says what else may stand in it."""
     from daemon.office import load_office
     from daemon.schemas import write_schemas
-    from daemon.writing import write_rule
+    from daemon.writing import why_no_name, write_rule
 
     directory = invocation(context).directory
+    if why := why_no_name(name):
+        raise typer.BadParameter(why, param_hint="NAME")
     path = write_rule(load_office(directory), name)
     write_schemas(directory)
     data = {"file": path, "name": name, "next": "quietcrm check"}
@@ -95,6 +99,7 @@ def explain(
     """Why and why not: who a mail is about, each rule with its conditions, what was done or shadowed."""
     from daemon.explaining import explain_file, explain_logged, explain_occasion
     from rules.triggers import is_event
+    from store.errors import NotFound
 
     directory = invocation(context).directory
     path = Path(mail)
@@ -102,8 +107,15 @@ def explain(
         found = explain_file(directory, path, rule)
     elif customer is not None or is_event(mail):
         found = explain_occasion(directory, mail, customer, rule)
+    elif _is_a_path(mail):
+        raise NotFound(f"there is no file {mail}", hint="look at the name, and in which folder you are (pwd)")
     else:
         found = explain_logged(directory, mail, rule)
     if rule and not any(rule in line for line in found.lines):  # a rule that is gone may stand in an old trace
         looking_back.mind_rule(directory, rule)
     emit(found.data, as_json=as_json, human=lambda: say("\n".join(found.lines)))
+
+
+def _is_a_path(text: str) -> bool:
+    """A Message-ID has an @ and no ending; nobody names a mail of the log so."""
+    return text.lower().endswith((".eml", ".mbox", ".msg")) or (os.sep in text and "@" not in text)

@@ -84,8 +84,15 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """A table on stdout: boxed on a terminal, tab-separated elsewhere (for grep and cut)."""
+ROOMY = 140
+"""Columns of a terminal from which on a table shows all it has."""
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", beside: Sequence[str] = ()
+) -> None:
+    """A table on stdout: boxed on a terminal and no wider than that, tab-separated elsewhere (for grep and cut).
+    `beside`: headings that a terminal narrower than ROOMY leaves out."""
     if not sys.stdout.isatty():
         for row in rows:
             say("\t".join(str(cell).replace("\t", " ").replace("\n", " ") for cell in row))
@@ -93,12 +100,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     from rich.table import Table
     from rich.text import Text
 
+    shown = console()
+    left = [at for at, heading in enumerate(headings) if shown.width >= ROOMY or heading not in beside]
     grid = Table(title=title or None, title_justify="left", header_style="bold")
-    for heading in headings:
-        grid.add_column(heading, overflow="fold")
+    for at in left:
+        grid.add_column(headings[at], overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(harmless(str(cell))) for cell in row))
-    console().print(grid)
+        grid.add_row(*(Text(harmless(str(row[at]))) for at in left))
+    shown.print(grid, soft_wrap=False)
 
 
 @contextmanager

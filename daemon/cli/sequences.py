@@ -24,17 +24,21 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """The sequences, with how many are in them and how many were."""
-    from daemon.app import looking
+    from daemon.glance import glancing
     from daemon.sequence_views import listing
 
-    with looking(invocation(context).directory) as (office, store), store.session() as session:
+    with glancing(invocation(context).directory) as (office, session):
         data = listing(session, office)
 
     def human() -> None:
         names = ("name", "mode", "steps", "active", "done", "stopped", "number", "place", "about")
         shown = [one | {"mode": "paused" if one["paused"] else one["mode"]} for one in data]
         rows = [[one[name] if one[name] is not None else "-" for name in names] for one in shown]
-        table(["sequence", "mode", "steps", "inside", "done", "stopped", "version", "place", "about"], rows)
+        table(
+            ["sequence", "mode", "steps", "inside", "done", "stopped", "version", "place", "about"],
+            rows,
+            beside=("about", "place"),
+        )
 
     emit(data, as_json=as_json, human=human)
 

@@ -61,6 +61,8 @@ def init(
     directory = invocation(context).directory
     ask = sys.stdin.isatty() and not no_input
     if (directory / "quietcrm.yaml").exists():
+        remark(f"{directory / 'quietcrm.yaml'} is there: nothing is asked, and answers given here are not taken;")
+        remark("only files that are missing are written. To change the settings, edit that file, then: quietcrm check")
         answers = _answers_of(directory)
     else:
         _refuse_origin(origin)

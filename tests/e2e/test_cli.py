@@ -155,6 +155,7 @@ JSON_CALLS: dict[str, tuple[str, ...]] = {
     "log": (),
     "log changes": (),
     "outbox list": (),
+    "report meetings": (),
     "sequences list": (),
     "pause": ("--all",),
     "resume": ("--all",),
