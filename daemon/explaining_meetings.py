@@ -12,7 +12,7 @@ from daemon.explaining_occasions import today
 from daemon.meeting_report import fates
 from daemon.meeting_times import occasion_of_meeting, occasions_of
 from daemon.office import Office
-from store import meetings
+from store import briefs, meetings
 from store.hashing import HashKey
 from store.meetings import MeetingRow
 from store.tables import MeetingCopy
@@ -24,6 +24,7 @@ def known(session: Session, office: Office, key: HashKey, row: MeetingRow) -> tu
     became = fates(session, key, office, [row], now)[row.id]
     copies = meetings.copies_of(session, [row.id]).get(row.id, [])
     came = meetings.came_of(session, row.id)
+    told = briefs.told_of(session, row.id)
     lines = [
         f"when: {_listed(_span(row, zone), row.place)}",
         f"became: {_listed(became, _moves(row, zone))}",
@@ -31,6 +32,7 @@ def known(session: Session, office: Office, key: HashKey, row: MeetingRow) -> tu
         *(f"calendar: {_copy(one, zone)}" for one in copies),
         *(f"invited: {_listed(one['email'], one['answer'])}" for one in row.attendees),
         *(f"came of it: {_minute(one.at, zone)} {one.words} (number {one.id})" for one in came),
+        *(f"brief: {_minute(at, zone)} to {who}" for who, at in told),
     ]
     data = {
         "start": row.start_day or row.start_at,
@@ -46,6 +48,7 @@ def known(session: Session, office: Office, key: HashKey, row: MeetingRow) -> tu
             for one in copies
         ],
         "came_of_it": [{"id": one.id, "at": one.at, "when": one.words} for one in came],
+        "briefs": [{"rep": who, "at": at} for who, at in told],
     }
     return lines, data
 

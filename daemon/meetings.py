@@ -275,7 +275,7 @@ class Meetings:
         further: dict[str, Any] = {"cancelled_at": None} if newer and state.status != CANCELLED else {}
         mine = work.copies.get(row.id, ())
         is_back = bool(mine) and all(one.gone_at is not None for one in mine)
-        if (newer and state.start_at != row.start_at) or (is_back and not past):
+        if (newer and state.start_at != row.start_at) or (is_back and not past and row.known_at):
             further["known_at"] = row.known_at if past else work.now  # what it was gone for is made up for at once
         if newer and state.start_at != row.start_at and not past and not row.cancelled:
             further |= {"moves": row.moves + 1, "moved_at": work.now}

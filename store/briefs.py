@@ -35,6 +35,13 @@ def told(session: Session, recipient: str, numbers: Collection[int]) -> set[Told
     return {(row[0], row[1]) for row in session.execute(select(_BRIEF.c.meeting_id, _BRIEF.c.start_at).where(*mine))}
 
 
+def told_of(session: Session, number: int) -> list[tuple[str, datetime]]:
+    """Who was told of a meeting, and when."""
+    mine = (_BRIEF.c.meeting_id == number, _BRIEF.c.sent_at.is_not(None))
+    statement = select(_BRIEF.c.recipient, _BRIEF.c.sent_at).where(*mine).order_by(_BRIEF.c.sent_at)
+    return [(row[0], row[1]) for row in session.execute(statement)]
+
+
 def pending(session: Session, recipient: str) -> dict[str, list[Told]]:
     """Message-ID -> what is to be told, of the mails to a person that are not known to lie in the mailbox."""
     mine = (_BRIEF.c.sent_at.is_(None), _BRIEF.c.recipient == recipient)

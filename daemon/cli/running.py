@@ -95,7 +95,8 @@ def sync(
             passes[name].seen += counts.logged + counts.degraded
         app.occasions.look()
         app.sequences.tick()
-        done = app.desks.tidy() + app.mailbox_marks.tidy() + app.notifier.send_due()
+        done = sum(items.tidy() for items in app.items.values())
+        done += app.desks.tidy() + app.mailbox_marks.tidy() + app.notifier.send_due()
         with app.store.session() as session:
             from store import accounts
 

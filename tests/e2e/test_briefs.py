@@ -11,8 +11,9 @@ import pytest
 from calendar_offices import ANA, BRUNO, DAY, HOUR, JOAO, MARIA, MINUTE, CalendarOffice, at, make_office
 
 from daemon.app import App
+from daemon.explaining import explain_logged
 from daemon.ways import Ways
-from store import customers, records
+from store import customers, history, records
 from store.customers import Actor
 from store.tables import Case, Order, Task
 
@@ -86,6 +87,10 @@ def test_who_where_and_what_is_open(office: CalendarOffice, app: App) -> None:
     for words in ("Rua das Flores 10", MARIA, "Forno com defeito", "88123 · 1250.00 BRL", "Enviar catálogo",
                   "← Forno novo", "Reunião anterior: Primeira visita"):  # fmt: skip
         assert words in said
+    with app.store.session() as session:
+        (meeting,) = [one for one in history.log(session) if one.subject == "Demonstração"]
+    told = explain_logged(office.directory, str(meeting.id), None).lines
+    assert "brief: 2026-11-18 09:00 to ana" in told
     rich = mail.get_body(("html",))
     assert rich is not None
     assert "Forno com defeito" in rich.get_content()

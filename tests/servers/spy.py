@@ -2,8 +2,9 @@
 to an item of a calendar that is not its own.
 
 Mail is looked at where it is put on the wire by SMTP, where every outgoing mail is rendered, and where the SMTP sink
-takes it, also from a daemon in another process. Calendars on CalDAV servers are watched where requests leave; those of
-Microsoft 365 and Exchange where the test servers carry them out. `conftest` fails the test in which something was seen.
+takes it, also from a daemon in another process. Calendars in files, in memory and on CalDAV servers are watched
+where we write; those of Microsoft 365 and Exchange where the test servers carry it out. `conftest` fails the
+test in which something was seen.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import Any
 
 from connectors import outgoing
 from connectors.caldav.wire import Answer, Wire
+from connectors.calendar_files import CalendarFiles
+from connectors.calendar_objects import Folder
+from connectors.calendar_shelf import WritableShelf
 from connectors.calendars import OWN_UID
+from connectors.memory_calendars import MemoryCalendars
 from connectors.smtp.line import Line
 
 __all__ = ["expected", "found", "install", "look_at_mail", "wrote"]
@@ -60,6 +65,9 @@ def install() -> None:
     Wire._once = _watched_wire(Wire._once)  # type: ignore[method-assign]
     Line.send = _watched_line(Line.send)  # type: ignore[method-assign]
     outgoing.render = _watched_render(outgoing.render)
+    for shelf in (MemoryCalendars, CalendarFiles):
+        shelf.write = _watched_write(shelf.write)  # type: ignore[method-assign]
+        shelf.delete = _watched_delete(shelf.delete)  # type: ignore[method-assign]
 
 
 def _watched_wire(once: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -88,6 +96,30 @@ def _look_at_item(where: str, data: bytes) -> None:
     uids, people = _UIDS.findall(data), [one[0] for one in _PEOPLE.finditer(data)]
     ours = bool(uids) and all(uid.startswith(OWN_UID.encode()) for uid in uids)
     wrote(where, ours=ours, people=[one.decode("utf-8", "replace") for one in people])
+
+
+def _watched_write(write: Callable[..., str | None]) -> Callable[..., str | None]:
+    def watched(self: WritableShelf, folder: Folder, ref: str, data: bytes, version: str) -> str | None:
+        _look_at_item(f"written to {folder.name}/{ref}", data)
+        _look_at_shelf(self, folder, ref, version)
+        return write(self, folder, ref, data, version)
+
+    return watched
+
+
+def _watched_delete(delete: Callable[..., bool]) -> Callable[..., bool]:
+    def watched(self: WritableShelf, folder: Folder, ref: str, version: str) -> bool:
+        _look_at_shelf(self, folder, ref, version)
+        return delete(self, folder, ref, version)
+
+    return watched
+
+
+def _look_at_shelf(shelf: WritableShelf, folder: Folder, ref: str, version: str) -> None:
+    """What lies there, if it is what is to be written over."""
+    there = shelf.load(folder, [ref]).get(ref)
+    if there is not None and there.version == version:
+        _look_at_item(f"written over {folder.name}/{ref}", there.data)
 
 
 def _watched_line(send: Callable[..., None]) -> Callable[..., None]:
