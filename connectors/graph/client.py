@@ -72,6 +72,12 @@ class _Gate:
 
     places: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
     opens_at: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close_until(self, at: float) -> None:
+        """A pause lasts until then, or longer if a longer one was told to another connection."""
+        with self._lock:
+            self.opens_at = max(self.opens_at, at)
 
 
 _gates: WeakValueDictionary[tuple[str, str], _Gate] = WeakValueDictionary()
@@ -261,7 +267,7 @@ class GraphClient:
 
     def _rest(self, seconds: float) -> None:
         if seconds > 0:
-            self._gate.opens_at = max(self._gate.opens_at, self.pace.monotonic() + min(seconds, _WORST_WAIT))
+            self._gate.close_until(self.pace.monotonic() + min(seconds, _WORST_WAIT))
 
     def _pause(self, attempt: int) -> None:
         """Before another try: 0.5, 1, 2 seconds and up to as much again; not after a mere keep-alive that ended."""

@@ -61,16 +61,18 @@ class ServiceTime:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep without sleeping; the service is told first, so that its pause is over when ours is."""
-        with urllib.request.urlopen(f"{self.url.removesuffix('/v1.0')}/pass/{seconds:.6f}"):
-            pass
+        """Sleep without sleeping. Nobody looks at the clock until the service has been told: else a pause that it asks
+        for at this moment would end for us before it ends for the service."""
         with self._lock:
+            with urllib.request.urlopen(f"{self.url.removesuffix('/v1.0')}/pass/{seconds:.6f}"):
+                pass
             self.passed += seconds
             self.pauses += 1
 
     def monotonic(self) -> float:
         """What the connector takes for the time."""
-        return self.passed
+        with self._lock:
+            return self.passed
 
 
 def be_quiet() -> None:

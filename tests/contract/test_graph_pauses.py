@@ -9,7 +9,7 @@ from random import Random
 from threading import Lock
 
 import pytest
-from graph_world import Clock, graph_server, settings_for
+from graph_world import ANA, Clock, graph_server, settings_for
 from servers.graph import Fault, GraphServer
 
 from connectors.graph.client import GraphClient, Lost, Refused
@@ -115,3 +115,16 @@ def test_of_many_who_ask_at_once_only_those_on_their_way_ask_within_a_pause(
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(200)))
     assert server.counts[f"GET {FOLDER}"] >= 150
+
+
+def test_a_client_that_forgets_pauses_is_noticed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GraphClient, "_rest", lambda _client, _seconds: None)
+    with GraphServer(monotonic=clock.monotonic) as server:
+        server.add_mailbox(ANA)
+        client = GraphClient(settings_for(server, clock))
+        server.script = [("GET", ".*", Fault(status=429, retry_after=90))]
+        for _ in range(5):  # one is told, three may be on their way
+            with pytest.raises(Refused):
+                client.get(FOLDER)
+        client.close()
+        assert server.violations[0] == f"{ANA}: asked within a pause"

@@ -94,6 +94,10 @@ class ServiceError(Exception):
         self.fault = Fault(status=status, code=code, text=text or code, **more)
 
 
+class StillResting(ServiceError):
+    """Asked within a pause: told so, and the pause stays as long as it is."""
+
+
 def json_reply(value: Json, status: int = 200) -> Reply:
     """An object as answer."""
     return Reply(status=status, body=json.dumps(value, ensure_ascii=False).encode())
@@ -211,7 +215,8 @@ class GraphServer:
                     self._note_pause(call, fault)
         except ServiceError as error:
             reply = _error(fault if fault and fault.status else error.fault)
-            self._note_pause(call, fault or error.fault)
+            if not isinstance(error, StillResting):
+                self._note_pause(call, fault or error.fault)
         except Unaddressable as error:
             code = str(error)
             reply = _error(Fault(status=_STATUS.get(code, 404), code=code, text="The specified object was not found."))
@@ -256,7 +261,7 @@ class GraphServer:
                 self.violations.append(f"{owner}: more than {AT_ONCE} requests at once")
                 raise ServiceError(429, "ApplicationThrottled", inner="MailboxConcurrency", retry_after=1)
             if pause:
-                raise ServiceError(429, "ApplicationThrottled", "within a pause", retry_after=math.ceil(pause))
+                raise StillResting(429, "ApplicationThrottled", "within a pause", retry_after=math.ceil(pause))
             yield
         finally:
             with self._lock:
@@ -278,9 +283,8 @@ class GraphServer:
         person = self.owner_of(call.headers.get("authorization", "").removeprefix("Bearer "))
         owner, end = call.mailbox or person or "", self.now() + fault.retry_after
         with self._lock:
-            until, on_their_way = self._paused.get(owner, (0.0, 0))
-            rests = self.now() < until
-            self._paused[owner] = (max(until, end), on_their_way if rests else ON_THEIR_WAY)
+            if end > self._paused.get(owner, (0.0, 0))[0]:
+                self._paused[owner] = (end, ON_THEIR_WAY)
 
     def _fault(self, call: Call) -> Fault | None:
         with self._lock:
