@@ -1,4 +1,4 @@
-"""report meetings: held, moved, missed, booked, ahead; when somebody was last met."""
+"""report meetings, pipeline, activity, silence: answers about the history, as tables."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import AsJson, invocation
-from daemon.cli.screen import emit, remark, say, table
+from daemon.cli.options import AsJson, Limit, invocation
+from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(help="Answers about the history, as tables.", no_args_is_help=True)
 FATES = ("held", "moved", "missed", "cancelled", "ahead")
@@ -19,10 +19,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="report")
 
 
+Month = Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="By default the present one.")]
+
+
 @group.command("meetings")
 def meetings(
     context: typer.Context,
-    month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="By default the present one.")] = "",
+    month: Month = "",
     customer: Annotated[str | None, typer.Option(help="Only this customer, and when we last met.")] = None,
     rep: Annotated[str, typer.Option(help="Only this person's, in their time zone.")] = "",
     as_json: AsJson = False,
@@ -46,6 +49,79 @@ def meetings(
         data["customer"] = customers.get(session, number).name if number is not None else None
         data["rep"] = rep or None
     emit(data, as_json=as_json, human=lambda: _show(data))
+
+
+@group.command("pipeline")
+def pipeline(context: typer.Context, as_json: AsJson = False) -> None:
+    """How many customers stand in each stage, and whose they are."""
+    from daemon.app import looking
+    from daemon.standing import pipeline as told
+
+    with looking(invocation(context).directory) as (office, store), store.session() as session:
+        data = told(session, office)
+
+    def human() -> None:
+        rows = [[one["stage"] or "-", one["customers"], _owners(one["owners"])] for one in data]
+        table(["stage", "customers", "owners"], rows)
+
+    emit(data, as_json=as_json, human=human)
+
+
+def _owners(counts: dict[str, int]) -> str:
+    return ", ".join(f"{owner or 'nobody'} {count}" for owner, count in counts.items()) or "-"
+
+
+@group.command("activity")
+def activity(context: typer.Context, month: Month = "", as_json: AsJson = False) -> None:
+    """What each person's part of the history of a month is: mails in and out, those of machines, meetings."""
+    from daemon.app import looking
+    from daemon.clock import SystemClock
+    from daemon.meeting_report import Span
+    from daemon.standing import activity as told
+
+    with looking(invocation(context).directory) as (office, store), store.session() as session:
+        zone = office.settings.zone
+        day = _month(month, SystemClock().now().astimezone(zone).date())
+        span = Span.of_month(day, zone)
+        people = told(session, office, span.since, span.until)
+    data = {"month": f"{day:%Y-%m}", "zone": str(zone), "people": people}
+
+    def human() -> None:
+        names = ("mails_in", "mails_out", "automatic", "meetings", "other")
+        rows = [[one["rep"] or "nobody", *(one[name] for name in names)] for one in people]
+        table(["rep", "mails in", "mails out", "automatic", "meetings", "other"], rows)
+
+    emit(data, as_json=as_json, human=human)
+
+
+@group.command("silence")
+def silence(
+    context: typer.Context,
+    days: Annotated[int, typer.Option(min=1, max=36500, help="Without a mail of either side for so many days.")] = 30,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Customers of whom nobody has heard and to whom nobody has written, the longest silent first."""
+    from daemon.app import looking
+    from daemon.clock import SystemClock
+    from daemon.standing import silence as told
+
+    with looking(invocation(context).directory) as (office, store), store.session() as session:
+        data = told(session, SystemClock().now(), days, limit)
+    zone = office.settings.zone
+
+    def human() -> None:
+        if not data:
+            remark(f"nobody is silent for {days} days")
+            return
+        names = ("days", "customer", "stage", "owner")
+        rows = [
+            [*(one[name] or "-" for name in names), local(one["last_in"], zone), local(one["last_out"], zone)]
+            for one in data
+        ]
+        table(["days", "customer", "stage", "owner", "last in", "last out"], rows)
+
+    emit(data, as_json=as_json, human=human)
 
 
 def _mind_rep(rep: str, team: Any) -> None:

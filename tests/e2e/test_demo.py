@@ -231,6 +231,9 @@ def test_the_story_is_told_in_words(played: Played) -> None:
         ("rules", "explain", "37"),
         ("outbox", "list", "--json"),
         ("report", "meetings", "--month", "2026-11"),
+        ("report", "pipeline"),
+        ("report", "activity", "--month", "2026-11"),
+        ("report", "silence", "--days", "1"),
         ("check",),
     ],
 )
