@@ -68,6 +68,7 @@ class Desks:
     def tidy(self) -> int:
         """Lay out what is due, take away what is settled, look after what lies there. How many things were done."""
         self._try_held_again()
+        self._leave_calendars()
         done = self._drafts_due() + self._drafts_withdrawing() + self._reminders_due() + self._reminders_withdrawing()
         now = self.clock.now()
         if self._looked_at is None or now - self._looked_at >= LOOK_EVERY:
@@ -94,6 +95,20 @@ class Desks:
                 outbox.move(session, draft.id or 0, (OutboxState.HELD,), OutboxState.PLANNED)
             for reminder in waiting:
                 reminders.move(session, reminder.id or 0, (ReminderState.HELD,), ReminderState.PLANNED)
+
+    def _leave_calendars(self) -> None:
+        """Calendars that are not set up any more take nothing: what was on its way there goes as a mail, and what was
+        to be taken out of them stays."""
+        with self.store.session() as session:
+            rows = reminders.stranded(session, self.office.settings.calendars)
+        if not rows:
+            return
+        with self.store.writing() as session:
+            for row in rows:
+                way = {"laid_as": LaidAs.MAIL, "item_uid": None, "attempts": 0, "reason": "the calendar is not set up"}
+                reminders.move(session, row.id or 0, (ReminderState.PLACING,), ReminderState.PLANNED, **way)
+                left = {"settled_at": self.clock.now()}
+                reminders.move(session, row.id or 0, (ReminderState.WITHDRAWING,), ReminderState.KEPT, **left)
 
     # --- drafts ----------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,13 @@ def due_between(session: Session, states: Collection[str], since: datetime, unti
     return _where(session, states, (_REMINDER.c.due_at > since) & (_REMINDER.c.due_at <= until), None)
 
 
+def stranded(session: Session, calendars: Collection[str]) -> list[Reminder]:
+    """Those that are about to be laid into a calendar, or to be taken out of it, which is none of these any more."""
+    is_item = _REMINDER.c.laid_as.in_((LaidAs.EVENT.value, LaidAs.TASK.value))
+    is_lost = is_item & _REMINDER.c.calendar.not_in(list(calendars))
+    return _where(session, (ReminderState.PLACING, ReminderState.WITHDRAWING), is_lost, None)
+
+
 def unsettled(session: Session) -> list[Reminder]:
     """Planned ones that a rule wants in a calendar or a list of tasks, while it is not settled how they come."""
     is_open = _REMINDER.c.laid_as.is_(None) & _REMINDER.c.wanted_as.is_not(None)
@@ -138,6 +145,7 @@ __all__: Sequence[str] = [
     "of_events",
     "plan",
     "settled_since",
+    "stranded",
     "token_taken",
     "unsettled",
 ]

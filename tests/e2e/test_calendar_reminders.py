@@ -14,7 +14,7 @@ from servers.calendars import RadicaleServer, TestCalendar
 
 from connectors.errors import Unavailable
 from connectors.memory_calendars import MemoryCalendarDesk
-from daemon.app import App
+from daemon.app import App, opened
 from daemon.calendar_items import CalendarItems
 from daemon.requests import answer
 from store import reminders
@@ -303,6 +303,21 @@ def test_without_a_list_of_tasks_it_comes_as_a_mail_at_its_time(office: Calendar
     assert (reminder(asked).laid_as, mails(office)) == ("mail", [])
     until(office, asked, DUE + MINUTE)
     assert (len(mails(office)), own(office)) == (1, {})
+
+
+def test_a_calendar_that_is_taken_out_of_the_settings_makes_it_a_mail(
+    office: CalendarOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with office.running() as app, monkeypatch.context() as patch:
+        patch.setattr(MemoryCalendarDesk, "put", away)
+        ask(office, app)
+        tick(app)
+        assert reminder(app).state == ReminderState.PLACING
+    path = office.directory / "quietcrm.yaml"
+    path.write_text(path.read_text().replace("  ana: {type: memory}\n", ""))
+    with opened(office.directory, office.clock) as app:
+        until(office, app, DUE + MINUTE)
+        assert (len(mails(office)), reminder(app).laid_as) == (1, "mail")
 
 
 def test_what_is_erased_leaves_the_calendar(office: CalendarOffice, asked: App) -> None:

@@ -49,6 +49,7 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "reminders in a calendar": lambda session: reminders.items(session, ["placed"], "ana"),
     "reminders to settle": lambda session: reminders.unsettled(session),
     "reminders of a mail": lambda session: reminders.of_events(session, ["m:1"]),
+    "stranded reminders": lambda session: reminders.stranded(session, ["ana"]),
     "leftovers of reminders": lambda session: reminders.leftovers(session, "ana"),
     "tokens": lambda session: reminders.customers_by_token(session, ["4F2K"]),
     "suppressed": lambda session: suppressions.which(session, ["a:1"], "log"),
