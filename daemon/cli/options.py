@@ -21,7 +21,7 @@ class Invocation:
 MOST = 2**31 - 1
 """The largest number a command takes: every database can count so far."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this the plan is only shown.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=MOST, help="At most this many.")]
 

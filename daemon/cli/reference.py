@@ -35,7 +35,8 @@ EXIT_CODES = {
 }
 INTRODUCTION = (
     "Results go to stdout, remarks and progress to stderr. Tables are boxed on a terminal and tab-separated in a pipe.",
-    "Colour only on a terminal, and never with `NO_COLOR`. `--json` gives one JSON value on stdout. Whatever cannot be",
+    "Colour only on a terminal, and never with `NO_COLOR`. `--json` gives one JSON object on stdout: `schema` is the",
+    "number of its shape, and what is a list stands under `items`. Whatever cannot be",
     "taken back shows its plan first and wants `--apply` or the typed name.",
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
 
 from daemon.cli.options import AsJson, invocation
-from daemon.cli.screen import emit, say
+from daemon.cli.screen import say
 
 
 def register(app: typer.Typer) -> None:
@@ -30,10 +31,8 @@ def schema(
         help = did_you_mean(part, PARTS, f"one of {', '.join(PARTS)}")
         raise typer.BadParameter(f'there are no files called "{part}"; {help}', param_hint="PART")
     found = schema_of(part, invocation(context).directory)
-    emit(found, as_json=as_json, human=lambda: say(_indented(found)))
+    say(json.dumps(found, ensure_ascii=False) if as_json else _indented(found))  # a schema is an object of its own
 
 
 def _indented(data: Any) -> str:
-    import json
-
     return json.dumps(data, ensure_ascii=False, indent=2)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from enum import IntEnum
@@ -62,10 +62,16 @@ def harmless(text: str) -> str:
     return _STEERING.sub("\ufffd", text)
 
 
-def emit(data: object, *, as_json: bool, human: Callable[[], None]) -> None:
-    """Show a result: one JSON value on stdout, or whatever `human` prints."""
+SCHEMA = 1
+"""Of the objects of `--json`. What is in them may grow; when something is taken away or means something else, this
+counts up."""
+
+
+def emit(data: Mapping[str, Any] | Sequence[Any], *, as_json: bool, human: Callable[[], None]) -> None:
+    """Show a result: one JSON object on stdout, what is a list under "items"; or whatever `human` prints."""
     if as_json:
-        text = json.dumps(data, ensure_ascii=False, default=_plain)
+        shown = {"schema": SCHEMA, **(data if isinstance(data, Mapping) else {"items": data})}
+        text = json.dumps(shown, ensure_ascii=False, default=_plain)
         # json leaves C1 controls as they are, and some terminals obey them.
         sys.stdout.write(_UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     else:

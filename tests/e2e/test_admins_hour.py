@@ -80,7 +80,7 @@ def ask_about_a_delivery(shell: Shell, dovecot: DovecotServer, customer: str) ->
 
 def hits(shell: Shell) -> int:
     """How often the rule acted, or would have."""
-    rules = json.loads(shell.run("quietcrm rules list --json"))
+    rules = json.loads(shell.run("quietcrm rules list --json"))["items"]
     return next(int(rule["hits"]) for rule in rules if rule["name"] == RULE)
 
 

@@ -130,7 +130,7 @@ def test_a_sender_signs_in_for_both(office: Office, call: Call, browser: Browser
     assert call("auth", "login", "out").code == 0
     status = call("auth", "status", "--json")
     assert status.code == 0
-    assert [(one["names"], one["state"]) for one in json.loads(status.out)] == [(["ana", "out"], "ok")]
+    assert [(one["names"], one["state"]) for one in json.loads(status.out)["items"]] == [(["ana", "out"], "ok")]
 
 
 def test_what_comes_without_our_state_is_passed_over(office: Office, call: Call, browser: Browser) -> None:
@@ -242,7 +242,7 @@ def test_status_before_and_after(office: Office, call: Call, browser: Browser) -
     assert call("auth", "status").code == 0
     office.identity.end_all()
     call("doctor")
-    after = json.loads(call("auth", "status", "--json").out)[0]
+    after = json.loads(call("auth", "status", "--json").out)["items"][0]
     assert after["state"] in ("ok", "refused")
 
 
@@ -250,6 +250,7 @@ def test_logout_ends_it_here_and_there(office: Office, call: Call, browser: Brow
     call("auth", "login", "ana")
     answer = call("auth", "logout", "ana", "--json")
     assert json.loads(answer.out) == {
+        "schema": 1,
         "names": ["ana", "out"],
         "user": "ana@vendas.example",
         "told_provider": True,

@@ -28,7 +28,7 @@ def doctor(folder: Path, calendars: str, code: int, password: str = "secret") ->
     environment = {**os.environ, "ANA_CALENDAR": password}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == code, done.stdout + done.stderr
-    found: list[dict[str, str]] = json.loads(done.stdout)
+    found: list[dict[str, str]] = json.loads(done.stdout)["items"]
     return [one for one in found if one["about"].startswith("calendar ")]
 
 

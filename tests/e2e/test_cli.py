@@ -197,7 +197,7 @@ NOT_HERE = {
 }
 
 
-def test_json_is_one_value_for_every_command(call: Call, tmp_path: Path) -> None:
+def test_json_is_one_object_for_every_command(call: Call, tmp_path: Path) -> None:
     office = write_office(tmp_path / "office")
     call("--config", office, "customer", "import", office / "customers.csv", "--apply")
     assert {" ".join(words) for words in every_command()} == {*JSON_CALLS, *NOT_HERE}
@@ -207,13 +207,14 @@ def test_json_is_one_value_for_every_command(call: Call, tmp_path: Path) -> None
         assert answer.code == 0, (command, answer)
         assert answer.out.count("\n") == 1, command
         values[command] = json.loads(answer.out)
+        assert values[command].get("schema") == 1 or command == "schema", command
         assert not STEERING.search(answer.out), command
     assert values["sync"]["accounts"]["ana"]["seen"] == 4
-    assert {one["subject"] for one in values["log"]} >= {"price list", "hello", "our offer"}
-    assert values["customer list"][0]["name"] == "Acme"
-    assert {row["email"] for row in values["customer propose"]} == {"zoe@acme.example"}
-    assert values["check"] == []
-    assert values["rules explain"]["message_id"] in {one["message_id"] for one in values["log"]}
+    assert {one["subject"] for one in values["log"]["items"]} >= {"price list", "hello", "our offer"}
+    assert values["customer list"]["items"][0]["name"] == "Acme"
+    assert {row["email"] for row in values["customer propose"]["items"]} == {"zoe@acme.example"}
+    assert values["check"]["items"] == []
+    assert values["rules explain"]["message_id"] in {one["message_id"] for one in values["log"]["items"]}
 
 
 def test_a_change_is_taken_back_as_json(call: Call, fresh: Path) -> None:

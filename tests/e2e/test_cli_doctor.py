@@ -56,7 +56,7 @@ def doctor(folder: Path, code: int = 0, **environment: str) -> list[dict[str, An
         env={"PATH": os.environ["PATH"], "SECRET": "secret", **environment},
     )  # fmt: skip
     assert done.returncode == code, (done.stdout, done.stderr)
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["items"]
     return found
 
 

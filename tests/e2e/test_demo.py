@@ -153,7 +153,7 @@ def test_the_draft_lies_in_the_drafts_folder(played: Played) -> None:
     shown = played.first["draft"]
     path = played.out.parent / shown["path"]
     assert path.parent == played.office / "mail" / "ana" / ".Drafts" / "cur"
-    (seen,) = json.loads(run("read", "--json", str(path)))
+    (seen,) = json.loads(run("read", "--json", str(path)))["items"]
     assert seen["to"] == ["compras@hotel-serra.example"]
     assert seen["text"].startswith("Boa tarde, Beatriz!")
     assert not ACTIVE.search(shown["html"])
@@ -161,7 +161,7 @@ def test_the_draft_lies_in_the_drafts_folder(played: Played) -> None:
 
 def test_a_draft_to_somebody_new_is_in_the_language_of_their_mail(played: Played) -> None:
     (path,) = (played.office / "mail" / "boris" / ".Drafts" / "cur").iterdir()
-    (seen,) = json.loads(run("read", "--json", str(path)))
+    (seen,) = json.loads(run("read", "--json", str(path)))["items"]
     assert seen["to"] == ["orlov@kafe-bereg.example"]
     assert "Спасибо за обращение" in seen["text"]
 

@@ -94,7 +94,7 @@ def test_an_admin_stops_mail_to_an_address(office: MaildirOffice, run: Run) -> N
     with office.running() as app:
         office.deliver(office.letter(text="Quanto custa?"))
         work(app)
-        states = [row["state"] for row in json.loads(run("outbox", "list", "--json")[1])]
+        states = [row["state"] for row in json.loads(run("outbox", "list", "--json")[1])["items"]]
     assert "planned" not in states
 
 

@@ -380,11 +380,11 @@ def test_the_command_line_tells_what_happened_and_why(
             main()
         return capfd.readouterr().out
 
-    log = json.loads(call("log", "--json"))
+    log = json.loads(call("log", "--json"))["items"]
     renewal = next(one for one in log if one["rule"] == "renewal")
     assert (renewal["kind"], renewal["customers"]) == ("occasion", ["Padaria Sol"])
     assert "date comes: 30 days before renewal_date" in call("customer", "timeline", "Padaria Sol")
-    assert [one["id"] for one in json.loads(call("log", "--rule", "renewal", "--json"))] == [renewal["id"]]
+    assert [one["id"] for one in json.loads(call("log", "--rule", "renewal", "--json"))["items"]] == [renewal["id"]]
     told = call("rules", "explain", str(renewal["id"]))
     assert "because: renewal_date: 20/12/2026" in told
     assert "✓ when: date comes: 30 days before renewal_date" in told
@@ -397,7 +397,7 @@ def test_the_command_line_tells_what_happened_and_why(
     assert json.loads(call("rules", "explain", "clock: mon 08:00", "--json"))["outcome"] == "occasion"
     lines = call("rules", "lint")
     assert '"renewal" waits for renewal_date, which is no date at: Oficina Rio' in lines
-    hits = {one["name"]: one["hits"] for one in json.loads(call("rules", "list", "--json"))}
+    hits = {one["name"]: one["hits"] for one in json.loads(call("rules", "list", "--json"))["items"]}
     assert (hits["renewal"], hits["birthday"], hits["quiet"]) == (1, 2, 0)
 
 

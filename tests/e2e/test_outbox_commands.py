@@ -91,7 +91,7 @@ def changing(request: pytest.FixtureRequest, office: Office, call: Call) -> Call
 
 def test_the_list_says_which_way_and_what_stands_in_the_way(office: Office, call: Call) -> None:
     held = office.mail("held", obstacle="unreachable", retry_at=NOW + timedelta(minutes=1), reason="why")
-    (shown,) = json.loads(call("list", "--json").out)
+    (shown,) = json.loads(call("list", "--json").out)["items"]
     assert list(shown)[:6] == ["id", "state", "to", "template", "due_at", "message_id"]
     assert (shown["id"], shown["state"], shown["to"]) == (held, "held", "maria@padariasol.example")
     assert (shown["way"], shown["obstacle"], shown["retry_at"]) == ("send", "unreachable", "2026-11-18T12:01:00+00:00")

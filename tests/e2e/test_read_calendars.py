@@ -68,7 +68,7 @@ def quietcrm(*words: object) -> subprocess.CompletedProcess[str]:
 def test_the_occurrences_of_some_days(series: Path) -> None:
     done = quietcrm("read", series, "--from", "2026-10-19", "--to", "2026-10-31", "--json")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout)["items"]
     assert [(one["start"], one["end"], one["all_day"], one["status"]) for one in found] == [
         ("2026-10-19T09:00:00+02:00", "2026-10-19T10:00:00+02:00", False, "confirmed"),
         ("2026-10-27T15:00:00+01:00", "2026-10-27T16:00:00+01:00", False, "tentative"),
@@ -97,7 +97,7 @@ def test_a_table_for_people_and_a_zone_for_what_names_none(series: Path) -> None
 
 
 def test_all_of_a_file_without_days(series: Path) -> None:
-    assert len(json.loads(quietcrm("read", series, "--json").stdout)) == 12
+    assert len(json.loads(quietcrm("read", series, "--json").stdout)["items"]) == 12
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_mail_with_an_invitation(tmp_path: Path) -> None:
         "From: ivan@acme.example\nTo: ana@vendas.example\nSubject: Jour fixe\nDate: Thu, 1 Oct 2026 10:00:00 +0200\n"
         f"Content-Type: text/calendar; method=REQUEST; charset=utf-8\n\n{calendar}"
     )
-    (row,) = json.loads(quietcrm("read", mail, "--json").stdout)
+    (row,) = json.loads(quietcrm("read", mail, "--json").stdout)["items"]
     assert row["kind"] == "invitation"
     assert [one["method"] for one in row["invitations"]] == ["request"]
     assert any("broken@acme.example" in odd for odd in row["degraded"])

@@ -91,7 +91,7 @@ def test_a_failing_test_says_what_was_expected_what_came_and_why(call: Call, off
     code, out, _ = call("check", office / "rules/20-sales.yaml")
     assert code == 0  # the file itself has no fault
     _, out, _ = call("check", "--json")
-    assert [one["code"] for one in json.loads(out)] == ["E420"]
+    assert [one["code"] for one in json.loads(out)["items"]] == ["E420"]
 
 
 def test_tests_are_chosen_by_name_part_of_a_name_or_file(call: Call, office: Path) -> None:
@@ -122,7 +122,7 @@ def test_faults_of_tests_are_told_beside_faults_of_rules(call: Call, office: Pat
     change(office / "tests/10-keep-out.yaml", "ignore: newsletter", "ignroe: newsletter")
     change(office / "rules/20-sales.yaml", "      tag: check-address", "      tga: check-address")
     _, out, _ = call("check", "--json")
-    assert [(one["code"], Path(one["file"]).name) for one in json.loads(out)] == [
+    assert [(one["code"], Path(one["file"]).name) for one in json.loads(out)["items"]] == [
         ("E101", "20-sales.yaml"),
         ("E101", "10-keep-out.yaml"),
     ]

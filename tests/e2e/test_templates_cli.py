@@ -76,7 +76,7 @@ def test_list_tells_languages_files_and_who_uses_them(office: Office, run: Run) 
     (office.directory / "rules/10.yaml").write_text(
         "rules:\n  - {name: asks, when: mail arrives, if: {known: yes}, then: {draft: quote}}\n"
     )
-    found = json.loads(run("templates", "list", "--json").out)
+    found = json.loads(run("templates", "list", "--json").out)["items"]
     assert [(one["name"], one["languages"], one["rules"]) for one in found] == [
         ("quote", ["pt", "en"], ["asks"]),
         ("thanks", ["en"], []),
