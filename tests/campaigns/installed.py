@@ -62,8 +62,9 @@ class Installed:
         return done
 
     def __call__(self, *arguments: str, codes: Sequence[int] = (0,)) -> Any:
-        """Run a command with --json; what it printed."""
-        return json.loads(self.run(*arguments, "--json", codes=codes).stdout)
+        """Run a command with --json; what it printed, of a list its items."""
+        said = json.loads(self.run(*arguments, "--json", codes=codes).stdout)
+        return said.get("items", said)
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What the SQLite file says, beside a running daemon too."""

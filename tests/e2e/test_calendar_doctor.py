@@ -62,7 +62,7 @@ def test_troubles_have_their_exit_codes(radicale: RadicaleServer, tmp_path: Path
     (refused,) = doctor(tmp_path, entry("ana", radicale.url), 5, password="wrong")
     assert "refused the login" in refused["message"]
     assert "app password" in refused["remedy"]
-    nobody, *_, lost = doctor(tmp_path, entry("lost", radicale.url + "nothing/here/"), 5)
+    nobody, *_, lost = doctor(tmp_path, entry("lost", radicale.url + "nothing/here/"), 3)
     assert "nobody of the team" in nobody["message"]
     assert (lost["message"], lost["level"]) == ("no calendar takes reminders", "fail")
     assert lost["remedy"]

@@ -217,7 +217,7 @@ def test_where_no_rule_sends_nothing_is_said_of_it(smtp_sink: SmtpSink, tmp_path
 
 def test_a_mailbox_that_cannot_be_read_holds_the_mail_of_its_customers(smtp_sink: SmtpSink, tmp_path: Path) -> None:
     accounts = maildir(tmp_path) | {"gone": "{type: maildir, rep: carl, path: nowhere, since: 2020-01-01}"}
-    findings = doctor(sending(tmp_path, accounts, smtp_sink.port), 5)
+    findings = doctor(sending(tmp_path, accounts, smtp_sink.port), 3)
     (warned,) = of(findings, "account gone", "warn")
     assert "is held" in warned["message"]
     assert not of(findings, "account ana", "warn")

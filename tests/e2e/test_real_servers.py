@@ -30,7 +30,7 @@ class Command:
         self.directory = directory
 
     def __call__(self, *arguments: str) -> Any:
-        """Run it with --json; what it printed."""
+        """Run it with --json; what it printed, of a list its items."""
         done = subprocess.run(
             [str(COMMAND), "--config", str(self.directory), *arguments, "--json"],
             capture_output=True,
@@ -39,7 +39,8 @@ class Command:
             env=os.environ | {"REP_PASSWORD": "secret"},
         )
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stderr[-2000:]}"
-        return json.loads(done.stdout)
+        said = json.loads(done.stdout)
+        return said.get("items", said)
 
     def sync(self) -> Counter[str]:
         """One pass over all accounts; the counts added up, after checking that the parts add up to seen."""
