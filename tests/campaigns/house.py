@@ -282,6 +282,8 @@ class World:
     """Seconds that a mailbox takes to answer, after it looked what there is."""
     slow_send = (0.0, 2.0)
     """Seconds until a server has heard the recipient."""
+    slow_share = 0.004
+    """Share of the answers that take SLOW."""
 
     def __init__(self, app: App, house: House) -> None:
         self.app = app
@@ -351,7 +353,7 @@ class World:
     def _dawdle(self, span: tuple[float, float]) -> None:
         """Mostly quick, now and then as slow as can be, rarely a minute."""
         low, high = span
-        if high and self.rng.random() < 0.004:
+        if high and self.rng.random() < self.slow_share:
             self.slow.append((self.clock.true(), self.clock.true() + SLOW))
             self.advance(SLOW.total_seconds())
         else:

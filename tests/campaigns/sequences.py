@@ -608,7 +608,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only-round", type=int, metavar="N", help="run the rounds around this one, and tell its story"
     )
+    parser.add_argument("--slow", type=float, default=World.slow_share, help="share of answers that take a minute")
     options = parser.parse_args(arguments)
+    World.slow_share = options.slow
     began = time.monotonic()
     with scratch("sequences") as folder:
         if options.only_round is not None:
