@@ -286,18 +286,18 @@ def _mend(scene: Scene, report: Report) -> None:
 
 
 def at_start(scene: Scene, mutations: list[Mutation], report: Report, *, every: int) -> None:
-    """Each set as what a start finds; each `every`-th as a process."""
+    """Each set as what a start finds; each `every`-th of all offices as a process."""
     scene.write(scene.files)
     sound = load_settled(scene.directory)
     good.keep(good.stage(scene.directory, scene.command.state))
-    for number, mutation in enumerate(mutations, 1):
+    for mutation in mutations:
         scene.write(dict(mutation.files))
         start = boot(scene.directory)
         report.starts += 1
         report.note(mutation, start.trouble)
         if start.trouble and (start.office.hash, guarded(start.office)) != (sound.hash, guarded(sound)):
             report.faults.append(f"another set starts: {mutation.kind}, {mutation.file}:{mutation.line}")
-        if start.trouble and number % every == 0:
+        if start.trouble and report.starts // every > report.processes:
             _start_process(scene, sound.hash, mutation, report)
     scene.write(scene.files)
 
