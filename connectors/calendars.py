@@ -14,6 +14,7 @@ from connectors.model import Address, Cursor, Unreadable
 
 __all__ = [
     "NO_START",
+    "ONWARD",
     "OWN_CATEGORY",
     "OWN_UID",
     "Answer",
@@ -48,6 +49,9 @@ OWN_CATEGORY = "CRM"
 NO_START = "no start of its own"
 """In `degraded` of a CANCEL or REPLY that does not say when the event is, and of a task without a day: its start is
 when it was written."""
+
+ONWARD = "and all that follow"
+"""In `degraded` of a CANCEL of one occurrence and every later one (RANGE=THISANDFUTURE)."""
 
 _OUTLOOK_UID = "040000008200e00074c5b7101a82e008"
 _FOREIGN_UID = b"vCal-Uid\x01\0\0\0".hex()
@@ -170,8 +174,8 @@ class CalendarEvent:
 
     @property
     def is_ours(self) -> bool:
-        """An item that quietcrm itself laid there."""
-        return plain_uid(self.uid).startswith(OWN_UID)
+        """An item that quietcrm itself laid there. Whoever is invited is invited by somebody else, whatever the UID."""
+        return plain_uid(self.uid).startswith(OWN_UID) and not self.attendees
 
     @property
     def rank(self) -> tuple[int, datetime]:

@@ -6,9 +6,9 @@ says how it stands then: newest by SEQUENCE and DTSTAMP, and only from whom it m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
 
@@ -20,6 +20,8 @@ from rules.meetings import ANSWERS, mail_between
 from store.meetings import MeetingRow
 
 log = structlog.get_logger()
+READ = 100
+"""So many occurrences of a mail are read, see connectors.calendars.Invitation."""
 _ANSWERS = {word: answer for answer, word in ANSWERS.items()} | {"": Answer.NONE}
 
 
@@ -30,10 +32,42 @@ def uids_in(message: Message) -> set[str]:
 
 def standing(message: Message, known: Sequence[MeetingRow], office: Office) -> Standing:
     """How the meetings of a mail stand after it."""
-    found = fold([*_earlier(message, known), message], authentic=lambda one: _is_authentic(one, office))
+    ours = {row.uid for row in known if not row.organizer}
+    found = fold([*_earlier(message, known), _without(message, ours)], authentic=lambda one: _is_authentic(one, office))
     for note in found.notes:
         log.info("invitation.left", account=message.account, ref=message.ref, reason=note.reason)
     return found
+
+
+def replaced(message: Message, found: Standing, known: Sequence[MeetingRow]) -> list[MeetingRow]:
+    """The meetings ahead that a newer invitation to all of their series has no more, as far as it was read: a long one
+    is read to its hundredth occurrence."""
+    ends = {uid: _end(message, uid) for uid in uids_in(message)}
+    keys = found.replaced
+    return [
+        row
+        for row in known
+        if (row.uid, row.original) in keys and not row.cancelled and message.received_at < row.start_at < ends[row.uid]
+    ]
+
+
+def _end(message: Message, uid: str) -> datetime:
+    events = [event for one in message.invitations for event in one.events]
+    starts = [_first_moment(event.start) for event in events if event.key[0] == uid]
+    return max(starts) if len(events) >= READ and starts else datetime.max.replace(tzinfo=UTC)
+
+
+def _first_moment(when: When) -> datetime:
+    return when if isinstance(when, datetime) else datetime.combine(when, time(), UTC)
+
+
+def _without(message: Message, ours: Collection[str]) -> Message:
+    """Without what is said of meetings that nobody organizes: they are ours, and nobody speaks of them by mail."""
+    left = []
+    for one in message.invitations:
+        events = tuple(event for event in one.events if event.key[0] not in ours)
+        left.append(replace(one, events=events))
+    return replace(message, invitations=tuple(left))
 
 
 def _earlier(message: Message, known: Sequence[MeetingRow]) -> Iterator[Message]:

@@ -25,13 +25,13 @@ from connectors.model import Cursor, Message
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for
-from daemon.invitations import standing, uids_in
+from daemon.invitations import replaced, standing, uids_in
 from daemon.meeting_state import answer_of, digest_of, heard, state_of
 from daemon.meeting_times import box_of, occasion_of_meeting, occasions_of
 from daemon.meeting_work import Sign, Work, identity
 from daemon.occasions import Occasions
 from daemon.settling import withdraw_for
-from daemon.vanished import PATIENCE, called_off, has_twin, vanish
+from daemon.vanished import PATIENCE, called_off, follow, has_twin, vanish
 from rules.decision import Match
 from rules.engine import forbidden
 from rules.ladder import match
@@ -133,8 +133,11 @@ class Meetings:
         work.rep, work.box_rep = "", (account.rep or "") if account else ""
         work.baselines = {"": message.received_at if past else _LONG_AGO}
         work.last = message.received_at
+        gone = replaced(message, found, known)
+        moved = follow(work, events, gone)
         for event in events:
             self._event(work, event)
+        self._take_off(work, [row for row in gone if row.id not in moved])
         said = {identity(event) for invitation in message.invitations for event in invitation.events}
         here = [row for name, row in work.known.items() if name in said]
         add_sightings(session, [sighted(row.id, message) for row in here])
@@ -144,6 +147,14 @@ class Meetings:
     def turn(self) -> threading.Lock:
         """To be held while mails with invitations are written."""
         return self._occasions.turn
+
+    def _take_off(self, work: Work, rows: Sequence[MeetingRow]) -> None:
+        """The organizer's newest invitation to the series is without them. Of what stands in a calendar that says so
+        itself."""
+        copies = meetings.copies_of(work.session, {row.id for row in rows})
+        for row in rows:
+            if all(one.gone_at is not None for one in copies.get(row.id, ())):
+                self._cancel(work, row, "its organizer took it off its series")
 
     # --- one batch
 
@@ -268,7 +279,9 @@ class Meetings:
         self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, fresh: bool
     ) -> None:
         rank, before = _rank(said.sequence, said.stamped_at), _rank(row.sequence, row.stamped_at)
-        newer = rank > before or (rank == before and not fresh)
+        # What is over has taken place: a series that ends, or is tidied up, calls nothing off that was held.
+        over = said.status == CANCELLED and not row.cancelled and self._at(work, event) >= row.end_at
+        newer = (rank > before or (rank == before and not fresh)) and not over
         owner = work.rep
         people = heard(row.attendees, said, owner, work.office.settings, reset=said.sequence > row.sequence)
         state = replace(said if newer else _as_known(row), attendees=people, people=said.people)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from connectors.calendars import NO_START, CalendarReading, Method, RawCalendar, When
+from connectors.calendars import NO_START, ONWARD, CalendarReading, Method, RawCalendar, When
 from connectors.ical.crossing import FlatBad, FlatReading, FlatSpan, Telling, build_reading
 from connectors.ical.events import describe, is_private, people_of
 from connectors.ical.lines import Component, Line, read_components
@@ -153,6 +153,7 @@ class _Reader:
     def _telling(self, uid: str, version: Version, notes: list[str]) -> Telling:
         component = version.component
         odd = [f'no property: "{text[:40]}"' if text != NO_START else text for text in component.bad[:5]]
+        odd += [ONWARD] * (version.onward and self.method == Method.CANCEL)
         odd += ["no UID: one was made from what it says"] * (not component.value("UID"))
         odd += [
             f"{line.name} is empty" for line in component.lines if line.name in _NEVER_EMPTY and not line.value.strip()

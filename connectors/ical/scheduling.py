@@ -13,6 +13,7 @@ from datetime import datetime
 
 from connectors.calendars import (
     NO_START,
+    ONWARD,
     Answer,
     Attendee,
     CalendarEvent,
@@ -40,22 +41,26 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the meetings stand: one event for each occurrence, cancelled ones too, with everybody's newest answer."""
+    """How the meetings stand: one event for each occurrence, cancelled ones too, with everybody's newest answer.
+    `replaced`: the keys of occurrences that a newer invitation to all of their series has no more."""
 
     events: tuple[CalendarEvent, ...]
     notes: tuple[Note, ...]
+    replaced: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(slots=True)
 class _Meeting:
     """One UID. `series` is the newest whole invitation, `single` the newest word on one occurrence, by original start;
-    `ended` is the newest cancellation of all of it."""
+    `ended` is the newest cancellation of all of it, `cut` those from one occurrence on, by its original start."""
 
     organizer: str = ""
     rank: _Rank | None = None
     series: dict[str, CalendarEvent] = field(default_factory=dict)
     single: dict[str, CalendarEvent] = field(default_factory=dict)
     ended: _Rank | None = None
+    cut: dict[str, _Rank] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     answers: dict[tuple[str, str], tuple[_Rank, Answer]] = field(default_factory=dict)
 
 
@@ -71,8 +76,9 @@ def fold(messages: Iterable[Message], *, authentic: Callable[[Message], bool] = 
                 folding.leave(message, invitation.events, "nobody vouches for its sender")
     for message, uid, event, attendee in folding.replies:
         folding.answer(message, uid, event, attendee)
-    events = [event for uid, meeting in folding.meetings.items() for event in _standing(meeting)]
-    return Standing(tuple(events), tuple(folding.notes))
+    events = [event for meeting in folding.meetings.values() for event in _standing(meeting)]
+    asked = {(uid, key) for uid, meeting in folding.meetings.items() for key in meeting.asked}
+    return Standing(tuple(events), tuple(folding.notes), frozenset(asked - {event.key for event in events}))
 
 
 class _Folding:
@@ -93,7 +99,7 @@ class _Folding:
                 case Method.CANCEL:
                     self._cancel(message, uid, events)
                 case Method.REPLY:
-                    self.replies += [(message, uid, events[0], one) for one in events[0].attendees]
+                    self.replies += [(message, uid, event, one) for event in _told(events) for one in event.attendees]
                 case _:
                     self.leave(message, events, f"{invitation.method.value} changes nothing by itself")
 
@@ -108,6 +114,7 @@ class _Folding:
             return
         whole = [event for event in events if not event.exception]
         single = [event for event in events if event.exception]
+        meeting.asked |= {original_key(event.original) for event in events}
         if adds:
             whole, single = [], [*whole, *single]
         if whole:
@@ -124,6 +131,9 @@ class _Folding:
         for event in events:
             gone = replace(event, status=EventStatus.CANCELLED)
             if event.exception:
+                if ONWARD in event.degraded:
+                    key = original_key(event.original)
+                    meeting.cut[key] = max(meeting.cut.get(key, event.rank), event.rank)
                 self._take_single(meeting, gone)
                 continue
             meeting.ended = max(meeting.ended or event.rank, event.rank)
@@ -174,23 +184,41 @@ def _all(meeting: _Meeting) -> Iterable[CalendarEvent]:
 
 
 def _speaks_for(message: Message, person: Address, by: Address | None) -> bool:
-    """From or Sender is this person; or who acts for them by their own word and is of the same house."""
-    senders = {one.key for one in (message.sender, message.sent_by) if one}
+    """From is this person; or who acts for them by their own word and is of the same house. So is a Sender of the
+    house of From: of another one no server ever checks it."""
+    senders = {message.sender.key} if message.sender else set()
+    if message.sender and message.sent_by and message.sent_by.domain == message.sender.domain:
+        senders.add(message.sent_by.key)
     if person.key in senders:
         return True
     return by is not None and by.key in senders and by.domain == person.domain
 
 
 def _standing(meeting: _Meeting) -> Iterable[CalendarEvent]:
-    current = dict(meeting.series)
+    current = {} if _is_outdated(meeting) else dict(meeting.series)
     for key, event in meeting.single.items():
         if meeting.rank is None or event.rank >= meeting.rank:
             current[key] = _with_start(event, current.get(key))
     for key, event in current.items():
-        if meeting.ended is not None and meeting.ended >= event.rank:
+        ended = [meeting.ended, *(rank for first, rank in meeting.cut.items() if first <= key)]
+        if any(rank is not None and rank >= event.rank for rank in ended):
             event = replace(event, status=EventStatus.CANCELLED)
         if NO_START not in event.degraded:
             yield replace(event, attendees=tuple(_answered(meeting, key, event, one) for one in event.attendees))
+
+
+def _is_outdated(meeting: _Meeting) -> bool:
+    """Whether something newer is known of occurrences that the series does not have: it was changed since."""
+    first, rank = min(meeting.series, default=""), meeting.rank
+    return rank is not None and any(
+        event.rank > rank and key >= first for key, event in meeting.single.items() if key not in meeting.series
+    )
+
+
+def _told(events: Sequence[CalendarEvent]) -> Iterable[CalendarEvent]:
+    """The components of an answer: the series by its first occurrence, and each that was answered by itself."""
+    whole = [event for event in events if not event.exception][:1]
+    return (*whole, *(event for event in events if event.exception))
 
 
 def _with_start(event: CalendarEvent, known: CalendarEvent | None) -> CalendarEvent:

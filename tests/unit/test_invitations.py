@@ -35,10 +35,17 @@ PEOPLE = (
 )
 
 
-def mail(calendar: str, *, sender: str = "ivan@acme.example", method: str = "REQUEST", at: datetime = AT) -> RawMail:
+def mail(
+    calendar: str,
+    *,
+    sender: str = "ivan@acme.example",
+    method: str = "REQUEST",
+    at: datetime = AT,
+    header: str = "",
+) -> RawMail:
     """As calendar programs send it: text, the calendar beside it, and the same as a file."""
     whole = (
-        f"From: {sender}\r\nTo: ana@vendas.example\r\nSubject: Meeting\r\n"
+        f"From: {sender}\r\n{header}To: ana@vendas.example\r\nSubject: Meeting\r\n"
         f"Message-ID: <{at.timestamp()}@acme.example>\r\n"
         "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n"
         "--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n"
@@ -201,6 +208,13 @@ FORGED = {
     "a counter proposal": mail(
         imip("COUNTER", *PEOPLE, sequence=9, stamp=9), sender="ana@vendas.example", method="COUNTER", at=later(9)
     ),
+    "a stranger who names the organizer as Sender, which no server checks": mail(
+        imip("CANCEL", PEOPLE[0], sequence=9, stamp=9),
+        sender="mallory@evil.example",
+        method="CANCEL",
+        at=later(9),
+        header="Sender: ivan@acme.example\r\n",
+    ),
     "a stranger who acts for the organizer by his own word": mail(
         imip("CANCEL", 'ORGANIZER;SENT-BY="mailto:mallory@evil.example":mailto:ivan@acme.example', sequence=9, stamp=9),
         sender="mallory@evil.example",
@@ -254,3 +268,50 @@ def test_one_meeting_of_a_series_is_cancelled_and_another_moved() -> None:
         ("2026-12-22 09:00", "confirmed"),
     ]
     assert len(events[1].attendees) == 2
+
+
+WEEKLY = mail(imip("REQUEST", "RRULE:FREQ=WEEKLY;COUNT=3", *PEOPLE))
+
+
+def shown(found: Standing) -> list[tuple[str, str]]:
+    return sorted((f"{one.start:%d %H:%M}", one.status.value) for one in found.events)
+
+
+def test_a_cancellation_from_one_occurrence_on_takes_those_that_follow() -> None:
+    recurrence = "RECURRENCE-ID;RANGE=THISANDFUTURE:20261208T090000Z"
+    off = mail(imip("CANCEL", PEOPLE[0], recurrence, sequence=1, stamp=1, start=""), method="CANCEL", at=later(1))
+    assert shown(standing(WEEKLY, off)) == [
+        ("01 09:00", "confirmed"),
+        ("08 09:00", "cancelled"),
+        ("15 09:00", "cancelled"),
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_series_moved_as_a_whole_is_not_there_twice(order: tuple[int, int]) -> None:
+    from dataclasses import replace
+
+    moved = mail(imip("REQUEST", "RRULE:FREQ=WEEKLY;COUNT=3", *PEOPLE, start="DTSTART:20261201T100000Z", sequence=1))
+    arrived = [replace((WEEKLY, moved)[number], received_at=later(place)) for place, number in enumerate(order)]
+    found = standing(*arrived)
+    assert [start for start, _ in shown(found)] == ["01 10:00", "08 10:00", "15 10:00"]
+
+
+def test_an_older_invitation_to_a_series_that_was_changed_since_adds_nothing() -> None:
+    moved = mail(
+        imip("REQUEST", "RECURRENCE-ID:20261208T100000Z", *PEOPLE, start="DTSTART:20261208T100000Z", sequence=1)
+    )
+    assert shown(standing(moved, WEEKLY)) == [("08 10:00", "confirmed")]
+
+
+def test_an_answer_to_two_occurrences_is_heard_of_both() -> None:
+    def answer(day: str, word: str) -> str:
+        lines = (PEOPLE[0], f"ATTENDEE;PARTSTAT={word}:mailto:ana@vendas.example", f"RECURRENCE-ID:{day}T090000Z")
+        return imip("REPLY", *lines, start=f"DTSTART:{day}T090000Z", stamp=3)
+
+    first, second = answer("20261201", "ACCEPTED"), answer("20261208", "DECLINED")
+    event = second[second.index("BEGIN:VEVENT") : second.index("END:VCALENDAR")]
+    both = first.replace("END:VCALENDAR", f"{event}END:VCALENDAR")
+    events = standing(WEEKLY, mail(both, sender="ana@vendas.example", method="REPLY", at=later(3))).events
+    told = {f"{one.start:%d}": one.attendees[0].answer for one in events}
+    assert told == {"01": Answer.ACCEPTED, "08": Answer.DECLINED, "15": Answer.NONE}

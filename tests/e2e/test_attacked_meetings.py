@@ -1,0 +1,88 @@
+"""Meetings of which strangers, odd programs and later mails say what cannot be so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calendar_offices import DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
+
+from daemon.app import App
+from store import meetings
+
+WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=3"
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> CalendarOffice:
+    return make_office(tmp_path)
+
+
+def standing(app: App) -> list[tuple[str, str]]:
+    with app.store.session() as session:
+        rows = meetings.starting(session, at(1, 0), at(31, 0, month=12))
+    return [(f"{one.start_at:%d %H:%M}", one.status) for one in rows]
+
+
+def receive(office: CalendarOffice, app: App, calendar: bytes, sender: str = MARIA, method: str = "REQUEST") -> None:
+    office.clock.move(MINUTE)
+    office.deliver(office.invitation(calendar, sender, method=method))
+    app.pollers["ana"].source.close()
+    app.pollers["ana"].poll()
+
+
+def test_an_event_of_others_is_theirs_whatever_its_uid(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("quietcrm-0123456789abcdef01234567", at(18, 13)))
+        office.turn(app)
+        assert standing(app) == [("18 13:00", "confirmed")]
+        office.go_on(app, at(18, 12))
+        office.ana.put("a.ics", office.event("quietcrm-0123456789abcdef01234567", at(19, 13), sequence=1))
+        office.go_on(app, at(20, 12))
+        assert standing(app) == [("19 13:00", "confirmed")]
+
+
+def test_a_series_by_mail_that_is_moved_or_shortened_leaves_nothing_behind(office: CalendarOffice) -> None:
+    def said(hour: int, sequence: int, *lines: str) -> bytes:
+        start = at(18, hour)
+        return office.event("s1", start, WEEKLY, *lines, organizer=MARIA, method="REQUEST", sequence=sequence)
+
+    with office.running() as app:
+        receive(office, app, said(13, 0))
+        assert standing(app) == [("18 13:00", "confirmed"), ("25 13:00", "confirmed"), ("02 13:00", "confirmed")]
+        first = said(13, 0)
+        receive(office, app, said(14, 1))
+        assert standing(app) == [("18 14:00", "confirmed"), ("25 14:00", "confirmed"), ("02 14:00", "confirmed")]
+        receive(office, app, said(14, 2, "EXDATE:20261125T140000Z"))
+        off = [("18 14:00", "confirmed"), ("25 14:00", "cancelled"), ("02 14:00", "confirmed")]
+        assert standing(app) == off
+        receive(office, app, first)
+        assert standing(app) == off
+        assert [one["subject"] for one in in_history(app, "occasion")] == ["Demonstração"] * 3  # booked, moved, off
+
+
+def test_nobody_calls_off_by_mail_what_nobody_organizes(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("s1", at(18, 13), organizer=""))
+        office.turn(app)
+        off = office.event("s1", at(18, 13), method="CANCEL", sequence=5, organizer=JOAO)
+        receive(office, app, off, JOAO, "CANCEL")
+        assert standing(app) == [("18 13:00", "confirmed")]
+
+
+@pytest.mark.parametrize("by_mail", [False, True])
+def test_a_series_that_ends_leaves_those_that_were_held(office: CalendarOffice, by_mail: bool) -> None:
+    def say(app: App, method: str, *lines: str, sequence: int = 0) -> None:
+        one = office.event("s1", at(18, 13), WEEKLY, *lines, organizer=MARIA, method=method, sequence=sequence)
+        if by_mail:
+            receive(office, app, one, method=method)
+        else:
+            office.ana.put("a.ics", one)
+            office.turn(app)
+
+    with office.running() as app:
+        say(app, "REQUEST")
+        office.go_on(app, at(26, 13), DAY)
+        say(app, "CANCEL", "STATUS:CANCELLED", sequence=1)
+        held = [("18 13:00", "confirmed"), ("25 13:00", "confirmed")]
+        assert standing(app) == [*held, ("02 13:00", "cancelled")]
