@@ -102,22 +102,27 @@ def _an_hour(app: App, clock: HeldClock, directory: Path, mails: list[SampleMail
 
 def _meet(app: App, directory: Path) -> int:
     """Calendars, what comes true by the clock, and reminders laid into calendars; how many meetings are new."""
-    _book(directory, app.clock.now())
-    new = sum(calendar.poll().logged for calendar in app.calendars.values())
+    new = _read_calendars(app) if _book(directory, app.clock.now()) else 0
     app.occasions.look()
     for items in app.items.values():
         items.tidy()
     return new
 
 
-def _book(directory: Path, until: datetime) -> None:
-    """What Ana and Boris wrote into their calendars until then."""
+def _read_calendars(app: App) -> int:
+    return sum(calendar.poll().logged for calendar in app.calendars.values())
+
+
+def _book(directory: Path, until: datetime) -> int:
+    """Lay out what Ana and Boris wrote into their calendars until then; how much of it is new."""
+    laid = 0
     states: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
     for event in sample_events():
         before = states[event.rep, event.name]
         if event.at <= until:
-            lay_out(directory / "calendars" / event.rep, event, before)
+            laid += lay_out(directory / "calendars" / event.rep, event, before)
         before.append(event.data)
+    return laid
 
 
 def _read(app: App, week: dict[str, Counts]) -> None:
@@ -146,7 +151,7 @@ def _last_look(directory: Path, mails: list[SampleMail]) -> tuple[Passes, int]:
     """Read the mailboxes and the calendar once more as they are."""
     _deliver(directory, mails, ENDS)
     with opened(directory, HeldClock(ENDS)) as app:
-        found, booked = _poll(app), _meet(app, directory)
+        found, booked = _poll(app), _read_calendars(app) + _meet(app, directory)
         app.desks.tidy()
         app.briefs.deliver_due()
     return {"known": found}, booked
