@@ -92,8 +92,11 @@ class _Place:
 
 @dataclass(slots=True)
 class _Position:
+    """`renewed`: it was for another window, so everything known is due."""
+
     window: tuple[float, float]
     places: dict[str, _Place] = field(default_factory=dict)
+    renewed: bool = False
 
 
 @dataclass(slots=True)
@@ -129,7 +132,7 @@ class ObjectCalendarSource:
         for folder in folders:
             place = position.places.setdefault(folder.key, _Place(folder.name))
             place.name = folder.name
-            if not place.due:
+            if position.renewed or not place.due:
                 self._look(folder, place, harvest)
             some, place.due = place.due[:left], place.due[left:]
             left -= len(some)
@@ -166,7 +169,8 @@ class ObjectCalendarSource:
         for ref in dict.fromkeys(gone):
             del place.known[ref]
             harvest.removed.append((folder.name, ref))
-        place.due = sorted(ref for ref, version in changes.changed.items() if not _is_known(place, ref, version))
+        fresh = {ref for ref, version in changes.changed.items() if not _is_known(place, ref, version)}
+        place.due = sorted(fresh.union(place.due).difference(gone))
 
     def _read(self, folder: Folder, place: _Place, refs: Sequence[str], window: Window, harvest: _Harvest) -> None:
         readings = self._objects.read(folder, refs, window) if refs else {}
@@ -228,7 +232,7 @@ def _load(cursor: Cursor | None, account: str, window: Window) -> _Position:
             account, "the saved position cannot be read", hint="nothing to do: the calendars are read again"
         ) from error
     if position.window != edges:
-        position.window = edges
+        position.window, position.renewed = edges, True
         for place in position.places.values():
             place.due = sorted({*place.due, *place.known})
     return position

@@ -275,6 +275,17 @@ class CalendarContract:
         assert read_all(source, later.cursor, LATER).read == []
         source.close()
 
+    def test_another_window_hides_no_change(self) -> None:
+        self.fill(3)
+        source = self.make_source()
+        run = read_all(source)
+        self.put("new", event("new"))
+        self.remove("e1")
+        later = read_all(source, run.cursor, LATER, limit=2)
+        assert later.names == ["e0", "e2", "new"]
+        assert len(later.removed) == 1
+        source.close()
+
     def test_an_object_with_nothing_in_the_window_is_still_told(self) -> None:
         """So that who knew it from before sees that it left the window."""
         self.put("e1", event("e1"))
