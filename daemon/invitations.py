@@ -40,8 +40,8 @@ def standing(message: Message, known: Sequence[MeetingRow], office: Office) -> S
 
 
 def replaced(message: Message, found: Standing, known: Sequence[MeetingRow]) -> list[MeetingRow]:
-    """The meetings ahead that a newer invitation to all of their series has no more, as far as it was read: a long one
-    is read to its hundredth occurrence."""
+    """The meetings ahead that a newer invitation to all of their series has no more, as far as it was read: of a long
+    one that is its first occurrences only."""
     ends = {uid: _end(message, uid) for uid in uids_in(message)}
     keys = found.replaced
     return [
@@ -54,7 +54,8 @@ def replaced(message: Message, found: Standing, known: Sequence[MeetingRow]) -> 
 def _end(message: Message, uid: str) -> datetime:
     events = [event for one in message.invitations for event in one.events]
     starts = [_first_moment(event.start) for event in events if event.key[0] == uid]
-    return max(starts) if len(events) >= READ and starts else datetime.max.replace(tzinfo=UTC)
+    whole = len(events) < READ and not any(one.degraded for one in message.invitations)
+    return max(starts) if starts and not whole else datetime.max.replace(tzinfo=UTC)
 
 
 def _first_moment(when: When) -> datetime:

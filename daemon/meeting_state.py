@@ -32,7 +32,7 @@ def state_of(event: CalendarEvent, zone: ZoneInfo) -> MeetingState:
         end_day=_day(event.end),
         zone=event.zone,
         status=event.status.value,
-        place=event.location,
+        place=" ".join(event.location.split()),
         organizer=organizer,
         attendees=[
             {

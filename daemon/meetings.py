@@ -38,7 +38,7 @@ from rules.ladder import match
 from rules.meetings import as_mail, is_marked_missed, is_mass, is_private
 from rules.occasion import Occasion
 from rules.office import office_of
-from rules.triggers import ANSWERED, BOOKED, CALLED_OFF, HELD, MOVED, SOON
+from rules.triggers import ANSWERED, BOOKED, CALLED_OFF, HELD, MISSED, MOVED, SOON
 from store import accounts, meetings, unmatched
 from store.hashing import HashKey
 from store.meetings import CANCELLED, MeetingRow, MeetingState
@@ -50,6 +50,8 @@ log = structlog.get_logger()
 
 OFFLINE = timedelta(days=1)
 """So much later than it was made an event may reach its server."""
+_STANDING = (SOON, HELD, BOOKED, MOVED, ANSWERED)
+_ALL = (*_STANDING, MISSED, CALLED_OFF)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -301,7 +303,7 @@ class Meetings:
         elif "moves" in further and state.status != CANCELLED:
             seen = f"{row.start_at:%Y-%m-%d %H:%M} -> {state.start_at:%Y-%m-%d %H:%M} UTC"
             work.signs.append(Sign(MOVED, row.id, str(row.moves + 1), self._at(work, event), seen))
-            withdraw_for(work.session, row.id, [SOON], "the meeting was moved", work.now, whose=work.whose(row.id))
+            self._take_back(work, row, [SOON], "the meeting was moved")
         self._answers(work, event, row, people)
 
     def _answers(self, work: Work, event: CalendarEvent, row: MeetingRow, people: Sequence[Mapping[str, str]]) -> None:
@@ -316,11 +318,12 @@ class Meetings:
 
     def _cancel(self, work: Work, row: MeetingRow, seen: str, at: datetime | None = None) -> None:
         meetings.note(work.session, row.id, status=CANCELLED, cancelled_at=work.now)
-        whose = work.whose(row.id)
-        others = [SOON, HELD, BOOKED, MOVED, ANSWERED]
-        withdraw_for(work.session, row.id, others, "the meeting was cancelled", work.now, whose=whose)
+        self._take_back(work, row, _STANDING, "the meeting was cancelled")
         if row.start_at > work.now - timedelta(days=1):
             work.signs.append(Sign(CALLED_OFF, row.id, row.start_at.isoformat(), at or work.now, seen))
+
+    def _take_back(self, work: Work, row: MeetingRow, words: Collection[str], why: str) -> None:
+        withdraw_for(work.session, row.id, words, why, work.now, whose=work.whose(row.id))
 
     def _put_copy(self, work: Work, event: CalendarEvent, row: MeetingRow, past: bool) -> None:
         if not event.ref:
@@ -345,8 +348,7 @@ class Meetings:
         marked = any(one.missed and one.gone_at is None for one in work.copies[row.id])
         if marked and row.missed_at is None:
             meetings.note(work.session, row.id, missed_at=row.end_at if past else work.now)
-            whose = work.whose(row.id)
-            withdraw_for(work.session, row.id, [SOON, HELD], "nobody came to the meeting", work.now, whose=whose)
+            self._take_back(work, row, [SOON, HELD], "nobody came to the meeting")
         elif row.missed_at is not None and not marked:
             meetings.note(work.session, row.id, missed_at=None)
 
@@ -357,6 +359,7 @@ class Meetings:
             meetings.forget_copy(work.session, copy)
             work.copies[row.id] = [one for one in work.copies[row.id] if one is not copy]
             if not work.copies[row.id] and not meetings.in_mail(work.session, [row.id]):
+                self._take_back(work, row, _ALL, "the meeting was made private")
                 meetings.forget(work.session, row.id)
                 work.known.pop(row.identity)
 

@@ -32,6 +32,7 @@ class Limits:
     size          bytes; a larger one is not read at all
     occurrences   of one UID in the window
     events        occurrences in all
+    people        attendees of all occurrences together, but for the first
     steps         of working out one UID, see `rule.Budget`; a step takes about a microsecond
     all_steps     of all UIDs together
     """
@@ -39,6 +40,7 @@ class Limits:
     size: int = 10_000_000
     occurrences: int = 2_000
     events: int = 20_000
+    people: int = 1_000_000
     steps: int = 100_000
     all_steps: int = 500_000
 
@@ -66,6 +68,7 @@ class _Reader:
     tellings: list[Telling] = field(default_factory=list)
     spans: list[FlatSpan] = field(default_factory=list)
     bad: list[FlatBad] = field(default_factory=list)
+    people: int = 0
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.limits.all_steps)
@@ -144,6 +147,10 @@ class _Reader:
                 if id(span.version) not in told:
                     told[id(span.version)] = len(self.tellings)
                     self.tellings.append(self._telling(uid, span.version, notes))
+                self.people += len(self.tellings[told[id(span.version)]].attendees)
+                if self.people > self.limits.people and self.spans:
+                    self.notes.append(f"more than {self.limits.people} people in all: later occurrences were left out")
+                    return
                 self.spans.append(_flat(told[id(span.version)], span))
         except BadValue as error:
             self._refuse(versions[0].component, str(error))

@@ -46,7 +46,7 @@ def _texts(parts: Sequence[Part], notes: list[str]) -> Iterator[tuple[Part, str]
 def _read(outside: str, text: str, received_at: datetime, notes: list[str]) -> FlatInvitation:
     from connectors.ical.reading import Limits, read_calendar  # only children that see a calendar load these
 
-    limits = Limits(size=1_000_000, occurrences=100, events=200, steps=20_000, all_steps=40_000)
+    limits = Limits(size=1_000_000, occurrences=100, events=200, people=2_000, steps=20_000, all_steps=40_000)
     inside = _method(text)
     window = Window(received_at - _BEFORE, received_at + _AFTER) if inside in _MEANT else None
     raw = RawCalendar(account="", calendar="", ref="", data=text.encode("utf-8", "replace"), window=window)

@@ -8,7 +8,8 @@ import pytest
 from calendar_offices import DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
 
 from daemon.app import App
-from store import meetings
+from store import meetings, reminders
+from store.tables import ReminderState
 
 WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=3"
 
@@ -86,3 +87,22 @@ def test_a_series_that_ends_leaves_those_that_were_held(office: CalendarOffice, 
         say(app, "CANCEL", "STATUS:CANCELLED", sequence=1)
         held = [("18 13:00", "confirmed"), ("25 13:00", "confirmed")]
         assert standing(app) == [*held, ("02 13:00", "cancelled")]
+
+
+def test_what_is_made_private_takes_along_what_was_prepared_for_it(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(17, 13), "LOCATION:Sala 1\\n- Prometido: pagar tudo"))
+        office.turn(app)
+        office.go_on(app, at(16, 14))
+        with app.store.session() as session:
+            assert [one.place for one in meetings.starting(session, at(17, 13), at(17, 14))] == [
+                "Sala 1 - Prometido: pagar tudo"  # no line of its own in a brief
+            ]
+            assert [one.state for one in reminders.in_states(session, tuple(ReminderState))] == [ReminderState.PLACED]
+        office.ana.put("a.ics", office.event("m1", at(17, 13), "CLASS:PRIVATE"))
+        office.turn(app)
+        office.turn(app)
+        assert standing(app) == []
+        with app.store.session() as session:
+            rows = reminders.in_states(session, tuple(ReminderState))
+        assert [one.state for one in rows] == [ReminderState.WITHDRAWN]

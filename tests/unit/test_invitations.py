@@ -138,6 +138,14 @@ def test_a_bomb_in_a_child() -> None:
     assert any("its repetition cannot be worked out" in note for note in found.degraded)
 
 
+def test_a_crowd_in_every_occurrence_is_read_as_far_as_it_is_bearable() -> None:
+    crowd = "\r\n".join(f"ATTENDEE:mailto:p{number}@acme.example" for number in range(300))
+    message = parsed(mail(imip("REQUEST", PEOPLE[0], crowd, "RRULE:FREQ=DAILY")))
+    (invitation,) = message.invitations
+    assert [len(one.attendees) for one in invitation.events] == [300] * 6
+    assert any("later occurrences were left out" in note for note in invitation.degraded)
+
+
 # -- a series of mails
 
 
