@@ -37,6 +37,7 @@ def known(session: Session, office: Office, key: HashKey, row: MeetingRow) -> tu
     data = {
         "start": row.start_day or row.start_at,
         "end": row.end_day or row.end_at,
+        "zone_unclear": row.zone_unclear,
         "place": row.place,
         "became": became,
         "moves": row.moves,
@@ -72,7 +73,8 @@ def of_rules(
 def _span(row: MeetingRow, zone: tzinfo) -> str:
     if row.start_day is not None:
         return f"{row.start_day}, all day"
-    return f"{_minute(row.start_at, zone)} - {row.end_at.astimezone(zone):%H:%M}"
+    unclear = " (its calendar names no zone that can be known: nothing comes minutes or hours before it)"
+    return f"{_minute(row.start_at, zone)} - {row.end_at.astimezone(zone):%H:%M}{unclear if row.zone_unclear else ''}"
 
 
 def _moves(row: MeetingRow, zone: tzinfo) -> str:

@@ -147,8 +147,15 @@ class MeetingTimes:
             return moment if there and row.missed_at is None else None
         if row.start_at <= self.now:
             return None  # nobody prepares for what has begun
+        if row.zone_unclear and _by_the_minute(trigger):
+            return None
         # Booked or moved to a time so near that the moment was over: then it is soon at once.
         return max(moment, row.known_at) if row.known_at is not None else moment
+
+
+def _by_the_minute(trigger: Trigger) -> bool:
+    """Whether it comes by the minute: where the zone of a meeting is not known, that may be hours off."""
+    return trigger.word == SOON and trigger.length is not None and trigger.length.unit in ("minute", "hour")
 
 
 def without_twins(rows: Iterable[MeetingRow]) -> list[MeetingRow]:

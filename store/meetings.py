@@ -62,6 +62,7 @@ class MeetingState:
     start_day: date | None = None
     end_day: date | None = None
     zone: str = ""
+    zone_unclear: bool = False
     status: str = "confirmed"
     place: str = ""
     organizer: str = ""
@@ -91,6 +92,7 @@ class MeetingRow:
     start_day: date | None
     end_day: date | None
     zone: str
+    zone_unclear: bool
     status: str
     place: str
     organizer: str
@@ -212,7 +214,18 @@ def absorb(session: Session, row: MeetingRow, other: MeetingRow) -> None:
         theirs = select(*place).where(target.c.interaction_id == other.id)
         session.execute(delete(target).where(target.c.interaction_id == row.id, tuple_(*place).in_(theirs)))
         session.execute(update(target).where(target.c.interaction_id == other.id).values(interaction_id=row.id))
-    names = ("sequence", "stamped_at", "start_at", "end_at", "start_day", "end_day", "zone", "status", "place")
+    names = (
+        "sequence",
+        "stamped_at",
+        "start_at",
+        "end_at",
+        "start_day",
+        "end_day",
+        "zone",
+        "zone_unclear",
+        "status",
+        "place",
+    )
     values = {name: getattr(other, name) for name in (*names, "organizer", "attendees")}
     forget(session, other.id)
     rename(session, row.id, other.uid, other.original)
@@ -252,7 +265,7 @@ def _is(copy: MeetingCopy) -> tuple[ColumnElement[bool], ...]:
 
 
 def _columns(state: MeetingState) -> dict[str, Any]:
-    names = ("sequence", "stamped_at", "start_at", "end_at", "start_day", "end_day", "zone", "status")
+    names = ("sequence", "stamped_at", "start_at", "end_at", "start_day", "end_day", "zone", "zone_unclear", "status")
     texts = {"place": storable(state.place), "organizer": storable(state.organizer)}
     people = [{name: storable(value) for name, value in one.items()} for one in state.attendees]
     return {name: getattr(state, name) for name in names} | texts | {"attendees": people}

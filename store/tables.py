@@ -230,6 +230,7 @@ class Meeting(SQLModel, table=True):
     sequence, stamped_at   rank of the state that counts (RFC 5546 2.1.5)
     start_at, end_at   all-day: the midnights of the office; `start_day`, `end_day` (not part of it) say then
                   which days
+    zone_unclear  no zone that can be known was named: it is then if another one is assumed
     status        confirmed, tentative, cancelled
     attendees     [{email, name, answer, role}], all who are invited, ours too
     known_at      since when it is known that it is then; None = it stood there before we looked
@@ -249,6 +250,7 @@ class Meeting(SQLModel, table=True):
     start_day: date | None = None
     end_day: date | None = None
     zone: str = ""
+    zone_unclear: bool = False
     status: str = "confirmed"
     place: str = _text()
     organizer: str = ""

@@ -357,3 +357,21 @@ def test_an_answer_by_mail_is_the_customers_own(office: CalendarOffice) -> None:
         office.turn(app)
         office.turn(app)
         assert tags(app) == ["booked", "coming"]
+
+
+HOURLY = """\
+rules:
+  - {name: hourly, when: {meeting soon: 2 hours before}, then: {remind: {who: ana, text: "Já {{ meeting.title }}"}}}
+"""
+
+
+def test_where_the_zone_is_unclear_nothing_comes_by_the_minute(office: CalendarOffice) -> None:
+    """In which zone it floats nobody says: the day before is right, two hours before may be five hours before."""
+    (office.directory / "rules" / "20.yaml").write_text(HOURLY, encoding="utf-8")
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13), title="Certa"))
+        floating = office.event("m2", at(18, 13), title="Solta")
+        office.ana.put("b.ics", floating.replace(b"T130000Z", b"T130000").replace(b"T140000Z", b"T140000"))
+        office.turn(app)
+        office.go_on(app, at(18, 17), HOUR / 2)
+        assert sorted(text for text, _ in reminded(app)) == ["Amanhã Certa", "Amanhã Solta", "Já Certa"]
