@@ -11,7 +11,19 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from store.columns import KeyText, UtcTime
@@ -250,7 +262,7 @@ class Meeting(SQLModel, table=True):
     start_day: date | None = None
     end_day: date | None = None
     zone: str = ""
-    zone_unclear: bool = False
+    zone_unclear: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
     status: str = "confirmed"
     place: str = _text()
     organizer: str = ""
