@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from connectors.calendars import (
     NO_START,
@@ -28,6 +28,7 @@ from connectors.model import Address, Message
 __all__ = ["Note", "Standing", "fold"]
 
 _Rank = tuple[int, datetime]
+_NO_STAMP = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +201,20 @@ def _standing(meeting: _Meeting) -> Iterable[CalendarEvent]:
         if meeting.rank is None or event.rank >= meeting.rank:
             current[key] = _with_start(event, current.get(key))
     for key, event in current.items():
-        ended = [meeting.ended, *(rank for first, rank in meeting.cut.items() if first <= key)]
-        if any(rank is not None and rank >= event.rank for rank in ended):
-            event = replace(event, status=EventStatus.CANCELLED)
         if NO_START not in event.degraded:
-            yield replace(event, attendees=tuple(_answered(meeting, key, event, one) for one in event.attendees))
+            heard = replace(event, attendees=tuple(_answered(meeting, key, event, one) for one in event.attendees))
+            yield _ended(meeting, key, heard)
+
+
+def _ended(meeting: _Meeting, key: str, event: CalendarEvent) -> CalendarEvent:
+    """As it is after the newest word that ended it or its series: with the number of that word, so that a copy which
+    has not heard of it is the older one."""
+    words = [meeting.ended, *(rank for first, rank in meeting.cut.items() if first <= key)]
+    rank = max((one for one in words if one is not None and one >= event.rank), default=None)
+    if rank is None:
+        return event
+    stamp = rank[1] if rank[1] > _NO_STAMP else None
+    return replace(event, status=EventStatus.CANCELLED, sequence=rank[0], stamped_at=stamp)
 
 
 def _is_outdated(meeting: _Meeting) -> bool:

@@ -106,3 +106,15 @@ def test_what_is_made_private_takes_along_what_was_prepared_for_it(office: Calen
         with app.store.session() as session:
             rows = reminders.in_states(session, tuple(ReminderState))
         assert [one.state for one in rows] == [ReminderState.WITHDRAWN]
+
+
+def test_what_was_cancelled_by_mail_stays_so_whatever_its_owner_does_to_the_copy(office: CalendarOffice) -> None:
+    with office.running() as app:
+        booked = office.event("m1", at(18, 13), organizer=MARIA)
+        office.ana.put("a.ics", booked)
+        office.turn(app)
+        off = office.event("m1", at(18, 13), method="CANCEL", sequence=1, organizer=MARIA)
+        receive(office, app, off, method="CANCEL")
+        office.ana.put("a.ics", booked.replace(b"END:VEVENT", b"CATEGORIES:Padaria\r\nEND:VEVENT"))
+        office.turn(app)
+        assert standing(app) == [("18 13:00", "cancelled")]
