@@ -67,7 +67,7 @@ def write_starter(directory: Path, answers: StarterAnswers) -> list[Path]:
 
 def starter_files(answers: StarterAnswers) -> dict[PurePosixPath, str]:
     """Every file of the first configuration by its path below the directory, settings first."""
-    language = answers.language if answers.language in LANGUAGES else "en"
+    language = answers.language[:2] if answers.language[:2] in LANGUAGES else "en"
     root = files("config") / "examples" / "start" / language
     found = dict(sorted(_texts(root, PurePosixPath()), key=lambda one: (len(one[0].parts), one[0])))
     settings = PurePosixPath(SETTINGS_FILE)

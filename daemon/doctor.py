@@ -348,7 +348,10 @@ class _Visit:
         batch = source.fetch(None, window, limit=SOME_OBJECTS)
         unclear = sum(event.zone_unclear for event in batch.events)
         objects = {*batch.read, *((bad.folder, bad.ref) for bad in batch.unreadable)}
-        yield _good(about, f"{len(batch.events)} events in the coming month, of {len(objects)} objects read")
+        counted = [
+            f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((len(batch.events), "event"), (len(objects), "object"))
+        ]
+        yield _good(about, f"{counted[0]} in the coming month, of {counted[1]} read")
         for bad in batch.unreadable[:5]:
             yield _warn(about, f"{bad.folder}: {bad.reason}", "open it in the calendar program and save it again")
         if unclear:

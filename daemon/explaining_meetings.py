@@ -10,7 +10,7 @@ from sqlmodel import Session
 from daemon.clock import SystemClock
 from daemon.explaining_occasions import today
 from daemon.meeting_report import fates
-from daemon.meeting_times import occasion_of_meeting, occasions_of
+from daemon.meeting_times import MeetingTimes, occasion_of_meeting, occasions_of
 from daemon.office import Office
 from store import briefs, meetings
 from store.hashing import HashKey
@@ -60,10 +60,15 @@ def of_rules(
     """What today's rules would do at each moment they wait for, for each customer of the meeting."""
     lines: list[str] = []
     data: list[dict[str, Any]] = []
+    times = MeetingTimes(session=session, office=office, key=key, now=SystemClock().now())
+    begins = _minute(row.start_at, office.settings.zone)
     for trigger in (one for one in office.rules.triggers if one.of_a_meeting):
         for _, customer, facts in occasions_of(session, key, office, [row]):
-            at = SystemClock().now()
-            occasion = occasion_of_meeting(trigger.words, row, customer, facts, at, "explained")
+            at = times.moment_of(trigger, row, facts)
+            if at is None:
+                lines.append(f"{trigger.words}: does not come true as things are")
+                continue
+            occasion = occasion_of_meeting(trigger.words, row, customer, facts, at, "explained", begins)
             some, plain = today(session, office, key, occasion, rule)
             lines += some[:-1]
             data.append(plain)

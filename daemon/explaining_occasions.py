@@ -73,6 +73,6 @@ def _lines(occasion: Occasion, traces: list[RuleTrace], decision: Decision, name
     yield f"About: {name or 'nobody in particular'}"
     yield "Rules:" if traces else "Rules: none waits for this"
     for trace in traces:
-        yield from rule_lines(trace)
+        yield from rule_lines(trace, supposed=True)
     for action in decision.actions:
         yield f"  {action_line(action, zone)}"

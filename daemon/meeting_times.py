@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -107,6 +107,19 @@ class MeetingTimes:
     def numbers(self, trigger: Trigger, since: datetime, until: datetime) -> set[int]:
         """The meetings for which it comes true then, as far as is known now."""
         return {row.id for row, _, _, _ in self._coming(trigger, since, until)}
+
+    def moment_of(self, trigger: Trigger, row: MeetingRow, facts: MeetingFacts) -> datetime | None:
+        """When it comes or came true for one meeting as things stand: None for never, now where no clock decides.
+
+        What is soon is told of a meeting that has begun as well.
+        """
+        if trigger.word not in (SOON, HELD, MISSED):
+            return self.now
+        copies = meetings.copies_of(self.session, [row.id])
+        if not stands(row, copies.get(row.id, ())):
+            return None
+        before = replace(self, now=min(self.now, row.start_at - timedelta(microseconds=1)))
+        return before._moment(trigger, row, facts, copies)
 
     def _coming(
         self, trigger: Trigger, since: datetime, until: datetime

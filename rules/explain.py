@@ -116,9 +116,13 @@ def _rules(decision: Decision) -> Iterator[str]:
         yield from rule_lines(trace)
 
 
-def rule_lines(trace: RuleTrace) -> Iterator[str]:
-    """One rule on one mail: its result, a tick for each condition, what was done and what was shadowed."""
-    yield f"  {trace.rule}  [{trace.place}]  {_RESULTS.get(trace.result, trace.result)}"
+def rule_lines(trace: RuleTrace, *, supposed: bool = False) -> Iterator[str]:
+    """One rule on one mail: its result, a tick for each condition, what was done and what was shadowed.
+
+    `supposed`: it is only supposed to have come true, so nothing was done.
+    """
+    result = "would fire" if supposed and trace.result == "fired" else _RESULTS.get(trace.result, trace.result)
+    yield f"  {trace.rule}  [{trace.place}]  {result}"
     for check in trace.checks:
         seen = "" if check.held and check.seen == check.wanted else f"  saw: {check.seen}"
         yield f"    {'✓' if check.held else '✗'} {check.condition}: {check.wanted}{seen}"
@@ -126,7 +130,7 @@ def rule_lines(trace: RuleTrace) -> Iterator[str]:
         if one.value or not one.required:
             yield f"    = {one.name}: {_value(one)}"
     for done in trace.done:
-        yield f"    → {'would do' if trace.result in ('watched', 'paused') else 'done'}: {done}"
+        yield f"    → {'would do' if supposed or trace.result in ('watched', 'paused') else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
         yield f"    - {slot}: {rule}" if rule in (SEVERAL, TOO_LATE) else f"    - {slot}: {rule} had claimed it before"
 

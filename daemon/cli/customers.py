@@ -229,9 +229,6 @@ def _customer(row: Any) -> dict[str, Any]:
 
 
 def _show_customers(rows: Sequence[dict[str, Any]], zone: Any) -> None:
-    if not rows:
-        remark("none found")
-        return
     headings = ["no.", "name", "stage", "owner", "they wrote", "we wrote", "open"]
     table(
         headings,

@@ -48,9 +48,6 @@ def log(
 
 
 def _show(found: list[Any], zone: Any) -> None:
-    if not found:
-        remark("none found")
-        return
     rows = [
         [
             one.id,

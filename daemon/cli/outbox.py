@@ -60,9 +60,6 @@ def list_(
 
 
 def _show_all(rows: list[dict[str, Any]], zone: Any) -> None:
-    if not rows:
-        remark("none found")
-        return
     names = ("to", "template", "rep", "rule", "reason")
     table(
         ["no.", "state", "due", "to", "template", "rep", "rule", "reason", "way"],
@@ -70,6 +67,7 @@ def _show_all(rows: list[dict[str, Any]], zone: Any) -> None:
             [row["id"], row["state"], local(row["due_at"], zone), *(row[name] or "-" for name in names), row["way"]]
             for row in rows
         ],
+        beside=("rep", "rule", "way"),
     )
 
 

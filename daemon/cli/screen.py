@@ -98,7 +98,11 @@ def table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", beside: Sequence[str] = ()
 ) -> None:
     """A table on stdout: boxed on a terminal and no wider than that, tab-separated elsewhere (for grep and cut).
-    `beside`: headings that a terminal narrower than ROOMY leaves out."""
+    `beside`: headings that a terminal narrower than ROOMY leaves out. Where there are no rows, that is remarked."""
+    rows = list(rows)
+    if not rows:
+        remark("none found")
+        return
     if not sys.stdout.isatty():
         for row in rows:
             say("\t".join(str(cell).replace("\t", " ").replace("\n", " ") for cell in row))

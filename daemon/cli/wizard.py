@@ -76,6 +76,13 @@ def _server(text: str) -> str:
     return text
 
 
+def _language(text: str) -> str:
+    """One that there are starter files in; `pt-BR` takes those in `pt`."""
+    code = parse_language(text)
+    _one_of(LANGUAGES)(code[:2])
+    return code
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in choices:
@@ -92,7 +99,7 @@ QUESTIONS = (
     Question("mail", "Mail address of the first person", check=parse_mail),
     Question("company", "Name of the office", _company),
     Question("zone", "Time zone", lambda _: zone_of_machine(), parse_zone),
-    Question("language", "Language of the office (pt, ru, en)", lambda _: language_of_machine(), parse_language),
+    Question("language", "Language of the office (pt, ru, en)", lambda _: language_of_machine(), _language),
     Question("rep", "Short name of that person", _rep, parse_name),
     Question("name", "Full name, as it signs letters", lambda answers: answers["rep"].capitalize()),
     Question("host", "IMAP server", _host, _server, only=_SERVER),

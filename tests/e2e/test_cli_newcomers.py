@@ -98,3 +98,23 @@ def test_a_table_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, col
     lines = re.sub(r"\x1b\[\d+m", "", terminal.getvalue()).splitlines()
     assert max(map(len, lines)) <= columns
     assert ("about" in terminal.getvalue()) == shown
+
+
+def test_init_in_a_language_without_starter_files_writes_nothing(call: Call, tmp_path: Path) -> None:
+    """With settings that say `de` over templates in English, the first check would end in faults."""
+    words = ("init", "--company", "X", "--zone", "UTC", "--rep", "ana", "--mail", "ana@vendas.example", "--host", "h")
+    answer = call("--config", tmp_path / "de", *words, "--language", "de", "--no-input")
+    assert answer.code == 2
+    assert '"de" is none of' in answer.err
+    assert not (tmp_path / "de").exists()
+    assert call("--config", tmp_path / "br", *words, "--language", "pt-BR", "--no-input").code == 0
+    assert (tmp_path / "br" / "templates" / "resposta-orcamento.md").exists()
+
+
+def test_a_table_without_rows_is_no_empty_box(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    table(["no.", "what"], [])
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "none found\n")

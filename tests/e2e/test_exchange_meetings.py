@@ -197,4 +197,4 @@ def test_doctor_looks_into_the_calendar(office: ExchangeOffice, server: EwsServe
     words = [one.message for one in findings]
     assert "reads 1 of 1 calendars: Calendar" in words
     assert "reminders go to the calendar Calendar" in words
-    assert "1 events in the coming month, of 1 objects read" in words
+    assert "1 event in the coming month, of 1 object read" in words

@@ -191,7 +191,7 @@ def test_doctor_looks_into_the_calendars(office: GraphOffice) -> None:
     service(office).closed = []
     told = {one.message: one for one in found if one.about == "calendar ana"}
     assert told["reads 2 of 2 calendars: Calendar, Team"].level == Level.OK
-    assert told["1 events in the coming month, of 1 objects read"].level == Level.OK
+    assert told["1 event in the coming month, of 1 object read"].level == Level.OK
     assert any(text.startswith("signed in at tests as ana@vendas.example") for text in told)
     (tasks,) = [one for text, one in told.items() if text.startswith("no task can be laid here")]
     assert tasks.level == Level.WARN

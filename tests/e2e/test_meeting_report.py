@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from daemon.app import App, hash_key
 from daemon.cli.main import app as command
+from daemon.explaining_meetings import of_rules
 from daemon.meeting_report import MeetingReport
-from store import customers
+from store import customers, meetings
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 
@@ -156,3 +157,22 @@ def test_the_command(lived: tuple[CalendarOffice, App], monkeypatch: pytest.Monk
     assert run("--month", "December").exit_code == 2
     slip = run("--rep", "brunno")
     assert (slip.exit_code, '"bruno"' in slip.output) == (2, True)
+
+
+def test_explain_tells_only_of_moments_that_come(lived: tuple[CalendarOffice, App]) -> None:
+    """A meeting that nobody came to, or that was called off, is not held; what was not done is not told as done."""
+    office, app = lived
+    with app.store.session() as session:
+        rows = {row.title: row for row in meetings.starting(session, at(1, 0), at(30, 0))}
+        told = {
+            title: "\n".join(of_rules(session, app.office, hash_key(office.directory), row, None)[0])
+            for title, row in rows.items()
+        }
+    never = "{}: does not come true as things are"
+    assert never.format("meeting held: 1 hour after") in told["Ligação"]
+    assert never.format("meeting held: 1 hour after") in told["Almoço"]
+    assert never.format("meeting missed") in told["Apresentação"]
+    assert "meeting held: 1 hour after, 2026-11-18 12:00" in told["Apresentação"]
+    assert "saw: 2026-11-18 10:00\n" in told["Apresentação"], "by the office's clock"
+    assert "would fire" in told["Apresentação"]
+    assert not any("done:" in text for text in told.values())

@@ -391,7 +391,7 @@ def test_the_command_line_tells_what_happened_and_why(
     assert "done: remind by rule renewal" in told
     assert "If it came now, with today's rules and customers:" in told
     told = call("rules", "explain", "customer silent: 21 days", "--customer", "Oficina Rio")
-    assert "→ done: remind ana" in told
+    assert "→ would do: remind ana" in told
     told = call("rules", "explain", "clock: mon 08:00", "--customer", "Oficina Rio")
     assert "✗ stage: lead  saw: cliente" in told
     assert json.loads(call("rules", "explain", "clock: mon 08:00", "--json"))["outcome"] == "occasion"
