@@ -39,7 +39,7 @@ class CalendarReading(Section):
     not_: Words = Field((), alias="not", description="leave these calendars out", examples=["[Privat]"])
     reminders: str = Field(
         "",
-        description="the calendar that reminders go to; by default the first one that takes events",
+        description="the calendar that reminders go to; by default the first one that takes events, of those read",
         examples=["Kunden"],
     )
     tasks: str = Field(

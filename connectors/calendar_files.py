@@ -94,13 +94,13 @@ class CalendarFiles:
         return found
 
     def home(self, kind: ItemKind) -> Folder:
-        """The calendar of the settings, else the first one. Raises Misconfigured for a single file."""
+        """The calendar of the settings, else the first of those that are read. Raises Misconfigured for a single file."""
         account, path = self._settings.account, self._settings.path
         if self._settings.single:
             message = f"{path.name} is an export: reminders are not laid there"
             raise Misconfigured(account, message, hint="nothing to do: they come as mail; or use type: folder")
         name = self._settings.tasks if kind is ItemKind.TASK else self._settings.reminders
-        for one in self._every():
+        for one in self._every() if name else self.folders() or self._every():
             if not name or one.name.lower() == name.lower():
                 return one
         raise Misconfigured(account, f"no calendar is called {name!r}", hint=f"make the folder {path / name}")

@@ -49,13 +49,8 @@ class CaldavShelf:
 
     def folders(self) -> list[Folder]:
         """Calendars that hold events, as the settings choose among them."""
-        only = {name.lower() for name in self._settings.only}
-        skip = {name.lower() for name in self._settings.skip}
-        return [
-            Folder(one.path, one.name)
-            for one in self._known().values()
-            if "VEVENT" in one.kinds and (not only or one.name.lower() in only) and one.name.lower() not in skip
-        ]
+        found = self._known().values()
+        return [Folder(one.path, one.name) for one in found if "VEVENT" in one.kinds and self._is_wanted(one.name)]
 
     def changes(self, folder: Folder, token: str) -> Changes:
         """By sync-collection where the server has it."""
@@ -81,9 +76,10 @@ class CaldavShelf:
         self._calendars = {}
 
     def home(self, kind: ItemKind) -> Folder:
-        """The calendar of the settings, else the first that takes items of this kind."""
+        """The calendar of the settings, else the first that takes items of this kind, of those that are read if any
+        does: in which order a server lists them means nothing."""
         name = self._settings.tasks if kind is ItemKind.TASK else self._settings.reminders
-        for one in self._takers(kind):
+        for one in sorted(self._takers(kind), key=lambda one: not self._is_wanted(one.name)):
             if not name or one.name.lower() == name.lower():
                 return Folder(one.path, one.name)
         what = "tasks" if kind is ItemKind.TASK else "reminders"
@@ -138,6 +134,10 @@ class CaldavShelf:
                 self._settings.account, f"the calendar {folder.name} is gone", hint="nothing to do: it is left out now"
             )
         return found
+
+    def _is_wanted(self, name: str) -> bool:
+        only, skip = self._settings.only, self._settings.skip
+        return (not only or _is_named(name, only)) and not _is_named(name, skip)
 
     def _takers(self, kind: ItemKind) -> list[Calendar]:
         return [one for one in self._known().values() if _COMPONENTS[kind] in one.kinds and one.writable]
@@ -228,3 +228,7 @@ def _loaded(data: bytes, version: str) -> Loaded:
     if len(data) > _LARGEST:
         return Loaded(version=version, trouble=f"it has more than {_LARGEST // 1_000_000} MB")
     return Loaded(data=data, version=version)
+
+
+def _is_named(name: str, names: Sequence[str]) -> bool:
+    return name.lower() in {one.lower() for one in names}

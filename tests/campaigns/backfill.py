@@ -170,7 +170,7 @@ class Scene:
     def work(self, mails: int, pause: float) -> None:
         """Wait until the back-fill moves, then deliver new mails with pauses, the back-fill going on."""
         start = self.rows()
-        await_true("the back-fill moves", lambda: self.rows() > start, seconds=120)
+        await_true("the back-fill moves", lambda: self.rows() > start, seconds=300)
         for _ in range(mails):
             self.new_mail()
             self._await_old(self.rows() + int(pause * 40), seconds=60 + 2 * pause)

@@ -130,6 +130,22 @@ class CaldavDeskSuite(CaldavHooks, CalendarDeskContract):
         assert desk.remove(found)
         desk.close()
 
+    @pytest.mark.parametrize("choice", ["only", "skip"])
+    def test_without_a_name_items_go_where_is_read(self, choice: str) -> None:
+        """In which order a server lists its calendars means nothing."""
+        from calendar_contract import ITEM, WINDOW
+
+        source = CaldavSource(self.settings(only=()), InlineParser())
+        every = set(source.fetch(None, WINDOW, limit=1000).calendars)
+        source.close()
+        for mine, others in ((self.first, self.other), (self.other, self.first)):
+            chosen = (mine.name,) if choice == "only" else tuple(every - {mine.name})
+            desk = CaldavDesk(self.settings(**{"only": (), "reminders": "", choice: chosen}), InlineParser())
+            placed = desk.put(ITEM)
+            assert (placed.calendar, others.get(placed.ref)) == (mine.name, None)
+            assert desk.remove(placed)
+            desk.close()
+
 
 class OnRadicale:
     @pytest.fixture

@@ -33,6 +33,7 @@ def shell(dovecot_of_months: DovecotServer, tmp_path: Path) -> Iterator[Shell]:
         yield found
 
 
+@pytest.mark.timeout(900)  # some dozens of commands, one after the other
 def test_the_page_can_be_followed(shell: Shell, dovecot_of_months: DovecotServer) -> None:
     follow_the_quick_start(shell)
     with (shell.here / "customers.csv").open(encoding="utf-8") as file:

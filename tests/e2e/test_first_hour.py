@@ -41,6 +41,7 @@ def shell(server: tuple[DovecotServer, Office], tmp_path: Path) -> Iterator[Shel
         yield found
 
 
+@pytest.mark.timeout(900)  # some dozens of commands, one after the other
 def test_the_page_can_be_followed(shell: Shell, server: tuple[DovecotServer, Office]) -> None:
     _, office = server
     flags = server[0].flags("rep1")
