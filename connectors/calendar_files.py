@@ -94,7 +94,7 @@ class CalendarFiles:
         return found
 
     def home(self, kind: ItemKind) -> Folder:
-        """The calendar of the settings, else the first of those that are read. Raises Misconfigured for a single file."""
+        """The calendar of the settings, else the first that is read. Raises Misconfigured for a single file."""
         account, path = self._settings.account, self._settings.path
         if self._settings.single:
             message = f"{path.name} is an export: reminders are not laid there"
