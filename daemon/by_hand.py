@@ -17,6 +17,7 @@ from daemon.enclosures import FileTrouble, read_files
 from daemon.errors import Refused
 from daemon.letters import Held, draft_mail, new_long_token
 from daemon.office import Office
+from rules.rendering import MissingValue
 from rules.templates import Template, choose_language
 from store import customers, outbox
 from store.customers import ContactRow
@@ -90,7 +91,12 @@ def preview(
     person = one_contact(session, to)
     customer = customers.get(session, person.customer_id)
     row = row_for(office, template, person, to, customer.owner, now)
-    mail, chosen = draft_mail(session, office, row, now, language=language)
+    try:
+        mail, chosen = draft_mail(session, office, row, now, language=language)
+    except Held as held:
+        if isinstance(held.__cause__, MissingValue):
+            _mind_cause(template, held.__cause__)
+        raise
     return _shown(found, mail, chosen) | {"customer": customer.name, "sample": False}
 
 
@@ -122,6 +128,16 @@ def _named(names: set[str], now: datetime) -> dict[str, Any]:
             place = place.setdefault(group, {})
         place[last] = now if name in _MOMENTS else f"[{name}]"
     return {name: value for name, value in values.items() if name not in ("greeting", "lang", "today")}
+
+
+def _mind_cause(template: str, missing: MissingValue) -> None:
+    """Raises Refused where values are missing that only the mail or the meeting behind a rule could give."""
+    names = [name for name in missing.names if name.startswith(("mail.", "meeting."))]
+    if names:
+        raise Refused(
+            f'"{template}" takes {", ".join(names)} from a mail or a meeting, and by hand there is none',
+            hint=f"see it with names in place of values: quietcrm templates show {template}; a rule can use it",
+        )
 
 
 def _mind_language(template: Template, language: str) -> None:

@@ -51,7 +51,8 @@ def read(
         raise typer.BadParameter("give mails or calendars, not both at once")
     for folder in mails:
         if beside := len(list(folder.rglob("*.ics"))) if folder.is_dir() else 0:
-            remark(f"{folder}: {beside} calendar files are left out; name them alone: quietcrm read FILE.ics")
+            files = "1 calendar file is" if beside == 1 else f"{beside} calendar files are"
+            remark(f"{folder}: {files} left out; calendars are read alone: quietcrm read FILE.ics")
     parser = ParserPool(workers=2)
     try:
         whole = _read_calendars(calendars, (since, until, zone), parser, as_json) if calendars else True
@@ -132,9 +133,15 @@ def _counted(items: Iterable[Any], bars: Any, bar: Any) -> Iterator[Any]:
         yield item
 
 
+_NAMED_BY = ("from", "subject", "date", "message_id")
+
+
 def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         say(f"{row['path']}")
+        if row["kind"] != "unreadable" and not any(row[part] for part in _NAMED_BY):
+            say("  this does not look like a mail: it has no From, Subject, Date or Message-ID\n")
+            continue
         say(f"  kind: {row['kind']}   date: {row['date'] or '-'}   id: {row['message_id'] or '-'}")
         say(f"  from: {row['from']}   to: {', '.join(row['to']) or '-'}")
         say(f"  subject: {row['subject']}")

@@ -97,12 +97,17 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Why and why not: who a mail is about, each rule with its conditions, what was done or shadowed."""
+    from daemon.agenda import SUFFIXES
+    from daemon.errors import Refused
     from daemon.explaining import explain_file, explain_logged, explain_occasion
     from rules.triggers import is_event
     from store.errors import NotFound
 
     directory = invocation(context).directory
     path = Path(mail)
+    if path.suffix.lower() in SUFFIXES:
+        hint = f"its meetings by number, see: quietcrm log; what stands in it: quietcrm read {mail}"
+        raise Refused(f"{mail} is a calendar, and rules see mails and meetings", hint=hint)
     if path.is_file():
         found = explain_file(directory, path, rule)
     elif customer is not None or is_event(mail):

@@ -51,7 +51,7 @@ def test_a_folder_of_mails_leaves_calendars_out(call: Call, tmp_path: Path) -> N
     (folder / "2.ics").write_text(CALENDAR)
     answer = call("read", folder)
     assert (answer.code, answer.out.count("kind:")) == (0, 1)
-    assert "1 calendar files are left out" in answer.err
+    assert "1 calendar file is left out" in answer.err
 
 
 def test_init_says_that_new_answers_are_not_taken(call: Call, fresh: Path) -> None:
@@ -118,3 +118,16 @@ def test_a_table_without_rows_is_no_empty_box(
     table(["no.", "what"], [])
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "none found\n")
+
+
+def test_what_is_no_mail_is_not_poured_over_the_terminal(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "program").write_bytes(bytes(range(256)) * 40)
+    answer = call("read", tmp_path / "program")
+    assert "this does not look like a mail" in answer.out
+    assert len(answer.out) < 300
+
+
+def test_a_calendar_is_no_mail_to_explain(call: Call, fresh: Path, tmp_path: Path) -> None:
+    (tmp_path / "2.ics").write_text(CALENDAR)
+    answer = at(call, fresh)("rules", "explain", tmp_path / "2.ics")
+    assert (answer.code, "quietcrm read" in answer.err) == (7, True)

@@ -121,6 +121,18 @@ def test_what_cannot_be_shown_says_why(run: Run, words: tuple[str, ...], code: i
     assert (found.code, said in found.err) == (code, True), found
 
 
+def test_a_template_that_answers_a_mail_is_for_rules(office: Office, run: Run) -> None:
+    """By hand there is no mail that could be answered, and nobody could fill in its subject anywhere."""
+    (office.directory / "templates" / "reply.md").write_text(
+        "---\nname: reply\nsubject: 'Re: {{ mail.subject }}'\n---\nOk\n"
+    )
+    told = run("templates", "show", "reply", "--as", "maria@padariasol.example")
+    assert told.code == 7
+    assert "from a mail or a meeting" in told.err
+    assert "fill it in" not in told.err
+    assert run("templates", "show", "reply").code == 0
+
+
 def test_open_shows_it_in_the_browser_and_loads_nothing(
     office: Office, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
