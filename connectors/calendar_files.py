@@ -165,7 +165,7 @@ class CalendarFiles:
             )
         try:
             inside = [one for one in sorted(root.iterdir()) if not one.name.startswith(".")]
-            below = [Folder(one.name, one.name) for one in inside if one.is_dir()]
+            below = [Folder(one.name, _name(one)) for one in inside if one.is_dir()]
         except OSError as error:
             raise self._failed(root, error) from error
         own = not below or any(one.suffix.lower() == _SUFFIX for one in inside)

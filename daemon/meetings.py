@@ -199,7 +199,7 @@ class Meetings:
             self._new(work, event, found)
         else:
             work.counts.duplicate += 1
-            self._again(work, event, known)
+            self._again(work, event, known, found)
 
     def _left_out(self, work: Work, event: CalendarEvent) -> tuple[str, Match]:
         """Why it does not belong into the history, "" if it does; and whose it is."""
@@ -261,7 +261,7 @@ class Meetings:
         if first and not past and not row.cancelled and row.start_at > work.now and not has_twin(work, row):
             work.signs.append(Sign(BOOKED, number, row.series, self._at(work, event)))
 
-    def _again(self, work: Work, event: CalendarEvent, row: MeetingRow) -> None:
+    def _again(self, work: Work, event: CalendarEvent, row: MeetingRow, found: Match) -> None:
         """A copy of a meeting that is known: what is new in it counts, if it is no older than what is known. What
         came by mail was weighed against that before."""
         copy = work.copy(row.id, event.calendar) if event.ref else None
@@ -272,10 +272,21 @@ class Meetings:
         past = self._is_past(work, event, None) if copy is None else self._is_first_look(work, event)
         said = state_of(event, work.office.settings.zone)
         if copy is None or copy.gone_at is not None or copy.digest != digest:
+            if self._join(work, row, said, found) and row.known_at and not past:
+                meetings.note(work.session, row.id, known_at=work.now)  # what is soon for them too is so at once
+                row = replace(row, known_at=work.now)
             self._take(work, event, row, said, past, fresh=copy is None and bool(event.ref))
         row = meetings.by_numbers(work.session, [row.id])[row.id]
         work.known[row.identity] = row
         self._put_copy(work, event, row, past)
+
+    def _join(self, work: Work, row: MeetingRow, said: MeetingState, found: Match) -> bool:
+        """Whether somebody was invited whose customer had no part in the meeting before; now it has."""
+        invited = {one["email"].lower() for one in said.attendees} - {one["email"].lower() for one in row.attendees}
+        theirs = {one.key for one in found.outside}
+        fresh = [one for one in found.customers if one not in work.whose(row.id)] if invited & theirs else []
+        meetings.link(work.session, row.id, row.start_at, {one: found.rungs.get(one, "") for one in fresh})
+        return bool(fresh)
 
     def _take(
         self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, fresh: bool

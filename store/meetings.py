@@ -159,11 +159,7 @@ def record(
     if not insert_new(session, _INTERACTION, [row], key=("identity",)):
         return None
     number = int(session.execute(select(_INTERACTION.c.id).where(_INTERACTION.c.identity == identity)).scalar_one())
-    links = [
-        {"interaction_id": number, "customer_id": one, "at": state.start_at, "rung": rung}
-        for one, rung in customers.items()
-    ]
-    insert_new(session, _LINK, links)
+    link(session, number, state.start_at, customers)
     session.execute(
         insert(_MEETING).values(
             interaction_id=number,
@@ -192,6 +188,12 @@ def change(session: Session, row: MeetingRow, state: MeetingState, contacts: Map
     if [dict(one) for one in state.attendees] != row.attendees:
         session.execute(delete(_PARTICIPANT).where(_PARTICIPANT.c.interaction_id == row.id))
         _put_people(session, row.id, state, contacts)
+
+
+def link(session: Session, number: int, at: datetime, customers: Mapping[int, str]) -> None:
+    """A meeting at `at` is one with these customers (id -> rung) too."""
+    named = {"interaction_id": number, "at": at}
+    insert_new(session, _LINK, [{**named, "customer_id": one, "rung": rung} for one, rung in customers.items()])
 
 
 def note(session: Session, number: int, **values: Any) -> None:

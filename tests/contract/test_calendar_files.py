@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,15 @@ class TestFolderSource(FolderHooks, CalendarContract):
         self.put("export", calendar(vevent("e1"), vevent("e2", "SEQUENCE:1")))
         later = read_all(source, run.cursor)
         assert (later.names, len(later.removed)) == (["e2"], 1)
+
+    def test_a_folder_of_another_alphabet_has_a_name_that_can_be_kept(self) -> None:
+        folder = Path(os.fsdecode(os.fsencode(self.root) + b"/Caf\xe9"))
+        folder.mkdir()
+        (folder / "e1.ics").write_bytes(event("e1"))
+        run = read_all(self.make_source())
+        assert {one.calendar for one in run.events} == {"Caf\\xe9"}
+        (folder / "e1.ics").write_bytes(event("e1", "SEQUENCE:1"))
+        assert read_all(self.make_source(), run.cursor).names == ["e1"]
 
     def test_what_is_no_calendar_file_is_passed_over(self) -> None:
         self.put("e1", event("e1"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calendar_offices import DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
+from calendar_offices import ANA, DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
 
 from daemon.app import App
 from store import meetings, reminders
@@ -118,3 +118,21 @@ def test_what_was_cancelled_by_mail_stays_so_whatever_its_owner_does_to_the_copy
         office.ana.put("a.ics", booked.replace(b"END:VEVENT", b"CATEGORIES:Padaria\r\nEND:VEVENT"))
         office.turn(app)
         assert standing(app) == [("18 13:00", "cancelled")]
+
+
+def test_who_is_invited_later_has_the_meeting_too(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13)))
+        office.turn(app)
+        office.go_on(app, at(17, 14))
+        office.clock.move(MINUTE)
+        office.ana.put("a.ics", office.event("m1", at(18, 13), people=(ANA, MARIA, JOAO), sequence=1))
+        office.turn(app)
+        office.turn(app)
+        (row,) = in_history(app)
+        assert sorted(row["customers"]) == ["Oficina Rio", "Padaria Sol"]
+        with app.store.session() as session:
+            rows = reminders.in_states(session, tuple(ReminderState))
+        assert len({one.customer_id for one in rows}) == len(rows) == 2
+        office.go_on(app, at(18, 18))
+        assert len(office.drafts()) == 2
