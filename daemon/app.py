@@ -24,7 +24,7 @@ from connectors.protocols import CalendarSource, Desk, Mailer, Rereader, Source
 from daemon.alerts import Alerts
 from daemon.briefs import Briefs
 from daemon.calendar_items import CalendarItems
-from daemon.calendar_poll import CalendarPoller, LockedCalendar
+from daemon.calendar_poll import CalendarPoller
 from daemon.clock import Clock, SystemClock
 from daemon.copies import Copies
 from daemon.desks import Desks
@@ -33,7 +33,7 @@ from daemon.evidence import Witness
 from daemon.freshness import FRESH, Freshness
 from daemon.glance import existing_store
 from daemon.loading import Boot
-from daemon.locked import LockedSource
+from daemon.locked import LockedCalendar, LockedSource
 from daemon.lookout import Lookout
 from daemon.mailbox_marks import MailboxMarks
 from daemon.meeting_times import box_of

@@ -41,24 +41,6 @@ def window_at(now: datetime) -> Window:
     return Window(day - BACK, day + AHEAD)
 
 
-class LockedCalendar:
-    """Stands for calendars whose secret cannot be had: each look says so."""
-
-    def __init__(self, account: str, missing: Exception) -> None:
-        self.account, self._missing = account, missing
-
-    def check(self) -> tuple[str, ...]:
-        """Raises what is missing."""
-        raise self._missing
-
-    def fetch(self, cursor: Cursor | None, window: Window, *, limit: int) -> CalendarBatch:
-        """Raises what is missing."""
-        raise self._missing
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
 class CalendarPoller:
     """Polls the calendars of one login. `poll` never raises for what belongs to daily life; it records a state."""
 

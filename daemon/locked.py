@@ -1,14 +1,15 @@
-"""Stands for an account whose password cannot be had: it fails alone, and the others go on."""
+"""Stands for an account or calendars whose password cannot be had: they fail alone, and the others go on."""
 
 from __future__ import annotations
 
 from config.errors import QuietcrmError
+from connectors.calendars import CalendarBatch, Window
 from connectors.errors import Misconfigured
 from connectors.model import Batch, Cursor
 
 
-class LockedSource:
-    """A `Source` that says what is missing whenever it is asked."""
+class _Locked:
+    """Says what is missing whenever it is asked."""
 
     def __init__(self, account: str, missing: QuietcrmError) -> None:
         self.account = account
@@ -18,13 +19,25 @@ class LockedSource:
         """Raises Misconfigured with the reason and the remedy."""
         raise self._error()
 
-    def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
-        """Raises Misconfigured with the reason and the remedy."""
-        raise self._error()
-
     def close(self) -> None:
         """Nothing to let go of."""
         self._missing.__traceback__ = None
 
     def _error(self) -> Misconfigured:
         return Misconfigured(self.account, self._missing.message, hint=self._missing.hint)
+
+
+class LockedSource(_Locked):
+    """A `Source` that cannot be opened."""
+
+    def fetch(self, cursor: Cursor | None, *, limit: int) -> Batch:
+        """Raises Misconfigured with the reason and the remedy."""
+        raise self._error()
+
+
+class LockedCalendar(_Locked):
+    """A `CalendarSource` that cannot be opened."""
+
+    def fetch(self, cursor: Cursor | None, window: Window, *, limit: int) -> CalendarBatch:
+        """Raises Misconfigured with the reason and the remedy."""
+        raise self._error()

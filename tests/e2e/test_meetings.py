@@ -305,6 +305,21 @@ def test_a_server_that_is_away_stops_nobody_else(office: CalendarOffice) -> None
         assert found["bruno"]["reason"]
 
 
+def test_a_password_that_is_not_there_is_told_with_its_remedy(
+    office: CalendarOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a mailbox: it is a matter of the settings, not a fault of the program with a traceback."""
+    path = office.directory / "quietcrm.yaml"
+    locked = 'bruno: {type: caldav, url: "http://127.0.0.1:9/", login: ana, password: {env: NOT_SET_ANYWHERE}}'
+    path.write_text(path.read_text().replace("bruno: {type: memory}", locked))
+    with office.running() as app:
+        office.turn(app)
+        found = status(app.office, app.store, app.clock.now())["calendars"]["bruno"]
+    assert (found["state"], found["reason"]) == ("parked", "the environment variable NOT_SET_ANYWHERE is not set")
+    assert "export NOT_SET_ANYWHERE" in found["hint"]
+    assert "account.broke" not in capsys.readouterr().out
+
+
 def test_one_meeting_in_two_calendars_and_in_mail_is_one_row(office: CalendarOffice) -> None:
     with office.running() as app:
         invited = office.event("m1", at(18, 13), organizer=MARIA, people=(ANA, BRUNO, MARIA))
