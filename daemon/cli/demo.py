@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -64,4 +65,13 @@ def _show(story: Iterable[tuple[str, str]]) -> None:
 
     screen = console()
     for style, text in story:
-        screen.print(Text(harmless(text), style=_STYLES.get(style, "")))
+        lines = [text] if style == "command" else folded(text, screen.width)  # a command is copied as one line
+        screen.print(Text(harmless("\n".join(lines)), style=_STYLES.get(style, "")))
+
+
+def folded(text: str, width: int) -> list[str]:
+    """A line broken between words, the rest indented a little further; a path keeps its line."""
+    if len(text) <= width:
+        return [text]
+    margin = " " * (len(text) - len(text.lstrip()) + 4)
+    return textwrap.wrap(text, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)

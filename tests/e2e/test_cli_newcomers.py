@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from test_cli import Answer, Call, call, fresh, letter, office
 
+from daemon.cli.demo import folded
 from daemon.cli.screen import table
 
 __all__ = ["call", "fresh", "office"]
@@ -131,3 +132,13 @@ def test_a_calendar_is_no_mail_to_explain(call: Call, fresh: Path, tmp_path: Pat
     (tmp_path / "2.ics").write_text(CALENDAR)
     answer = at(call, fresh)("rules", "explain", tmp_path / "2.ics")
     assert (answer.code, "quietcrm read" in answer.err) == (7, True)
+
+
+def test_a_long_line_of_the_demo_is_broken_between_words() -> None:
+    line = "  past: " + ", ".join(["Padaria Sol 5", "Студия Тон 3"] * 8)
+    lines = folded(line, 100)
+    assert (max(map(len, lines)) <= 100, len(lines)) == (True, 3)
+    assert " ".join(one.strip() for one in lines) == line.strip()
+    assert lines[1].startswith("      ")
+    path = "  " + "demo-out/" * 20
+    assert "".join(folded(path, 100)).strip() == path.strip()
