@@ -272,13 +272,35 @@ class Meetings:
         past = self._is_past(work, event, None) if copy is None else self._is_first_look(work, event)
         said = state_of(event, work.office.settings.zone)
         if copy is None or copy.gone_at is not None or copy.digest != digest:
-            if self._join(work, row, said, found) and row.known_at and not past:
+            if self._is_usurped(work, event, row, said):
+                log.warning("meeting.left", account=box_of(work.account), ref=event.ref, organizer=said.organizer)
+                return
+            newer = self._is_newer(work, event, row, said, fresh=copy is None and bool(event.ref))
+            if newer and self._join(work, row, said, found) and row.known_at and not past:
                 meetings.note(work.session, row.id, known_at=work.now)  # what is soon for them too is so at once
                 row = replace(row, known_at=work.now)
-            self._take(work, event, row, said, past, fresh=copy is None and bool(event.ref))
+            self._take(work, event, row, said, past, newer=newer)
         row = meetings.by_numbers(work.session, [row.id])[row.id]
         work.known[row.identity] = row
         self._put_copy(work, event, row, past)
+
+    def _is_usurped(self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState) -> bool:
+        """Whether somebody who has no part in a meeting lays an event of theirs under its UID, while it stands in another
+        calendar or came by mail. (A program that imports a meeting may name its owner as the organizer.)"""
+        organizer = said.organizer.lower()
+        part = {row.organizer.lower(), *(one["email"].lower() for one in row.attendees)}
+        if not organizer or not row.organizer or organizer in part or work.office.settings.is_internal(organizer):
+            return False
+        mine = work.copy(row.id, event.calendar)
+        others = [one for one in work.copies.get(row.id, ()) if one is not mine and one.gone_at is None]
+        return bool(others) or (mine is None and bool(meetings.in_mail(work.session, [row.id])))
+
+    def _is_newer(self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, *, fresh: bool) -> bool:
+        """Whether what it says counts instead of what is known."""
+        if said.status == CANCELLED and not row.cancelled and self._at(work, event) >= row.end_at:
+            return False  # it has taken place: a series that ends, or is tidied up, calls nothing off that was held
+        rank, before = _rank(said.sequence, said.stamped_at), _rank(row.sequence, row.stamped_at)
+        return rank > before or (rank == before and not fresh)
 
     def _join(self, work: Work, row: MeetingRow, said: MeetingState, found: Match) -> bool:
         """Whether somebody was invited whose customer had no part in the meeting before; now it has."""
@@ -289,15 +311,13 @@ class Meetings:
         return bool(fresh)
 
     def _take(
-        self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, fresh: bool
+        self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, newer: bool
     ) -> None:
-        rank, before = _rank(said.sequence, said.stamped_at), _rank(row.sequence, row.stamped_at)
-        # What is over has taken place: a series that ends, or is tidied up, calls nothing off that was held.
-        over = said.status == CANCELLED and not row.cancelled and self._at(work, event) >= row.end_at
-        newer = (rank > before or (rank == before and not fresh)) and not over
-        owner = work.rep
-        people = heard(row.attendees, said, owner, work.office.settings, reset=said.sequence > row.sequence)
-        state = replace(said if newer else _as_known(row), attendees=people, people=said.people)
+        people = heard(row.attendees, said, work.rep, work.office.settings, reset=said.sequence > row.sequence)
+        if not newer:  # an older copy knows of answers, not of who is invited by now
+            told = {one["email"].lower(): one["answer"] for one in people}
+            people = [{**one, "answer": told.get(one["email"].lower(), one["answer"])} for one in row.attendees]
+        state = replace(said if newer else _as_known(row), attendees=people)
         further: dict[str, Any] = {"cancelled_at": None} if newer and state.status != CANCELLED else {}
         mine = work.copies.get(row.id, ())
         is_back = bool(mine) and all(one.gone_at is not None for one in mine)
@@ -422,7 +442,9 @@ def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
 
 def _as_known(row: MeetingRow) -> MeetingState:
     names = set(MeetingState.__dataclass_fields__) - {"people"}
-    return MeetingState(**{name: getattr(row, name) for name in names})
+    people = [("attendee", one["email"], one["name"]) for one in row.attendees]
+    people += [("organizer", row.organizer, "")] if row.organizer else []
+    return MeetingState(**{name: getattr(row, name) for name in names}, people=people)
 
 
 def _once_a_series(signs: Sequence[Sign], rows: Mapping[int, MeetingRow], now: datetime) -> Iterator[Sign]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calendar_offices import ANA, DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
+from calendar_offices import ANA, BRUNO, DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
 
 from daemon.app import App
 from store import meetings, reminders
@@ -136,3 +136,29 @@ def test_who_is_invited_later_has_the_meeting_too(office: CalendarOffice) -> Non
         assert len({one.customer_id for one in rows}) == len(rows) == 2
         office.go_on(app, at(18, 18))
         assert len(office.drafts()) == 2
+
+
+def test_a_stranger_who_invites_us_under_the_uid_of_a_meeting_changes_nothing_of_it(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13)))
+        office.turn(app)
+        office.clock.move(MINUTE)
+        forged = {"organizer": "mallory@evil.example", "people": (BRUNO, MARIA), "sequence": 99}
+        for _ in range(2):
+            office.bruno.put("z.ics", office.event("m1", at(19, 13), "STATUS:CANCELLED", **forged))  # type: ignore[arg-type]
+            office.turn(app)
+            office.clock.move(MINUTE)
+        assert standing(app) == [("18 13:00", "confirmed")]
+
+
+def test_an_older_copy_says_nothing_of_who_is_invited(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13), people=(ANA, BRUNO, MARIA, JOAO), sequence=1))
+        office.turn(app)
+        old = {"people": (ANA, BRUNO, MARIA), "answers": {BRUNO: "ACCEPTED"}}
+        office.bruno.put("b.ics", office.event("m1", at(18, 13), **old))  # type: ignore[arg-type]
+        office.turn(app)
+        with app.store.session() as session:
+            (row,) = meetings.starting(session, at(18, 0), at(19, 0))
+        answers = {one["email"]: one["answer"] for one in row.attendees}
+        assert answers == {ANA: "", BRUNO: "accepted", MARIA: "", JOAO: ""}
