@@ -285,7 +285,7 @@ class Meetings:
         self._put_copy(work, event, row, past)
 
     def _is_usurped(self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState) -> bool:
-        """Whether somebody who has no part in a meeting lays an event of theirs under its UID, while it stands in another
+        """Whether somebody who has no part in a meeting lays an event under its UID, while it stands in another
         calendar or came by mail. (A program that imports a meeting may name its owner as the organizer.)"""
         organizer = said.organizer.lower()
         part = {row.organizer.lower(), *(one["email"].lower() for one in row.attendees)}
