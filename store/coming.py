@@ -4,6 +4,8 @@ how far each was looked for. Everything goes by an index; nothing reads all cust
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,9 +180,36 @@ def customers_of(session: Session, contacts: Collection[int]) -> dict[int, int]:
 
 
 def recorded(session: Session, events: Collection[str]) -> set[str]:
-    """Those of the events that rules acted on already."""
+    """Those of the events that rules acted on already; of a meeting's also what they did for a customer that was
+    merged into this one since."""
+    there = _there(session, events)
+    earlier = _as_before_merging(session, set(events) - there)
+    return there | {earlier[one] for one in _there(session, earlier)}
+
+
+def _there(session: Session, events: Collection[str]) -> set[str]:
     statement = select(_INTERACTION.c.identity).where(among(session, _INTERACTION.c.identity, events))
     return set(session.execute(statement).scalars())
+
+
+def _as_before_merging(session: Session, events: Collection[str]) -> dict[str, str]:
+    """What an event of a meeting was called for each customer that was merged into its customer -> that event."""
+    found = [one for one in map(_OF_MEETING.fullmatch, events) if one]
+    merged: dict[int, list[int]] = defaultdict(list)
+    if found:
+        statement = select(_CUSTOMER.c.merged_into, _CUSTOMER.c.id).where(_CUSTOMER.c.merged_into.is_not(None))
+        for keep, gone in session.execute(statement):
+            merged[keep].append(gone)
+    return {f"{one[1]}{gone}": one[0] for one in found for gone in _below(int(one[2]), merged)}
+
+
+def _below(customer: int, merged: Mapping[int, Collection[int]]) -> Iterator[int]:
+    for gone in merged.get(customer, ()):
+        yield gone
+        yield from _below(gone, merged)
+
+
+_OF_MEETING = re.compile(r"(.*\|meeting [0-9]+\|.*\|customer )([0-9]+)", re.DOTALL)
 
 
 def record(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 from store_samples import ADMIN, NOW
 
-from store import actions, changes, customers, enrolments, merging
+from store import actions, changes, coming, customers, enrolments, merging
 from store.columns import UtcTime
 from store.engine import Store
 from store.errors import Conflict
@@ -187,3 +187,26 @@ def test_what_a_rule_did_once_for_either_is_done(store: Store) -> None:
         assert found == {("a", key): NOW, ("b", key): NOW + DAY, ("c", key): NOW + 2 * DAY}
         changes.undo(session, number, NOW)
     assert content(store) == before
+
+
+def test_what_a_meeting_did_for_either_is_done(store: Store) -> None:
+    with store.writing() as session:
+        keep, middle, gone, other = (customers.add(session, name, ADMIN) for name in ("Sol", "Lua", "Mar", "Rio"))
+        for number in (gone, other):
+            happen(session, soon(number))
+        merging.merge(session, middle, gone, ADMIN)
+        number = merging.merge(session, keep, middle, ADMIN)
+        asked = [soon(keep), soon(keep, meeting=8), f"customer silent: 3 days|customer {keep}|2026-11-23"]
+        assert coming.recorded(session, asked) == {soon(keep)}
+        assert coming.recorded(session, [soon(other), soon(gone)]) == {soon(other), soon(gone)}
+        changes.undo(session, number, NOW)
+        assert coming.recorded(session, [soon(keep), soon(middle)]) == {soon(middle)}
+
+
+def soon(customer: int, meeting: int = 7) -> str:
+    return f"meeting soon:1 day before|meeting {meeting}|2026-11-24T10:00:00+00:00|customer {customer}"
+
+
+def happen(session: Session, event: str) -> None:
+    said: dict[str, Any] = {"words": "x", "at": NOW, "now": NOW, "rung": "occasion", "rep": "", "trace": {}}
+    coming.record(session, event=event, customer_id=None, config_hash="", logged_by="", **said)
