@@ -150,6 +150,8 @@ class MeetingTimes:
         self, trigger: Trigger, row: MeetingRow, facts: MeetingFacts, copies: Mapping[int, Sequence[MeetingCopy]]
     ) -> datetime | None:
         """When it comes true, None if it does not."""
+        if not facts.attendees:
+            return None  # nobody of the customer is invited, or not any more
         if trigger.word == MISSED:
             if row.missed_at is not None:
                 return max(row.missed_at, row.start_at)

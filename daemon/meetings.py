@@ -276,10 +276,10 @@ class Meetings:
                 log.warning("meeting.left", account=box_of(work.account), ref=event.ref, organizer=said.organizer)
                 return
             newer = self._is_newer(work, event, row, said, fresh=copy is None and bool(event.ref))
-            if newer and self._join(work, row, said, found) and row.known_at and not past:
-                meetings.note(work.session, row.id, known_at=work.now)  # what is soon for them too is so at once
-                row = replace(row, known_at=work.now)
+            if newer:
+                self._join(work, row, said, found)
             self._take(work, event, row, said, past, newer=newer)
+            self._come_and_go(work, row, past)
         row = meetings.by_numbers(work.session, [row.id])[row.id]
         work.known[row.identity] = row
         self._put_copy(work, event, row, past)
@@ -288,7 +288,7 @@ class Meetings:
         """Whether somebody who has no part in a meeting lays an event under its UID, while it stands in another
         calendar or came by mail. (A program that imports a meeting may name its owner as the organizer.)"""
         organizer = said.organizer.lower()
-        part = {row.organizer.lower(), *(one["email"].lower() for one in row.attendees)}
+        part = _people(row)
         if not organizer or not row.organizer or organizer in part or work.office.settings.is_internal(organizer):
             return False
         mine = work.copy(row.id, event.calendar)
@@ -302,13 +302,28 @@ class Meetings:
         rank, before = _rank(said.sequence, said.stamped_at), _rank(row.sequence, row.stamped_at)
         return rank > before or (rank == before and not fresh)
 
-    def _join(self, work: Work, row: MeetingRow, said: MeetingState, found: Match) -> bool:
-        """Whether somebody was invited whose customer had no part in the meeting before; now it has."""
+    def _join(self, work: Work, row: MeetingRow, said: MeetingState, found: Match) -> None:
+        """If somebody was invited whose customer had no part in the meeting before, now it has."""
         invited = {one["email"].lower() for one in said.attendees} - {one["email"].lower() for one in row.attendees}
         theirs = {one.key for one in found.outside}
         fresh = [one for one in found.customers if one not in work.whose(row.id)] if invited & theirs else []
         meetings.link(work.session, row.id, row.start_at, {one: found.rungs.get(one, "") for one in fresh})
-        return bool(fresh)
+
+    def _come_and_go(self, work: Work, before: MeetingRow, past: bool) -> None:
+        """Customers of whom somebody is invited now and nobody was, or the other way round: the meeting stays in the
+        history of these, but nothing is prepared for it."""
+        now = meetings.by_numbers(work.session, [before.id])[before.id]
+        if _people(now) == _people(before) or before.end_at <= work.now:
+            return
+        was, invited = self._invited(work, before), self._invited(work, now)
+        withdraw_for(work.session, now.id, _STANDING, "no longer invited", work.now, whose=was - invited)
+        if invited - was and now.known_at and not past:
+            meetings.note(work.session, now.id, known_at=work.now)  # what is soon for them too is so at once
+
+    def _invited(self, work: Work, row: MeetingRow) -> set[int]:
+        """The customers of whom somebody is invited."""
+        each = occasions_of(work.session, self._key, work.office, [row])
+        return {customer for _, customer, facts in each if facts.attendees}
 
     def _take(
         self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, newer: bool
@@ -438,6 +453,11 @@ class Meetings:
 
 def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
     return sequence, stamped_at.timestamp() if stamped_at else 0.0
+
+
+def _people(row: MeetingRow) -> set[str]:
+    """The addresses of all who take part."""
+    return {row.organizer.lower(), *(one["email"].lower() for one in row.attendees)}
 
 
 def _as_known(row: MeetingRow) -> MeetingState:

@@ -8,7 +8,8 @@ import pytest
 from calendar_offices import ANA, BRUNO, DAY, JOAO, MARIA, MINUTE, CalendarOffice, at, in_history, make_office
 
 from daemon.app import App
-from store import meetings, reminders
+from store import changes, customers, meetings, merging, reminders
+from store.customers import Actor
 from store.tables import ReminderState
 
 WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=3"
@@ -23,6 +24,13 @@ def standing(app: App) -> list[tuple[str, str]]:
     with app.store.session() as session:
         rows = meetings.starting(session, at(1, 0), at(31, 0, month=12))
     return [(f"{one.start_at:%d %H:%M}", one.status) for one in rows]
+
+
+def promised(app: App) -> list[tuple[str, str]]:
+    """(customer, state) of each reminder."""
+    with app.store.session() as session:
+        rows = reminders.in_states(session, tuple(ReminderState))
+        return sorted((customers.get(session, one.customer_id or 0).name, one.state) for one in rows)
 
 
 def receive(office: CalendarOffice, app: App, calendar: bytes, sender: str = MARIA, method: str = "REQUEST") -> None:
@@ -162,3 +170,56 @@ def test_an_older_copy_says_nothing_of_who_is_invited(office: CalendarOffice) ->
             (row,) = meetings.starting(session, at(18, 0), at(19, 0))
         answers = {one["email"]: one["answer"] for one in row.attendees}
         assert answers == {ANA: "", BRUNO: "accepted", MARIA: "", JOAO: ""}
+
+
+def test_who_is_no_longer_invited_is_not_reminded_of(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13), people=(ANA, MARIA, JOAO)))
+        office.ana.put("b.ics", office.event("m2", at(19, 13), people=(ANA, MARIA, JOAO)))
+        office.turn(app)
+        office.go_on(app, at(17, 14))
+        assert promised(app) == [("Oficina Rio", "placed"), ("Padaria Sol", "placed")]
+        office.clock.move(MINUTE)
+        office.ana.put("a.ics", office.event("m1", at(18, 13), people=(ANA, MARIA), sequence=1))
+        office.ana.put("b.ics", office.event("m2", at(19, 13), people=(ANA,), sequence=1))
+        office.turn(app)
+        left = [("Oficina Rio", "withdrawn"), ("Padaria Sol", "placed")]
+        assert promised(app) == left
+        assert [sorted(one["customers"]) for one in in_history(app)] == [["Oficina Rio", "Padaria Sol"]] * 2
+        office.go_on(app, at(18, 11))
+        office.ana.put("b.ics", office.event("m2", at(19, 13), people=(ANA, JOAO), sequence=2))  # asked after all
+        office.go_on(app, at(19, 18))
+        assert promised(app) == sorted([*left, ("Oficina Rio", "placed")])
+        assert len(office.drafts()) == 2  # Maria after the first, João after the second
+
+
+def test_what_was_held_is_not_undone_by_tidying_up_who_was_there(office: CalendarOffice) -> None:
+    with office.running() as app:
+        office.ana.put("a.ics", office.event("m1", at(18, 13)))
+        office.turn(app)
+        office.go_on(app, at(18, 18))
+        office.ana.put("a.ics", office.event("m1", at(18, 13), people=(ANA,), sequence=1))
+        office.turn(app)
+        assert promised(app) == [("Padaria Sol", "placed")]
+        assert len(office.drafts()) == 1
+
+
+def test_a_meeting_that_comes_back_after_its_customer_became_another_says_nothing_twice(office: CalendarOffice) -> None:
+    with office.running() as app:
+        booked = office.event("m1", at(18, 13), people=(ANA, JOAO))
+        office.ana.put("a.ics", booked)
+        office.turn(app)
+        office.go_on(app, at(17, 14))
+        with app.store.writing() as session:
+            keep, gone = (customers.by_name(session, name)[0] for name in ("Padaria Sol", "Oficina Rio"))
+            number = merging.merge(session, keep, gone, Actor(name="admin", now=office.clock.now()))
+        office.ana.remove("a.ics")
+        office.turn(app)
+        office.clock.move(MINUTE)
+        office.ana.put("a.ics", booked)
+        office.turn(app)
+        assert promised(app) == [("Padaria Sol", "placed")]
+        with app.store.writing() as session:
+            changes.undo(session, number, office.clock.now())
+        office.turn(app)
+        assert promised(app) == [("Oficina Rio", "placed")]
