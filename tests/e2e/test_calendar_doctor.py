@@ -58,11 +58,12 @@ def test_a_calendar_is_looked_at(radicale: RadicaleServer, tmp_path: Path) -> No
     radicale.ask("DELETE", made.path)
 
 
-def test_troubles_have_their_exit_codes(radicale: RadicaleServer, tmp_path: Path) -> None:
-    (refused,) = doctor(tmp_path, entry("ana", radicale.url), 5, password="wrong")
+def test_troubles_have_their_exit_codes(tmp_path: Path) -> None:
+    with RadicaleServer() as empty:
+        (refused,) = doctor(tmp_path, entry("ana", empty.url), 5, password="wrong")
+        nobody, *_, lost = doctor(tmp_path, entry("lost", empty.url + "nothing/here/"), 3)
     assert "refused the login" in refused["message"]
     assert "app password" in refused["remedy"]
-    nobody, *_, lost = doctor(tmp_path, entry("lost", radicale.url + "nothing/here/"), 3)
     assert "nobody of the team" in nobody["message"]
     assert (lost["message"], lost["level"]) == ("no calendar takes reminders", "fail")
     assert lost["remedy"]
