@@ -12,9 +12,13 @@ from connectors.calendars import CalendarEvent
 from daemon.counts import Counts
 from daemon.office import Office
 from rules.facts import Directory
+from rules.triggers import ANSWERED, BOOKED, HELD, MOVED, SOON
 from store import meetings
 from store.meetings import MeetingRow
 from store.tables import MeetingCopy
+
+STANDING = (SOON, HELD, BOOKED, MOVED, ANSWERED)
+"""What comes true of a meeting that stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for
 from daemon.invitations import replaced, standing, uids_in
+from daemon.meeting_people import come_and_go, is_usurped, join
 from daemon.meeting_state import answer_of, digest_of, heard, state_of
 from daemon.meeting_times import box_of, occasion_of_meeting, occasions_of
-from daemon.meeting_work import Sign, Work, identity
+from daemon.meeting_work import STANDING, Sign, Work, identity
 from daemon.occasions import Occasions
 from daemon.settling import withdraw_for
 from daemon.vanished import PATIENCE, called_off, follow, has_twin, vanish
@@ -50,8 +51,7 @@ log = structlog.get_logger()
 
 OFFLINE = timedelta(days=1)
 """So much later than it was made an event may reach its server."""
-_STANDING = (SOON, HELD, BOOKED, MOVED, ANSWERED)
-_ALL = (*_STANDING, MISSED, CALLED_OFF)
+_ALL = (*STANDING, MISSED, CALLED_OFF)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -272,28 +272,17 @@ class Meetings:
         past = self._is_past(work, event, None) if copy is None else self._is_first_look(work, event)
         said = state_of(event, work.office.settings.zone)
         if copy is None or copy.gone_at is not None or copy.digest != digest:
-            if self._is_usurped(work, event, row, said):
+            if is_usurped(work, event, row, said):
                 log.warning("meeting.left", account=box_of(work.account), ref=event.ref, organizer=said.organizer)
                 return
             newer = self._is_newer(work, event, row, said, fresh=copy is None and bool(event.ref))
             if newer:
-                self._join(work, row, said, found)
+                join(work, row, said, found)
             self._take(work, event, row, said, past, newer=newer)
-            self._come_and_go(work, row, past)
+            come_and_go(work, self._key, row, past)
         row = meetings.by_numbers(work.session, [row.id])[row.id]
         work.known[row.identity] = row
         self._put_copy(work, event, row, past)
-
-    def _is_usurped(self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState) -> bool:
-        """Whether somebody who has no part in a meeting lays an event under its UID, while it stands in another
-        calendar or came by mail. (A program that imports a meeting may name its owner as the organizer.)"""
-        organizer = said.organizer.lower()
-        part = _people(row)
-        if not organizer or not row.organizer or organizer in part or work.office.settings.is_internal(organizer):
-            return False
-        mine = work.copy(row.id, event.calendar)
-        others = [one for one in work.copies.get(row.id, ()) if one is not mine and one.gone_at is None]
-        return bool(others) or (mine is None and bool(meetings.in_mail(work.session, [row.id])))
 
     def _is_newer(self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, *, fresh: bool) -> bool:
         """Whether what it says counts instead of what is known."""
@@ -301,29 +290,6 @@ class Meetings:
             return False  # it has taken place: a series that ends, or is tidied up, calls nothing off that was held
         rank, before = _rank(said.sequence, said.stamped_at), _rank(row.sequence, row.stamped_at)
         return rank > before or (rank == before and not fresh)
-
-    def _join(self, work: Work, row: MeetingRow, said: MeetingState, found: Match) -> None:
-        """If somebody was invited whose customer had no part in the meeting before, now it has."""
-        invited = {one["email"].lower() for one in said.attendees} - {one["email"].lower() for one in row.attendees}
-        theirs = {one.key for one in found.outside}
-        fresh = [one for one in found.customers if one not in work.whose(row.id)] if invited & theirs else []
-        meetings.link(work.session, row.id, row.start_at, {one: found.rungs.get(one, "") for one in fresh})
-
-    def _come_and_go(self, work: Work, before: MeetingRow, past: bool) -> None:
-        """Customers of whom somebody is invited now and nobody was, or the other way round: the meeting stays in the
-        history of these, but nothing is prepared for it."""
-        now = meetings.by_numbers(work.session, [before.id])[before.id]
-        if _people(now) == _people(before) or before.end_at <= work.now:
-            return
-        was, invited = self._invited(work, before), self._invited(work, now)
-        withdraw_for(work.session, now.id, _STANDING, "no longer invited", work.now, whose=was - invited)
-        if invited - was and now.known_at and not past:
-            meetings.note(work.session, now.id, known_at=work.now)  # what is soon for them too is so at once
-
-    def _invited(self, work: Work, row: MeetingRow) -> set[int]:
-        """The customers of whom somebody is invited."""
-        each = occasions_of(work.session, self._key, work.office, [row])
-        return {customer for _, customer, facts in each if facts.attendees}
 
     def _take(
         self, work: Work, event: CalendarEvent, row: MeetingRow, said: MeetingState, past: bool, *, newer: bool
@@ -364,7 +330,7 @@ class Meetings:
 
     def _cancel(self, work: Work, row: MeetingRow, seen: str, at: datetime | None = None) -> None:
         meetings.note(work.session, row.id, status=CANCELLED, cancelled_at=work.now)
-        self._take_back(work, row, _STANDING, "the meeting was cancelled")
+        self._take_back(work, row, STANDING, "the meeting was cancelled")
         if row.start_at > work.now - timedelta(days=1):
             work.signs.append(Sign(CALLED_OFF, row.id, row.start_at.isoformat(), at or work.now, seen))
 
@@ -453,11 +419,6 @@ class Meetings:
 
 def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
     return sequence, stamped_at.timestamp() if stamped_at else 0.0
-
-
-def _people(row: MeetingRow) -> set[str]:
-    """The addresses of all who take part."""
-    return {row.organizer.lower(), *(one["email"].lower() for one in row.attendees)}
 
 
 def _as_known(row: MeetingRow) -> MeetingState:
