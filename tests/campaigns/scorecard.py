@@ -45,6 +45,7 @@ CAMPAIGNS = (
     Campaign("contacts that look alike", "look_alikes", "--contacts 2000", "--contacts 10000"),
     Campaign("standstill and wrong clocks", "clocks", "--seeds 2", "--seeds 20"),
     Campaign("recurrences as libical has them", "recurrences", "--count 20000", "--count 200000"),
+    Campaign("repetitions without end", "bombs", "", ""),
     Campaign("every change of summer time", "zones", "--step 240", "--step 15"),
     Campaign("broken configurations", "configs", "--count 300 --others 100", "--count 1000 --others 2000"),
     Campaign("kills while tokens are renewed", "tokens", "--rounds 300", "--rounds 5000"),
