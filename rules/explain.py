@@ -1,4 +1,4 @@
-"""A decision told to people: who the mail is about, why each rule fired or not, what becomes of it."""
+"""A decision told to people: who the mail is about, why each rule would fire or not, what would become of it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ _RESULTS = {
     "stopped": "not asked: a rule before it said `stop: yes`",
     "off": "switched off",
 }
+_NOTHING_DONE = ("watched", "paused", "too_old")
 
 
 def explain(
@@ -44,7 +45,7 @@ def explain(
     zone: tzinfo | None = None,
     now: datetime | None = None,
 ) -> list[str]:
-    """Lines for a terminal. Evaluate with `explain=True` to have every rule in them.
+    """Lines for a terminal, of what would become of the mail. Evaluate with `explain=True` to have every rule in them.
 
     `zone` shows times by that clock (else UTC); `now` adds when this was worked out.
     """
@@ -113,7 +114,7 @@ def _answer(answer: Answer, names: Mapping[int, str]) -> str:
 def _rules(decision: Decision) -> Iterator[str]:
     yield "Rules:" if decision.traces else "Rules: none had anything to say"
     for trace in decision.traces:
-        yield from rule_lines(trace)
+        yield from rule_lines(trace, supposed=True)
 
 
 def rule_lines(trace: RuleTrace, *, supposed: bool = False) -> Iterator[str]:
@@ -130,7 +131,7 @@ def rule_lines(trace: RuleTrace, *, supposed: bool = False) -> Iterator[str]:
         if one.value or not one.required:
             yield f"    = {one.name}: {_value(one)}"
     for done in trace.done:
-        yield f"    → {'would do' if supposed or trace.result in ('watched', 'paused') else 'done'}: {done}"
+        yield f"    → {'would do' if supposed or trace.result in _NOTHING_DONE else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
         yield f"    - {slot}: {rule}" if rule in (SEVERAL, TOO_LATE) else f"    - {slot}: {rule} had claimed it before"
 

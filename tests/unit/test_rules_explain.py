@@ -61,16 +61,16 @@ def test_the_whole_story_of_a_mail() -> None:
         "Rules:",
         "  private  [rules/10.yaml:2]  did not fire",
         "    ✗ folder: Private  saw: INBOX",
-        "  complaint  [rules/10.yaml:6]  fired",
+        "  complaint  [rules/10.yaml:6]  would fire",
         "    ✓ known: yes",
         '    ✓ text: $complaint  saw: "defeito*" in "Forno com defeito" and its text',
-        "    → done: create case",
-        "    → done: draft quote",
-        "    → done: stage: proposal",
-        "  follow-up  [rules/10.yaml:10]  fired",
+        "    → would do: create case",
+        "    → would do: draft quote",
+        "    → would do: stage: proposal",
+        "  follow-up  [rules/10.yaml:10]  would fire",
         "    ✓ stage: lead, proposal  saw: lead",
         "    ✓ none: tag quiet  saw: tag vip",
-        "    → done: remind owner",
+        "    → would do: remind owner",
         "    - draft: complaint had claimed it before",
         "  sent  [rules/10.yaml:14]  not asked: its `when` is another",
         "  trial  [rules/10.yaml:17]  would have fired (mode: watch)",
@@ -111,6 +111,7 @@ def test_old_mail_says_why_nothing_is_done() -> None:
     decision = evaluate(ruleset, message, DIRECTORY, SETTINGS, Moment(now=NOW, baseline=None), explain=True)
     story = "\n".join(explain(decision, message, ruleset, NAMES))
     assert "complaint  [rules/10.yaml:6]  held, but the mail is older" in story
+    assert "→ done" not in story
     assert decision.actions == ()
 
 
