@@ -13,8 +13,8 @@ from sqlmodel import Session
 from connectors.model import Message
 from daemon import effects
 from daemon.breaker import paused_rules
+from daemon.cause import Cause
 from daemon.directory import contact_facts, contact_ids, customer_facts
-from daemon.effects import Cause
 from daemon.office import Office
 from daemon.turns import known_turns
 from rules.decision import Decision

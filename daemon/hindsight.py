@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from connectors.model import Kind
 from daemon import effects
-from daemon.effects import Cause
+from daemon.cause import Cause
 from daemon.office import Office
 from daemon.replayed import Planned
 from daemon.turns import take_turns

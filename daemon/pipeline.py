@@ -22,10 +22,10 @@ from connectors.model import Batch, Cursor, FolderRole, Kind, Message, Unreadabl
 from daemon import effects
 from daemon.batch import Work, arrived, is_header_only, is_own, is_unsent, new_row, touch_facts
 from daemon.breaker import paused_rules
+from daemon.cause import Cause
 from daemon.clock import Clock
 from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for, untagged
-from daemon.effects import Cause
 from daemon.gestures import Gestures
 from daemon.marks import Ours, Scene, mark, note_copy, says_something
 from daemon.meetings import Meetings

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from config.values import mail_key
 from daemon.app import App
-from daemon.effects import desk_of
+from daemon.cause import desk_of
 from daemon.enrolling import Entry, enrol, last_thread, stop
 from daemon.errors import Refused
 from daemon.last_look import Obstacle

@@ -15,8 +15,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from daemon import breaker, last_look
+from daemon.cause import desk_of
 from daemon.clock import Clock
-from daemon.effects import desk_of
 from daemon.enrolling import stop
 from daemon.evidence import Witness
 from daemon.last_look import Obstacle, Verdict

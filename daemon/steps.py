@@ -9,8 +9,9 @@ from typing import Protocol
 from sqlmodel import Session
 
 from connectors.model import Address, Message
+from daemon.cause import Cause
 from daemon.directory import contact_facts, customer_facts
-from daemon.effects import Cause, perform
+from daemon.effects import perform
 from daemon.office import Office
 from rules.decision import Action, Decision, Direction, Match, Outcome
 from rules.effect import Effect, Plan
