@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlmodel import Session
@@ -40,6 +40,7 @@ class Knowledge:
         self._office = office
         self._store = store
         self._key = key
+        self._loaded = dict.fromkeys((rule.name for rule in office.rules.rules), datetime.min.replace(tzinfo=UTC))
 
     @classmethod
     def none(cls, office: Office) -> Knowledge:
@@ -76,7 +77,7 @@ class Knowledge:
         return self._evaluate(message, directory, now, explain=False).outcome
 
     def _evaluate(self, message: Message, directory: Directory, now: datetime, *, explain: bool) -> Decision:
-        moment = Moment(now=now, baseline=message.received_at - timedelta(days=1))
+        moment = Moment(now=now, baseline=message.received_at - timedelta(days=1), loaded=self._loaded)
         rules, settings = self._office.rules, self._office.settings
         wish = self._is_wish(message, directory)
         return evaluate(rules, message, directory, settings, moment, explain=explain, unsubscribed=wish)

@@ -168,11 +168,11 @@ class _Run:
         if not self._holds(rule):
             return False
         old = self._is_old(rule)
-        if rule.mode == "watch" or rule.name in self.moment.paused:
-            result = "watched" if rule.mode == "watch" else "paused"
-            self._note(rule, result, done=tuple(effect.shown for effect in rule.effects))
-            return False
         effects = [effect for effect in rule.effects if effect.history or not old]
+        if rule.mode == "watch" or rule.name in self.moment.paused:
+            result = "too_old" if old else "watched" if rule.mode == "watch" else "paused"
+            self._note(rule, result, done=tuple(effect.shown for effect in effects))
+            return False
         self._claim(rule, effects, "too_old" if old else "fired")
         return rule.stop and (bool(effects) or not old)
 

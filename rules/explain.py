@@ -33,7 +33,6 @@ _RESULTS = {
     "stopped": "not asked: a rule before it said `stop: yes`",
     "off": "switched off",
 }
-_NOTHING_DONE = ("watched", "paused", "too_old")
 
 
 def explain(
@@ -131,7 +130,7 @@ def rule_lines(trace: RuleTrace, *, supposed: bool = False) -> Iterator[str]:
         if one.value or not one.required:
             yield f"    = {one.name}: {_value(one)}"
     for done in trace.done:
-        yield f"    → {'would do' if supposed or trace.result in _NOTHING_DONE else 'done'}: {done}"
+        yield f"    → {'would do' if supposed or trace.result in ('watched', 'paused') else 'done'}: {done}"
     for slot, rule in trace.shadowed.items():
         yield f"    - {slot}: {rule}" if rule in (SEVERAL, TOO_LATE) else f"    - {slot}: {rule} had claimed it before"
 

@@ -176,6 +176,13 @@ def test_watch_does_nothing_and_takes_no_slot() -> None:
     assert {trace.rule: trace.done for trace in decision.traces}["w"] == ("stage: lost",)
 
 
+def test_of_old_mail_a_watching_rule_says_that_it_would_do_nothing() -> None:
+    ruleset = rules(rule("w", "{stage: lost, log: headers}", extra="mode: watch"))
+    history = Moment(now=NOW, baseline=None)
+    (trace,) = evaluate(ruleset, mail(), DIRECTORY, SETTINGS, history).traces
+    assert (trace.result, trace.done) == ("too_old", ("log: headers",))
+
+
 def test_off_is_off() -> None:
     ruleset = rules(rule("a", "{tag: x}", extra="mode: off"))
     assert decide(ruleset, mail()).actions == ()
