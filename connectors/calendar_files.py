@@ -68,7 +68,7 @@ class CalendarFiles:
         every, read = self._every(), self.folders()
         findings = [f"reads {len(read)} of {len(every)} calendars: {', '.join(one.name for one in read) or 'none'}"]
         known = {one.name.lower() for one in every}
-        named = (*self._settings.only, *self._settings.skip, self._settings.reminders, self._settings.tasks)
+        named = (*self._settings.only, *self._settings.skip, self._settings.tasks)
         findings += [f"no calendar is called {name!r}" for name in named if name and name.lower() not in known]
         return tuple(findings)
 

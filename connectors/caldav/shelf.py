@@ -35,13 +35,14 @@ class CaldavShelf:
         self._calendars: dict[str, Calendar] = {}
 
     def check(self) -> tuple[str, ...]:
-        """Log in and list the calendars; says what is read and which names of the settings fit nothing."""
+        """Log in and list the calendars; says what is read and which names of the settings fit nothing. A wrong
+        name for reminders is told by whoever lays them."""
         self._calendars = {}
         read, every = self.folders(), list(self._known().values())
         names = [folder.name for folder in read]
         findings = [f"reads {len(read)} of {len(every)} calendars: {', '.join(names) or 'none'}"]
         known = {one.name.lower() for one in every}
-        wanted = (*self._settings.only, *self._settings.skip, self._settings.reminders, self._settings.tasks)
+        wanted = (*self._settings.only, *self._settings.skip, self._settings.tasks)
         findings += [f"no calendar is called {name!r}" for name in wanted if name and name.lower() not in known]
         if every and not any(one.syncs for one in every):
             findings.append("the server does not tell what changed (no sync-collection): it is compared each time")

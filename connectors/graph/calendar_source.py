@@ -60,8 +60,8 @@ class GraphCalendarSource:
         names = [one.name for one in self._calendars.chosen(every)]
         known = {one.name.lower() for one in every}
         findings = [f"reads {len(names)} of {len(every)} calendars: {', '.join(names) or 'none'}"]
-        wanted = (*self._settings.only, *self._settings.skip, self._settings.reminders)
-        findings += [f"no calendar is called {name!r}" for name in wanted if name and name.lower() not in known]
+        wanted = (*self._settings.only, *self._settings.skip)
+        findings += [f"no calendar is called {name!r}" for name in wanted if name.lower() not in known]
         return tuple(findings)
 
     def fetch(self, cursor: Cursor | None, window: Window, *, limit: int) -> CalendarBatch:

@@ -62,8 +62,11 @@ def test_troubles_have_their_exit_codes(tmp_path: Path) -> None:
     with RadicaleServer() as empty:
         (refused,) = doctor(tmp_path, entry("ana", empty.url), 5, password="wrong")
         nobody, *_, lost = doctor(tmp_path, entry("lost", empty.url + "nothing/here/"), 3)
+        named = doctor(tmp_path, entry("ana", empty.url, "reminders: Gone"), 3)
     assert "refused the login" in refused["message"]
     assert "app password" in refused["remedy"]
     assert "nobody of the team" in nobody["message"]
     assert (lost["message"], lost["level"]) == ("no calendar takes reminders", "fail")
     assert lost["remedy"]
+    told = [(one["message"], one["level"]) for one in named if "Gone" in one["message"]]
+    assert told == [("no calendar called 'Gone' takes reminders", "fail")]
