@@ -242,7 +242,8 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Try everything: logins, folders, one newest mail read and explained, the store, ways to send. Sends nothing."""
     from daemon.cli.main import exit_code
     from daemon.clock import SystemClock
-    from daemon.doctor import examine, things_to_look_at, worst
+    from daemon.doctor import examine, things_to_look_at
+    from daemon.findings import worst
     from daemon.office import load_office
 
     given = invocation(context)

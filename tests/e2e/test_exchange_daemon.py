@@ -17,7 +17,8 @@ from servers.ews_store import Item
 
 from daemon.app import App
 from daemon.clock import SystemClock
-from daemon.doctor import Level, examine
+from daemon.doctor import examine
+from daemon.findings import Level
 from daemon.requests import answer
 from store import history, outbox
 from store.tables import OutboxState

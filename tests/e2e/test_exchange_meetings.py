@@ -14,7 +14,8 @@ from servers.ews_calendars import Appointment, Guest, Todo
 from servers.ews_ical import lay
 
 from daemon.app import App
-from daemon.doctor import Level, examine
+from daemon.doctor import examine
+from daemon.findings import Level
 from store import reminders
 from store.tables import ReminderState
 

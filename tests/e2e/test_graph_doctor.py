@@ -13,7 +13,8 @@ from servers.graph import Fault
 
 from connectors import factory
 from daemon.clock import HeldClock
-from daemon.doctor import Finding, Level, examine
+from daemon.doctor import examine
+from daemon.findings import Finding, Level
 from daemon.loading import load_office
 
 SCOPES = "Mail.ReadWrite Mail.Send MailboxSettings.ReadWrite User.Read"

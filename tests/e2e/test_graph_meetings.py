@@ -19,7 +19,8 @@ from servers.graph_ical import keep, stored_event, stored_task
 from connectors.graph.events import OWN
 from daemon.app import App
 from daemon.clock import HeldClock
-from daemon.doctor import Level, examine
+from daemon.doctor import examine
+from daemon.findings import Level
 from daemon.loading import load_office
 from store import customers, reminders
 from store.tables import Reminder, ReminderState

@@ -15,8 +15,9 @@ from sqlalchemy import select
 from connectors.errors import Misconfigured, Unavailable
 from connectors.notifying import check_channel, notify
 from daemon.app import App
-from daemon.doctor import Level, examine
+from daemon.doctor import examine
 from daemon.explaining import explain_logged
+from daemon.findings import Level
 from daemon.requests import answer
 from store.statements import table
 from store.tables import Notification, Reminder
