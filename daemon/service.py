@@ -23,7 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.accounts import Account, interval
 from daemon import systemd
-from daemon.alerts import CONFIG_PATIENCE, find_causes
+from daemon.alert_causes import CONFIG_PATIENCE, find_causes
 from daemon.app import App
 from daemon.control import ControlServer
 from daemon.counts import Tally

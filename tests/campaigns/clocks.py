@@ -19,7 +19,7 @@ from random import Random
 from campaigns.house import REMINDER, REPS, House, Maildirs, World, scratch
 from servers.smtp_sink import SmtpSink
 
-from daemon.alerts import find_causes
+from daemon.alert_causes import find_causes
 from store.tables import Way
 
 PEOPLE = 12

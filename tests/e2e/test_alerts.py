@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from servers.smtp_sink import SmtpSink
 
-from daemon.alerts import Cause, find_causes
+from daemon.alert_causes import Cause, find_causes
 from daemon.app import App, opened
 from daemon.clock import HeldClock
 from daemon.watchdog import Hang

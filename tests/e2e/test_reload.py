@@ -21,7 +21,7 @@ import pytest
 from campaigns.installed import Installed, await_true, end
 from service_offices import Systemd
 
-from daemon.alerts import CONFIG_PATIENCE
+from daemon.alert_causes import CONFIG_PATIENCE
 from daemon.control import ask
 from daemon.errors import NotRunning
 from daemon.watch import QUIET

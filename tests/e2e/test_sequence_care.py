@@ -13,7 +13,7 @@ from offices import work
 from sequence_offices import MARIA, SEQUENCE, SequenceOffice, inside, mails, only, reminded, state, turn
 from servers.smtp_sink import SmtpSink
 
-from daemon.alerts import find_causes
+from daemon.alert_causes import find_causes
 from daemon.app import App
 from daemon.errors import Refused
 from daemon.health import status

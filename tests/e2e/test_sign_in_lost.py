@@ -22,7 +22,7 @@ from service_offices import TestOffice, deliver, import_customers
 from config.load import load_settings
 from connectors.oauth.household import find_household
 from connectors.oauth.shelf import Signed
-from daemon.alerts import find_causes
+from daemon.alert_causes import find_causes
 from daemon.app import App, opened
 from daemon.clock import HeldClock
 from store import accounts
