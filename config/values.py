@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
@@ -173,10 +174,41 @@ def parse_clock(value: object) -> time:
     return time(int(match[1]), int(match[2]))
 
 
+AREAS = (
+    "Africa/",
+    "America/",
+    "Antarctica/",
+    "Arctic/",
+    "Asia/",
+    "Atlantic/",
+    "Australia/",
+    "Europe/",
+    "Indian/",
+    "Pacific/",
+)
+"""How the names of zones begin that are kept up: "area/city". The others are older names for them, and clocks like UTC."""
+
+
 @cache
 def zone_names() -> frozenset[str]:
     """Every time zone this machine knows."""
     return frozenset(available_timezones())
+
+
+def did_you_mean_zone(text: str, otherwise: str) -> str:
+    """The help line for a misspelt time zone: the zone whose name and the one whose city is most like it, by the names
+    of today (America/Sao_Paulo for "Brazil/East"), else `otherwise`."""
+    cities = {name.rpartition("/")[2]: name for name in sorted(zone_names()) if name.startswith(AREAS)}
+    near = (closest(text, zone_names()), cities.get(closest(text.rpartition("/")[2], cities), ""))
+    today = [f'"{one if one.startswith(AREAS) else _links().get(one, one)}"' for one in near if one]
+    return f"did you mean {' or '.join(dict.fromkeys(today))}?" if today else otherwise
+
+
+def _links() -> dict[str, str]:
+    """Old name -> the zone it means: the lines `L zone old` of the database's own text form (zic(8))."""
+    lines = files("tzdata.zoneinfo").joinpath("tzdata.zi").read_text(encoding="utf-8").splitlines()
+    links = (line.split() for line in lines if line.startswith("L "))
+    return {old: zone for _, zone, old in links if zone.startswith(AREAS)}
 
 
 def parse_zone(value: object) -> str:
@@ -185,9 +217,7 @@ def parse_zone(value: object) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):
-        cities = {name.rpartition("/")[2]: name for name in sorted(zone_names())}
-        near = closest(text, zone_names()) or cities.get(closest(text, cities), "")
-        help = f'did you mean "{near}"?' if near else "write: Europe/Lisbon"
+        help = did_you_mean_zone(text, "write: Europe/Lisbon")
         raise fault("E204", f'unknown time zone "{text}"', help) from None
     return text
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from config.errors import QuietcrmError
 
@@ -95,14 +95,13 @@ def parse_spans(text: str) -> tuple[ClockRange, ...]:
 
 def parse_zone(text: str) -> ZoneInfo:
     """An IANA zone such as "America/Sao_Paulo". Raises GrammarError with the nearest name that exists."""
-    import difflib  # only a mistake needs it
-
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, KeyError):
-        near = difflib.get_close_matches(text, sorted(available_timezones()), 1, 0.6)
-    hint = f'did you mean "{near[0]}"?' if near else 'write a name like "America/Sao_Paulo" or "Europe/Lisbon"'
-    raise GrammarError(f'unknown time zone "{text}"', hint=hint)
+        from config.values import did_you_mean_zone  # only a mistake needs it
+
+        hint = did_you_mean_zone(text, 'write a name like "America/Sao_Paulo" or "Europe/Lisbon"')
+        raise GrammarError(f'unknown time zone "{text}"', hint=hint) from None
 
 
 def instant(day: date, minute: int, zone: tzinfo) -> datetime:

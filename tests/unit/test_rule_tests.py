@@ -244,6 +244,7 @@ GIVEN: list[tuple[str, str, int, str]] = [
     ("{name: A, open: cas}", "E104", 23, 'did you mean "case"?'),
     ("{name: A, language: português}", "E213", 27, "write: pt"),
     ("{name: A, zone: Europe/Lisbonn}", "E204", 23, 'did you mean "Europe/Lisbon"?'),
+    ("{name: A, zone: Brasilia}", "E204", 23, 'did you mean "America/Sao_Paulo" or "Europe/Bratislava"?'),
     ("{name: A, last_in: 3 dias}", "E203", 26, "write: 3 days"),
     ("{name: A, contacts: [{name: B}]}", "E102", 28, "add: mail:"),
     ("{name: A, contacts: [{name: B, mail: b}]}", "E205", 44, "write for example"),
