@@ -251,13 +251,17 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     with progress(quiet=given.quiet or as_json) as bars:
         bar = bars.add_task("looking", total=things_to_look_at(office))
         findings = examine(office, SystemClock(), lambda: bars.advance(bar))
-    emit([finding.as_dict() for finding in findings], as_json=as_json, human=lambda: _show_findings(findings))
+    emit(
+        [finding.as_dict() for finding in findings],
+        as_json=as_json,
+        human=lambda: _show_findings(findings, given.directory),
+    )
     errors = worst(findings)
     if errors:
         raise typer.Exit(exit_code(errors[0]))
 
 
-def _show_findings(findings: list[Any]) -> None:
+def _show_findings(findings: list[Any], directory: Path) -> None:
     for finding in findings:
         say(f"{finding.level.value:<5} {finding.about}: {finding.message}")
         for line in finding.lines:
@@ -268,7 +272,17 @@ def _show_findings(findings: list[Any]) -> None:
     if failed:
         remark(f"{_counted(failed, 'problem')}; mend and try again: quietcrm doctor")
     else:
-        say("all of it works; next: quietcrm customer propose > customers.csv")
+        say(f"all of it works; next: {_after_doctor(directory)}")
+
+
+def _after_doctor(directory: Path) -> str:
+    """The command that comes next: quietcrm has to know customers before it does anything."""
+    from daemon.glance import glancing
+    from store import customers
+
+    with glancing(directory) as (_, session):
+        known = session is not None and customers.listing(session, limit=1)
+    return "quietcrm status" if known else "quietcrm customer propose > customers.csv"
 
 
 # --- version -------------------------------------------------------------------------------------------------------

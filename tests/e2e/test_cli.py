@@ -233,6 +233,11 @@ def test_dry_run_as_json_explains_without_a_store(call: Call, fresh: Path) -> No
     assert not (fresh / "state").exists()
 
 
+def test_doctor_says_what_comes_next(call: Call, office: Path, fresh: Path) -> None:
+    assert call("--config", fresh, "doctor").out.endswith("next: quietcrm customer propose > customers.csv\n")
+    assert call("--config", office, "doctor").out.endswith("next: quietcrm status\n")
+
+
 # --- exit codes ----------------------------------------------------------------------------------------------------
 
 
