@@ -186,7 +186,7 @@ AREAS = (
     "Indian/",
     "Pacific/",
 )
-"""How the names of zones begin that are kept up: "area/city". The others are older names for them, and clocks like UTC."""
+"""How the names of zones that are kept up begin. The others are older names for them, and clocks like UTC."""
 
 
 @cache
