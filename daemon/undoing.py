@@ -14,13 +14,14 @@ from daemon.control import ask
 from daemon.errors import NotRunning, Refused
 from daemon.mailbox_marks import mark_words
 from daemon.office import load_office, state_directory
-from store import customers, outbox, reversal, schema
+from store import customers, outbox, reminders, reversal, schema
 from store.engine import open_store
 from store.lock import WriterLock
 from store.reversal import Reversed
-from store.tables import Change, OutboxState
+from store.tables import Change, LaidAs, OutboxState, Reminder, ReminderState
 
 _OPEN = (OutboxState.PLANNED, OutboxState.HELD, OutboxState.PLACED)
+_STANDING = (ReminderState.PLANNED, ReminderState.PLACING, ReminderState.PLACED, ReminderState.HELD)
 _HEARD = frozenset(("last_in_at", "last_out_at"))
 
 
@@ -60,7 +61,15 @@ def take_back(
         "undone": undone,
         "refused": [_told(one, names) | {"why": one.why} for one in found if one.why],
         "outgoing": [one["id"] for one in waiting],
+        "reminders": [_reminder(one) for one in reminders.of_rule(session, rule, _STANDING)],
     }
+
+
+def _reminder(row: Reminder) -> dict[str, Any]:
+    """`as`: how it comes or lies there, in the words of a rule."""
+    laid = "calendar" if row.laid_as == LaidAs.EVENT else row.laid_as
+    told = {"id": row.id, "rep": row.rep, "text": row.text, "due_at": row.due_at.isoformat(), "state": str(row.state)}
+    return told | {"as": str(laid or row.wanted_as or LaidAs.MAIL)}
 
 
 def _names(session: Session, several: list[Change]) -> Mapping[int, str]:

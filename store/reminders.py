@@ -74,6 +74,11 @@ def of_events(session: Session, events: Collection[str]) -> list[Reminder]:
     return _where(session, tuple(ReminderState), among(session, _REMINDER.c.event, events), None)
 
 
+def of_rule(session: Session, rule: str, states: Collection[str]) -> list[Reminder]:
+    """Those that a rule made and that are in one of the states."""
+    return _where(session, states, _REMINDER.c.rule == rule, None)
+
+
 def _where(session: Session, states: Collection[str], wanted: ColumnElement[bool], limit: int | None) -> list[Reminder]:
     named = _REMINDER.c.state.in_([str(one) for one in states])
     statement = select(_REMINDER).where(named, wanted).order_by(_REMINDER.c.due_at, _REMINDER.c.id).limit(limit)
@@ -143,6 +148,7 @@ __all__: Sequence[str] = [
     "notice_sent",
     "of_customers",
     "of_events",
+    "of_rule",
     "plan",
     "settled_since",
     "stranded",

@@ -229,11 +229,19 @@ def _show_undone(data: dict[str, Any], zone: Any, *, done: bool) -> None:
     if data["outgoing"]:
         numbers = ", ".join(str(one) for one in data["outgoing"])
         say(f"Mails of this rule that wait are not touched; to drop one: quietcrm outbox cancel N ({numbers})")
+    if data["reminders"]:
+        say("Reminders of this rule are not touched; whoever has one deletes it, a mail once it is in the Inbox:")
+    for one in data["reminders"]:
+        say(f"  {one['rep']}, {_at(one['due_at'], zone)}, as {one['as']}: {' '.join(one['text'].split())}")
 
 
 def _change(one: dict[str, Any], zone: Any) -> str:
-    at = one["at"] if isinstance(one["at"], datetime) else datetime.fromisoformat(one["at"])
-    return f"{one['change']:>6}  {local(at, zone)}  {one['customer'] or '-'}: {one['did']}"
+    return f"{one['change']:>6}  {_at(one['at'], zone)}  {one['customer'] or '-'}: {one['did']}"
+
+
+def _at(at: datetime | str, zone: Any) -> str:
+    """A time that may have come through the socket, by the office's clock."""
+    return local(at if isinstance(at, datetime) else datetime.fromisoformat(at), zone)
 
 
 # --- both ------------------------------------------------------------------------------------------------------------

@@ -280,6 +280,9 @@ def test_what_a_person_changed_after_stays_and_is_named(office: MaildirOffice, p
     (refused,) = done["refused"]
     assert (refused["customer"], done["outgoing"]) == ("Padaria Sol", [])
     assert "mood was changed again since by admin" in refused["why"]
+    assert [(one["rep"], one["text"], one["as"], one["state"]) for one in done["reminders"]] == [
+        ("ana", "Forno", "mail", "planned")
+    ]
     with past.store.session() as session:
         found = customers.get(session, number)
         assert (found.fields["mood"], "reclamacao" in found.tags) == ("calm", False)
