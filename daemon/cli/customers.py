@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import Apply, AsJson, Limit, invocation
+from daemon.cli.options import Apply, AsJson, Limit, invocation, whole
 from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(help="The customers: find, read, import, change.", no_args_is_help=True)
@@ -182,7 +182,7 @@ def merge(context: typer.Context, keep: Who, gone: Who, as_json: AsJson = False)
 def list_(
     context: typer.Context,
     limit: Limit = 100,
-    after: Annotated[int, typer.Option(help="Go on behind this number.")] = 0,
+    after: Annotated[int, typer.Option(parser=whole(), help="Go on behind this number.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """List customers by number."""

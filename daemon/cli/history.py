@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import MOST, AsJson, Limit, invocation
+from daemon.cli.options import AsJson, Limit, invocation, whole
 from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(help="The history: what was logged, newest first.", invoke_without_command=True)
@@ -23,8 +23,8 @@ def log(
     context: typer.Context,
     customer: Annotated[str | None, typer.Option(help="Only this customer.")] = None,
     rule: Annotated[str | None, typer.Option(help="Only what this rule logged.")] = None,
-    days: Annotated[int | None, typer.Option(min=1, max=36500, help="Only the last so many days.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, max=MOST, help="At most this many; 0 = all.")] = 50,
+    days: Annotated[int | None, typer.Option(parser=whole(1, 36500), help="Only the last so many days.")] = None,
+    limit: Annotated[int, typer.Option("--limit", parser=whole(), help="At most this many; 0 = all.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """What was logged, newest first. With --json everything unless --limit says otherwise."""
@@ -66,7 +66,7 @@ def _show(found: list[Any], zone: Any) -> None:
 @group.command("undo")
 def undo(
     context: typer.Context,
-    change: Annotated[int, typer.Argument(max=MOST, help="The number of the change.")],
+    change: Annotated[int, typer.Argument(parser=whole(1), help="The number of the change.")],
     as_json: AsJson = False,
 ) -> None:
     """Take a change to a record back."""

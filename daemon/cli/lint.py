@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import AsJson, invocation
+from daemon.cli.options import AsJson, invocation, whole
 from daemon.cli.screen import Exit, emit, remark, say
 
 
@@ -17,7 +17,9 @@ def register(rules: typer.Typer) -> None:
 
 def lint(
     context: typer.Context,
-    days: Annotated[int, typer.Option(min=1, max=36500, help="A rule that did not act for so long is named.")] = 90,
+    days: Annotated[
+        int, typer.Option(parser=whole(1, 36500), help="A rule that did not act for so long is named.")
+    ] = 90,
     as_json: AsJson = False,
 ) -> None:
     """Rules that can never act, what nothing uses, patterns that are slow or hold for everything, idle rules."""

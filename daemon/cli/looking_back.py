@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import MOST, AsJson, invocation
+from daemon.cli.options import AsJson, invocation, whole
 from daemon.cli.screen import Exit, emit, local, progress, remark, say, table
 
 Since = Annotated[str, typer.Option("--since", metavar="LENGTH|DATE", help="30d, 2 weeks, or a date: 2026-11-01.")]
-Confirm = Annotated[int | None, typer.Option("--confirm", max=MOST, help="With --apply: how many changes it is.")]
+Confirm = Annotated[int | None, typer.Option("--confirm", parser=whole(), help="With --apply: how many changes it is.")]
 
 
 def register(rules: typer.Typer) -> None:

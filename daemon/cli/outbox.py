@@ -8,18 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import MOST, AsJson, Limit, invocation
+from daemon.cli.options import AsJson, Limit, invocation, whole
 from daemon.cli.screen import Exit, emit, local, remark, say, table
 
 group = typer.Typer(
     help="Mail to customers that rules want: what waits, what is held, what became of it.", no_args_is_help=True
 )
 
-Number = Annotated[int, typer.Argument(max=MOST, help="The number in: quietcrm outbox list.")]
-Maybe = Annotated[int | None, typer.Argument(max=MOST, help="The number in: quietcrm outbox list.")]
+Number = Annotated[int, typer.Argument(parser=whole(1), help="The number in: quietcrm outbox list.")]
+Maybe = Annotated[int | None, typer.Argument(parser=whole(1), help="The number in: quietcrm outbox list.")]
 OfRule = Annotated[str | None, typer.Option("--rule", help="All mails of this rule that the breaker holds.")]
 All = Annotated[bool, typer.Option("--all", help="All mails that the breaker holds.")]
-Confirm = Annotated[int | None, typer.Option("--confirm", max=MOST, help="With --rule or --all: how many they are.")]
+Confirm = Annotated[
+    int | None, typer.Option("--confirm", parser=whole(), help="With --rule or --all: how many they are.")
+]
 
 _DRAFT = {
     "planned": "is laid into Drafts at the next pass",

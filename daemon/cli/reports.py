@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import AsJson, Limit, invocation
+from daemon.cli.options import AsJson, Limit, invocation, whole
 from daemon.cli.screen import emit, local, remark, say, table
 
 group = typer.Typer(help="Answers about the history, as tables.", no_args_is_help=True)
@@ -97,7 +97,9 @@ def activity(context: typer.Context, month: Month = "", as_json: AsJson = False)
 @group.command("silence")
 def silence(
     context: typer.Context,
-    days: Annotated[int, typer.Option(min=1, max=36500, help="Without a mail of either side for so many days.")] = 30,
+    days: Annotated[
+        int, typer.Option(parser=whole(1, 36500), help="Without a mail of either side for so many days.")
+    ] = 30,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.options import MOST, Apply, AsJson, Limit, invocation
+from daemon.cli.options import Apply, AsJson, Limit, invocation, whole
 from daemon.cli.screen import Exit, emit, local, remark, say, table
 
 group = typer.Typer(help="Sequences: who is in them, what comes next and when, why they ended.", no_args_is_help=True)
@@ -151,7 +151,7 @@ def stop(
 def migrate(
     context: typer.Context,
     name: Name,
-    confirm: Annotated[int | None, typer.Option("--confirm", max=MOST, help="Do it: how many they are.")] = None,
+    confirm: Annotated[int | None, typer.Option("--confirm", parser=whole(), help="Do it: how many they are.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Move those on an older version to the file as it is now. Shows each with the next step; --confirm N does it."""

@@ -12,7 +12,7 @@ import typer
 
 from config.errors import Problem
 from daemon.cli import fixing
-from daemon.cli.options import AsJson, Invocation, invocation
+from daemon.cli.options import AsJson, Invocation, invocation, whole
 from daemon.cli.screen import Exit, emit, progress, remark, say
 
 
@@ -39,7 +39,7 @@ def init(
     rep: Annotated[str | None, typer.Option(help="Short name of that person.")] = None,
     name: Annotated[str | None, typer.Option(help="Full name of that person: it signs the drafts.")] = None,
     host: Annotated[str | None, typer.Option(help="IMAP server.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0 = the usual one.")] = 0,
+    port: Annotated[int, typer.Option(parser=whole(0, 65535), help="Its port; 0 = the usual one.")] = 0,
     security: Annotated[str | None, typer.Option(help="tls, starttls, or none (only on this machine).")] = None,
     login: Annotated[str | None, typer.Option(help="User name at the server.")] = None,
     password_env: Annotated[str, typer.Option(help="Environment variable that holds the password.")] = "",
@@ -48,7 +48,7 @@ def init(
     smtp_host: Annotated[
         str, typer.Option(help="Server to send reminders by; without it they are laid into the Inbox.")
     ] = "",
-    smtp_port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0 = the usual one.")] = 0,
+    smtp_port: Annotated[int, typer.Option(parser=whole(0, 65535), help="Its port; 0 = the usual one.")] = 0,
     smtp_security: Annotated[str, typer.Option(help="tls, starttls, or none.")] = "tls",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the proposed answers, write without asking.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing; what is missing is an error.")] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.options import MOST, AsJson, invocation
+from daemon.cli.options import AsJson, invocation, whole
 from daemon.cli.screen import Exit, emit, local, progress, remark, say, table
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def shadow(
         str, typer.Option("--since", metavar="DATE", help="Compare from this day on: 2026-01-31, or 30 days.")
     ] = f"{DAYS} days",
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=MOST, help="Read at most so many mails of each account.")
+        int, typer.Option("--limit", parser=whole(1), help="Read at most so many mails of each account.")
     ] = 20_000,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.options import AsJson, invocation
+from daemon.cli.options import AsJson, invocation, whole
 from daemon.cli.screen import Exit, emit, remark, say, table
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def login(
         bool, typer.Option("--no-browser", help="Only show the address; open it yourself, on any machine.")
     ] = False,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port of this machine that the answer comes to. 0: any.")
+        int,
+        typer.Option("--port", parser=whole(0, 65535), help="Port of this machine that the answer comes to. 0: any."),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -270,6 +270,15 @@ def test_exit_codes(call: Call, office: Path, code: int, words: str) -> None:
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("words", ["outbox show abc", "log undo 0", "log --limit 99999999999", "init --port 12x"])
+def test_what_is_no_number_is_told_in_plain_words(call: Call, office: Path, words: str) -> None:
+    answer = call("--config", office, *words.split())
+    said = " ".join(answer.err.replace("│", " ").split())
+    assert answer.code == 2
+    assert f'"{words.split()[-1]}" is no whole number between ' in said
+    assert "write one like 12" in said
+
+
 @pytest.mark.parametrize(
     "words", ["status", "log", "doctor", "sync --once", "sync --once --dry-run", "rules list", "run"]
 )
