@@ -1,31 +1,21 @@
 """Parsing outside the process: a small pool of children with limits, and the same interface without children.
 
-Mails and calendars go the same way; `_Trade` says how each crosses.
+Mails and calendars go the same way; `Trade` says how each crosses.
 
-A child is a fresh interpreter that imports `connectors.mail` and nothing else of ours (no ORM, no pydantic, no CLI), so
-it is small and holds no secret. It is started when the first mail comes, ends when none came for a while, and is
-replaced after so many mails or when it has grown. When one dies, its mails go one by one through new children; a mail
-that kills three of them on its own becomes `Unreadable`.
+A child is started when the first mail comes, ends when none came for a while, and is replaced after so many mails or
+when it has grown. When one dies, its mails go one by one through new children; a mail that kills three of them on its
+own becomes `Unreadable`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
-import marshal
 import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-import zoneinfo
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -35,43 +25,15 @@ from connectors.mail.crossing import Reading, build_message, pack_mail
 from connectors.mail.envelope import scan_envelope
 from connectors.mail.headers import split_header, unify_lines
 from connectors.model import Message, RawMail, Unreadable
+from connectors.parser_child import Child, ChildDied, ParserLimits, Trade
 
-__all__ = ["InlineParser", "ParserLimits", "ParserPool", "child_command"]
+__all__ = ["InlineParser", "ParserPool"]
 
 Parsed = list[Message | Unreadable]
 QUARANTINE_LIMIT = 1_000_000
 _MOST_CHILDREN = 2
 _LINE = 2
 """Jobs that wait when another child is worth its start (a tenth of a second and 20 MB)."""
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "TZ")
-"""All that a child gets of our environment, which may hold passwords."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParserLimits:
-    """What a child may use.
-
-    memory      bytes of address space (RLIMIT_AS)
-    cpu         seconds of CPU for one chunk of mails (RLIMIT_CPU)
-    wall        seconds until a chunk's answer; then the child is killed
-    chunk       mails sent to a child at once; `chunk_bytes` likewise
-    mail        bytes of a whole mail; of a bigger one only the header is read
-    lifetime    mails after which a child is replaced
-    growth      bytes of peak memory after which a child is replaced
-    idle        seconds without work after which a child ends
-    attempts    deaths that one mail may cause on its own
-    """
-
-    memory: int = 512_000_000
-    cpu: int = 20
-    wall: float = 60.0
-    chunk: int = 64
-    chunk_bytes: int = 8_000_000
-    mail: int = 64_000_000
-    lifetime: int = 20_000
-    growth: int = 96_000_000
-    idle: float = 60.0
-    attempts: int = 3
 
 
 class InlineParser:
@@ -99,121 +61,20 @@ class InlineParser:
         """Nothing to end."""
 
 
-class _ChildDied(Exception):
-    """The child ended or was ended; the text says how."""
-
-
-def child_command(limits: ParserLimits) -> list[str]:
-    """The command line of a child: isolated, no site-packages, our package root as the only path added."""
-    root = str(Path(__file__).resolve().parent.parent)
-    start = f"from connectors.mail.child import serve;serve({limits.memory},{limits.cpu},{_zone_folders()!r})"
-    code = f"import sys;sys.path.insert(0,{root!r});{start}"
-    return [sys.executable, "-I", "-S", "-B", "-c", code]
-
-
-def _zone_folders() -> list[str]:
-    """Where the time zones lie: a child, which sees no packages, is to know the same ones as we do."""
-    package = find_spec("tzdata")
-    packaged = (package.submodule_search_locations if package else None) or ()
-    return [
-        folder for folder in (*zoneinfo.TZPATH, *(f"{path}/zoneinfo" for path in packaged)) if Path(folder).is_dir()
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Trade:
-    """How one sort of thing goes to a child and comes back.
-
-    fit       within the limits, before it goes
-    weigh     its bytes
-    pack      in shapes that marshal knows; `build` makes the result of the thing and of what came back
-    give_up   the result for one that ends every child, and why
-    """
-
-    name: str
-    fit: Callable[[Any, ParserLimits], Any]
-    weigh: Callable[[Any], int]
-    pack: Callable[[Any], tuple[Any, ...]]
-    build: Callable[[Any, Any], Any]
-    give_up: Callable[[Any, str], Any]
-
-
-class _Child:
-    """One running child and our end of its socket."""
-
-    def __init__(self, limits: ParserLimits) -> None:
-        self.served = 0
-        self.peak = 0
-        self.socket, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, no outside words
-                child_command(limits),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                start_new_session=True,  # Ctrl-C in a terminal is the parent's to answer
-            )
-
-    def exchange(self, trade: _Trade, items: Sequence[Any], wall: float) -> list[Any]:
-        """Results of the items, in order. Raises _ChildDied."""
-        body = marshal.dumps((trade.name, [trade.pack(raw) for raw in items]))
-        deadline = time.monotonic() + wall
-        try:
-            self.socket.settimeout(wall)
-            self.socket.sendall(len(body).to_bytes(8, "little") + body)
-            size = int.from_bytes(self._receive(8, deadline), "little")
-            peak, readings = json.loads(self._receive(size, deadline))
-            answer = [trade.build(raw, reading) for raw, reading in zip(items, readings, strict=True)]
-        except TimeoutError:
-            self.end()
-            raise _ChildDied(f"took longer than {wall:g} seconds") from None
-        except (OSError, ValueError, TypeError):
-            raise _ChildDied(self._tell_end()) from None
-        self.served += len(items)
-        self.peak = int(peak) * 1024
-        return answer
-
-    def _receive(self, size: int, deadline: float) -> bytes:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            count = self.socket.recv_into(view)
-            if not count:
-                raise OSError("the child closed its socket")
-            view = view[count:]
-        return bytes(data)
-
-    def _tell_end(self) -> str:
-        self.end()
-        code = self.process.returncode
-        return f"ended by signal {-code}" if code and code < 0 else f"ended with code {code}"
-
-    def end(self) -> None:
-        """Close, kill if need be, and wait. Safe to call twice."""
-        self.socket.close()
-        try:
-            self.process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
 class _Worker(threading.Thread):
     """Takes jobs off the queue and keeps one child."""
 
     def __init__(self, jobs: SimpleQueue[_Job | None], limits: ParserLimits) -> None:
         super().__init__(name="parser", daemon=True)
         self.jobs, self.limits = jobs, limits
-        self.child: _Child | None = None
+        self.child: Child | None = None
         self.closing = False
         self.warm = False
 
     def start_child(self) -> None:
         """Have a child ready before the first mail comes."""
         if self.child is None and not self.closing:
-            self.child = _Child(self.limits)
+            self.child = Child(self.limits)
 
     def run(self) -> None:
         if self.warm:
@@ -238,7 +99,7 @@ class _Worker(threading.Thread):
                 self.start_child()
             return self.jobs.get()
 
-    def _cut(self, trade: _Trade, items: Sequence[Any]) -> Iterator[list[Any]]:
+    def _cut(self, trade: Trade, items: Sequence[Any]) -> Iterator[list[Any]]:
         chunk: list[Any] = []
         size = 0
         for raw in items:
@@ -251,22 +112,22 @@ class _Worker(threading.Thread):
         if chunk:
             yield chunk
 
-    def _parse(self, trade: _Trade, items: list[Any]) -> list[Any]:
+    def _parse(self, trade: Trade, items: list[Any]) -> list[Any]:
         fit = [trade.fit(raw, self.limits) for raw in items]
         try:
             return self._exchange(trade, fit)
-        except _ChildDied:
+        except ChildDied:
             if self.closing:
                 raise
             return [self._parse_alone(trade, raw) for raw in fit]
 
-    def _parse_alone(self, trade: _Trade, raw: Any) -> Any:
+    def _parse_alone(self, trade: Trade, raw: Any) -> Any:
         """Only here a death counts against an item."""
         reason = ""
         for _ in range(self.limits.attempts):
             try:
                 return self._exchange(trade, [raw])[0]
-            except _ChildDied as death:
+            except ChildDied as death:
                 if self.closing:
                     raise
                 reason = str(death)
@@ -274,15 +135,15 @@ class _Worker(threading.Thread):
             raw, f"The parser {reason} each of {self.limits.attempts} times it read this {trade.name}."
         )
 
-    def _exchange(self, trade: _Trade, items: list[Any]) -> list[Any]:
+    def _exchange(self, trade: Trade, items: list[Any]) -> list[Any]:
         child = self.child
         if child and (child.served >= self.limits.lifetime or child.peak > self.limits.growth):
             self._end_child()
         if self.child is None:
-            self.child = _Child(self.limits)
+            self.child = Child(self.limits)
         try:
             return self.child.exchange(trade, items, self.limits.wall)
-        except _ChildDied:
+        except ChildDied:
             self._end_child()
             raise
 
@@ -308,7 +169,7 @@ def _give_back_memory() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    trade: _Trade
+    trade: Trade
     items: Sequence[Any]
     answer: Future[Any]
 
@@ -340,7 +201,7 @@ def _give_up(raw: RawMail, reason: str) -> Unreadable:
     )
 
 
-_MAILS = _Trade(
+_MAILS = Trade(
     "mail",
     fit=_fit,
     weigh=lambda raw: len(raw.whole) + len(raw.header) + sum(len(part.body) for part in raw.parts),
@@ -363,7 +224,7 @@ def _give_up_calendar(raw: RawCalendar, reason: str) -> CalendarReading:
     return CalendarReading(unreadable=(bad,))
 
 
-_CALENDARS = _Trade(
+_CALENDARS = Trade(
     "calendar",
     fit=lambda raw, _: raw,
     weigh=lambda raw: len(raw.data),
@@ -408,7 +269,7 @@ class ParserPool:
         found: list[CalendarReading] = self._submit(_CALENDARS, calendars).result()
         return found
 
-    def _submit(self, trade: _Trade, items: Sequence[Any]) -> Future[Any]:
+    def _submit(self, trade: Trade, items: Sequence[Any]) -> Future[Any]:
         answer: Future[Any] = Future()
         with self._lock:
             if self._closed:

@@ -1,4 +1,4 @@
-"""The far side of `connectors.parsing`: a process that only parses. Standard library only, nothing above `connectors`.
+"""The far side of `parser_child`: a process that only parses. Standard library only, nothing above `connectors`.
 
 Frames on file descriptor 0 (a socket), both ways: 8 bytes of length, little endian, then the body. In: marshal of
 ("mail" or "calendar", a list of them as tuples), from our parent. Out: JSON, for what a parser of hostile mail says

@@ -18,7 +18,8 @@ from unittest.mock import patch
 import psutil
 from campaigns.graph_app import ServiceTime, be_quiet, swift
 
-from connectors.parsing import ParserLimits, ParserPool
+from connectors.parser_child import ParserLimits
+from connectors.parsing import ParserPool
 from daemon import app as building
 from daemon.app import App, opened
 from daemon.requests import answer

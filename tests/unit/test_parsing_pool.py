@@ -16,7 +16,8 @@ import connectors.parsing as parsing
 from connectors.mail.crossing import pack_mail, unpack_mail
 from connectors.mail.envelope import scan_envelope
 from connectors.model import Address, Attachment, FolderRole, Message, RawMail, RawPart, Unreadable
-from connectors.parsing import InlineParser, ParserLimits, ParserPool, child_command
+from connectors.parser_child import Child, ChildDied, ParserLimits, child_command
+from connectors.parsing import InlineParser, ParserPool
 from connectors.protocols import Parser
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -153,12 +154,12 @@ def test_a_mail_that_kills_children_becomes_unreadable_and_its_neighbours_live()
 def test_three_deaths_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
-    class Counted(parsing._Child):
+    class Counted(Child):
         def __init__(self, limits: ParserLimits) -> None:
             started.append(1)
             super().__init__(limits)
 
-    monkeypatch.setattr(parsing, "_Child", Counted)
+    monkeypatch.setattr(parsing, "Child", Counted)
     pool = ParserPool(limits=ParserLimits(memory=150_000_000, mail=200_000_000))
     pool.parse([make_bomb(1)])
     pool.close()
@@ -230,7 +231,7 @@ def test_close_gives_up_what_waits() -> None:
     for future in futures:
         try:
             assert len(future.result(10)) == 400
-        except (CancelledError, parsing._ChildDied):
+        except (CancelledError, ChildDied):
             failed += 1
     assert failed
 
