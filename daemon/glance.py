@@ -77,7 +77,8 @@ class Knowledge:
         return self._evaluate(message, directory, now, explain=False).outcome
 
     def _evaluate(self, message: Message, directory: Directory, now: datetime, *, explain: bool) -> Decision:
-        moment = Moment(now=now, baseline=message.received_at - timedelta(days=1), loaded=self._loaded)
+        before = min(message.received_at, message.sent_at or message.received_at) - timedelta(days=1)
+        moment = Moment(now=now, baseline=before, loaded=self._loaded)
         rules, settings = self._office.rules, self._office.settings
         wish = self._is_wish(message, directory)
         return evaluate(rules, message, directory, settings, moment, explain=explain, unsubscribed=wish)

@@ -233,6 +233,15 @@ def test_dry_run_as_json_explains_without_a_store(call: Call, fresh: Path) -> No
     assert not (fresh / "state").exists()
 
 
+def test_old_mail_is_rehearsed_as_if_it_came_now(call: Call, fresh: Path) -> None:
+    rules = fresh / "rules/10.yaml"
+    rules.write_text(RULES.replace("name: price", "name: price\n    mode: watch").replace("tag: asked", "log: yes"))
+    rules.write_text(rules.read_text().replace("known: yes, ", ""))
+    told = json.loads(call("--config", fresh, "sync", "--once", "--dry-run", "--json").out)
+    would = {mail["subject"]: mail["would"] for mail in told["accounts"]["ana"]["mails"]}
+    assert would["price list"] == [{"rule": "price", "mode": "watch", "do": ["log: yes"]}]
+
+
 def test_doctor_says_what_comes_next(call: Call, office: Path, fresh: Path) -> None:
     assert call("--config", fresh, "doctor").out.endswith("next: quietcrm customer propose > customers.csv\n")
     assert call("--config", office, "doctor").out.endswith("next: quietcrm status\n")
