@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -151,16 +152,9 @@ class App:
         self.copies = Copies(store=self.store, office=office, ways=self.ways, clock=self.clock)
         self.notices = Notices(self.store, office, self.ways, self.clock, self.key, self._reread)
         self.briefs = Briefs(self.store, office, self.ways, self.clock, self.key, self.freshness.look_at)
-        for name in [name for name in self.pollers if name in fresh or name not in marks]:
-            self.pollers.pop(name).retire()
-        self.pollers.update(fresh)
-        for name in [name for name in self.calendars if name in fresh_calendars or name not in calendar_marks]:
-            self.calendars.pop(name).retire()
-        self.calendars.update(fresh_calendars)
-        for name in [name for name in self.items if name in fresh_calendars or name not in calendar_marks]:
-            self.items.pop(name).retire()
-        for name in fresh_calendars:
-            self.items[name] = self._build_items(office, name)
+        _renew(self.pollers, fresh, marks)
+        _renew(self.calendars, fresh_calendars, calendar_marks)
+        _renew(self.items, {name: self._build_items(office, name) for name in fresh_calendars}, calendar_marks)
         for items in self.items.values():
             items.office = office
         self.revisit = Revisit(self.store, self.pipeline, self.pollers, self.clock)
@@ -342,6 +336,16 @@ class App:
             self.ways.close()
         self.outlets.close()
         self.parser.close()
+
+
+_Part = TypeVar("_Part", Poller, CalendarPoller, CalendarItems)
+
+
+def _renew(parts: dict[str, _Part], fresh: dict[str, _Part], wanted: Collection[str]) -> None:
+    """What is new takes the place of what it replaces; what is not wanted any more ends."""
+    for name in [name for name in parts if name in fresh or name not in wanted]:
+        parts.pop(name).retire()
+    parts.update(fresh)
 
 
 @contextmanager

@@ -202,8 +202,6 @@ class GraphClient:
         once: bool = False,
         timeout: float = 0.0,
     ) -> httpx.Response:
-        import httpx
-
         request = self._client().build_request(
             method,
             self._url(path),
@@ -214,6 +212,12 @@ class GraphClient:
         )
         if method == "POST" and body is None:
             request.headers["Content-Length"] = "0"
+        return self._insist(request, once=once)
+
+    def _insist(self, request: httpx.Request, *, once: bool) -> httpx.Response:
+        """Again where that is harmless, while the pauses stay short. Raises Refused, Lost or httpx.TransportError."""
+        import httpx
+
         for attempt in range(1, TRIES + 1):
             try:
                 answer = self._send_signed(request)

@@ -89,18 +89,8 @@ def sync(
         with progress(quiet=given.quiet or as_json) as bars:
             passes = _sync_all(app, names, bars)
         calendars = {name: poller.poll() for name, poller in app.calendars.items()} if not account else {}
-        later = app.revisit.run()
-        for name, counts in later.items():
-            passes[name].logged += counts.logged + counts.degraded
-            passes[name].seen += counts.logged + counts.degraded
-        app.occasions.look()
-        app.sequences.tick()
-        done = sum(items.tidy() for items in app.items.values())
-        done += app.desks.tidy() + app.mailbox_marks.tidy() + app.notifier.send_due()
-        with app.store.session() as session:
-            from store import accounts
-
-            states = {row.name: row for row in accounts.everything(session)}
+        done = _act_on(app, passes)
+        states = _states(app)
     boxes = [box_of(name) for name in calendars]
     broken = {name: states[name] for name in (*names, *boxes) if states[name].state in ("failing", "parked", "paused")}
     data: dict[str, Any] = {
@@ -120,6 +110,25 @@ def _chosen(app: Any, wanted: list[str] | None) -> list[str]:
         if name not in app.pollers:
             raise NotFound(f'no account "{name}"', hint=f"accounts: {', '.join(app.pollers)}")
     return wanted or list(app.pollers)
+
+
+def _act_on(app: Any, passes: dict[str, Any]) -> int:
+    """What follows from mail that was read: mail of people known by now (counted with its account), occasions, steps,
+    and what is laid into mailboxes and calendars; how many of those."""
+    for name, counts in app.revisit.run().items():
+        passes[name].logged += counts.logged + counts.degraded
+        passes[name].seen += counts.logged + counts.degraded
+    app.occasions.look()
+    app.sequences.tick()
+    done = sum(items.tidy() for items in app.items.values())
+    return int(done + app.desks.tidy() + app.mailbox_marks.tidy() + app.notifier.send_due())
+
+
+def _states(app: Any) -> dict[str, Any]:
+    from store import accounts
+
+    with app.store.session() as session:
+        return {row.name: row for row in accounts.everything(session)}
 
 
 def _sync_all(app: Any, names: list[str], bars: Any) -> dict[str, Any]:
