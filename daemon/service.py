@@ -28,6 +28,7 @@ from daemon.app import App
 from daemon.control import ControlServer
 from daemon.counts import Tally
 from daemon.health import status, status_line
+from daemon.listening import Listening
 from daemon.office import Office
 from daemon.reloading import Reloading
 from daemon.requests import answer
@@ -87,8 +88,7 @@ class Service:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._control = ControlServer(app.office.state, self._request)
-        self._idle: Any = None
-        self._streams: Any = None
+        self._listening = Listening(app, self._wake)
         self._turn = threading.Lock()
         self._reloading = Reloading(app, swap=self._swap, settled=self._reloaded)
         self._status = "starting"
@@ -109,7 +109,7 @@ class Service:
         self._schedule()
         self._control.start()
         self._scheduler.start()
-        self._listen()
+        self._listening.renew()
         self._serve_metrics()
         systemd.notify("READY=1", f"STATUS={self._look_around()}")
         log.info("daemon.started", accounts=len(self._app.pollers), config=self._app.office.hash)
@@ -179,10 +179,7 @@ class Service:
 
     def _end(self) -> None:
         """Wait for whatever still works, and let go of every connection."""
-        if self._idle is not None:
-            self._idle.close()
-        if self._streams is not None:
-            self._streams.close()
+        self._listening.close()
         if self._metrics is not None:
             self._metrics.close()
         self._scheduler.shutdown(wait=True)
@@ -332,7 +329,7 @@ class Service:
         for name in mended:
             self._wake(name)
         if mended:
-            self._listen()
+            self._listening.renew()
 
     def _revisit(self) -> None:
         with self._app.watchdog.step("revisit"):
@@ -371,27 +368,6 @@ class Service:
         with self._app.watchdog.step("housekeeping"), self._app.store.writing() as session:
             retention.purge(session, now, quarantine_for=keep.quarantine.delta(), traces_for=keep.traces.delta())
 
-    def _listen(self) -> None:
-        """Let servers wake us; polling goes on behind it. Accounts that are watched already stay so."""
-        from connectors.imap.idle import IdleHub
-
-        self._listen_to_exchange()
-        names = self._app.idle_accounts
-        if names and self._idle is None:
-            self._idle = IdleHub(self._wake)
-            self._idle.start()
-        if self._idle is not None:
-            self._idle.watch([self._app.imap_settings(name) for name in names])
-
-    def _listen_to_exchange(self) -> None:
-        names = self._app.streaming_accounts
-        if names and self._streams is None:
-            from connectors.exchange.stream import StreamHub  # 40 MB: only where there is an Exchange Server
-
-            self._streams = StreamHub(self._wake)
-        if self._streams is not None:
-            self._streams.watch([self._app.exchange_settings(name) for name in names])
-
     # --- reload and requests ---------------------------------------------------------------------------------------
 
     def reload(self) -> str:
@@ -426,7 +402,7 @@ class Service:
             self._add_poll(name, account)
         self._add_calendars()
         self._add_senders()
-        self._listen()
+        self._listening.renew()
 
     def _request(self, command: str, args: dict[str, Any]) -> Any:
         if command == "reload":
