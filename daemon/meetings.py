@@ -11,8 +11,8 @@ meeting with people nobody knows keyed hashes stay, as of mail.
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,17 +27,18 @@ from daemon.counts import Counts
 from daemon.directory import contact_ids, directory_for
 from daemon.invitations import replaced, standing, uids_in
 from daemon.meeting_people import come_and_go, is_usurped, join
+from daemon.meeting_signs import tell
 from daemon.meeting_state import answer_of, digest_of, heard, state_of
-from daemon.meeting_times import box_of, occasion_of_meeting, occasions_of
+from daemon.meeting_times import box_of
 from daemon.meeting_work import STANDING, Sign, Work, identity
 from daemon.occasions import Occasions
 from daemon.settling import withdraw_for
+from daemon.strangers import stranger_meeting
 from daemon.vanished import PATIENCE, called_off, follow, has_twin, vanish
 from rules.decision import Match
 from rules.engine import forbidden
 from rules.ladder import match
 from rules.meetings import as_mail, is_marked_missed, is_mass, is_private
-from rules.occasion import Occasion
 from rules.office import office_of
 from rules.triggers import ANSWERED, BOOKED, CALLED_OFF, HELD, MISSED, MOVED, SOON
 from store import accounts, meetings, unmatched
@@ -45,7 +46,6 @@ from store.hashing import HashKey
 from store.meetings import CANCELLED, MeetingRow, MeetingState
 from store.sightings import add_sightings, sighted
 from store.tables import MeetingCopy
-from store.unmatched import NewUnmatched
 
 log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ class Meetings:
                 work.counts.seen += 1
                 work.counts.failed += 1
                 log.warning("event.unreadable", account=box, ref=bad.ref, reason=bad.reason)
-            self._tell(work)
+            tell(work, self._key, self._occasions)
             if batch.cursor:
                 accounts.save_cursor(session, box, batch.cursor)
         return work.counts
@@ -106,7 +106,7 @@ class Meetings:
             rows = called_off(session, work.office, gone)
             for row in rows:
                 self._cancel(work, row, "it was taken out of every calendar")
-            self._tell(work)
+            tell(work, self._key, self._occasions)
         return len(rows)
 
     def due(self, account: str) -> list[tuple[int, str, str]]:
@@ -143,7 +143,7 @@ class Meetings:
         said = {identity(event) for invitation in message.invitations for event in invitation.events}
         here = [row for name, row in work.known.items() if name in said]
         add_sightings(session, [sighted(row.id, message) for row in here])
-        self._tell(work)
+        tell(work, self._key, self._occasions)
 
     @property
     def turn(self) -> threading.Lock:
@@ -218,22 +218,10 @@ class Meetings:
         return ("" if found.customers else "unmatched"), found
 
     def _remember(self, work: Work, event: CalendarEvent, found: Match) -> None:
-        """Keyed hashes, so that it is read again when its people become known. A mail is remembered as such."""
-        if not event.ref:
-            return
-        public = office_of(work.office.settings).is_public
-        hashes = {self._key.address(one.key) for one in found.outside}
-        hashes |= {self._key.domain(one.domain) for one in found.outside if not public(one.domain)}
-        row = NewUnmatched(
-            identity=self._key.identity(identity(event)),
-            account=box_of(work.account),
-            folder=event.calendar,
-            ref=event.ref,
-            at=work.now,
-            kind=meetings.CHANNEL,
-            hashes=frozenset(hashes),
-        )
-        unmatched.remember(work.session, [row])
+        """So that it is read again when its people become known. A mail is remembered as such."""
+        if event.ref:
+            row = stranger_meeting(self._key, work.office.settings, work.account, event, found, work.now)
+            unmatched.remember(work.session, [row])
 
     def _new(self, work: Work, event: CalendarEvent, found: Match) -> None:
         state = state_of(event, work.office.settings.zone)
@@ -399,23 +387,6 @@ class Meetings:
         touched = event.changed_at or event.stamped_at or work.now
         return min(work.now, max(touched, work.last or work.now))
 
-    def _tell(self, work: Work) -> None:
-        """Run the rules for what happened; of a series once, for its next occurrence."""
-        waited = {one.words for one in work.office.rules.triggers}
-        signs = [one for one in work.signs if one.word in waited]
-        rows = meetings.by_numbers(work.session, {one.meeting for one in signs})
-        chosen = list(_once_a_series(signs, rows, work.now))
-        self._occasions.happen_in(work.session, list(self._occasions_of(work, chosen, rows)))
-
-    def _occasions_of(self, work: Work, signs: Sequence[Sign], rows: Mapping[int, MeetingRow]) -> Iterator[Occasion]:
-        by_meeting: dict[int, list[Sign]] = defaultdict(list)
-        for sign in signs:
-            by_meeting[sign.meeting].append(sign)
-        several = [rows[number] for number in by_meeting]
-        for row, customer, facts in occasions_of(work.session, self._key, work.office, several):
-            for sign in by_meeting[row.id]:
-                yield occasion_of_meeting(sign.word, row, customer, facts, sign.at, sign.which, sign.seen)
-
 
 def _rank(sequence: int, stamped_at: datetime | None) -> tuple[int, float]:
     return sequence, stamped_at.timestamp() if stamped_at else 0.0
@@ -426,15 +397,3 @@ def _as_known(row: MeetingRow) -> MeetingState:
     people = [("attendee", one["email"], one["name"]) for one in row.attendees]
     people += [("organizer", row.organizer, "")] if row.organizer else []
     return MeetingState(**{name: getattr(row, name) for name in names}, people=people)
-
-
-def _once_a_series(signs: Sequence[Sign], rows: Mapping[int, MeetingRow], now: datetime) -> Iterator[Sign]:
-    """Where the same happened to several occurrences at once, the next of them speaks for all."""
-    keys = Counter((one.word, rows[one.meeting].series) for one in signs if one.word != ANSWERED)
-    told: set[tuple[str, str]] = set()
-    for sign in sorted(signs, key=lambda one: (rows[one.meeting].start_at <= now, rows[one.meeting].start_at)):
-        key = (sign.word, rows[sign.meeting].series)
-        if keys[key] > 1 and key in told:
-            continue
-        told.add(key)
-        yield sign

@@ -25,25 +25,25 @@ from daemon.breaker import paused_rules
 from daemon.cause import Cause
 from daemon.clock import Clock
 from daemon.counts import Counts
-from daemon.directory import contact_ids, directory_for, untagged
+from daemon.directory import contact_ids, directory_for
 from daemon.gestures import Gestures
 from daemon.marks import Ours, Scene, mark, note_copy, says_something
 from daemon.meetings import Meetings
 from daemon.office import Office
+from daemon.quarantining import keep_unreadable, put_aside
 from daemon.settling import customers_with_promises, settle
+from daemon.strangers import stranger_mail
 from daemon.wishes import is_wish
 from rules.decision import Decision, Direction, Outcome
 from rules.engine import evaluate, is_history
 from rules.facts import Moment, Thread
-from rules.office import office_of
-from store import accounts, actions, customers, interactions, quarantine, sightings, suppressions, unmatched
+from store import accounts, actions, customers, interactions, quarantine, sightings, unmatched
 from store.engine import Store
 from store.errors import StoreError
 from store.hashing import HashKey
 from store.identity import Identity, identity, subject_key
 from store.interactions import NewInteraction, Touch
 from store.sightings import Copy, sighted
-from store.unmatched import NewUnmatched
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Pipeline:
             self._messages(work)
             self._gestures(work).of_remarks(batch.changed)
             for failed in batch.unreadable:
-                self._unreadable(work, failed)
+                keep_unreadable(work, self._key, failed)
             self._flush(work)
             accounts.save_cursor(session, account, batch.cursor)
             accounts.save_progress(session, account, batch.progress)
@@ -103,7 +103,7 @@ class Pipeline:
             self._messages(work)
             for item in items:
                 if isinstance(item, Unreadable):
-                    self._unreadable(work, item)
+                    keep_unreadable(work, self._key, item)
                 else:
                     quarantine.settle(session, account, item.folder, [item.ref], work.now)
             self._flush(work)
@@ -233,7 +233,7 @@ class Pipeline:
                 self._log(work, message, who, decision)
                 self._invited(work, message)
             elif decision.outcome is Outcome.UNMATCHED:
-                work.strangers.append(self._stranger(message, who, decision))
+                work.strangers.append(stranger_mail(self._key, work.office.settings, message, who, decision))
                 work.counts.unmatched += 1
             else:
                 work.counts.skipped[decision.outcome.value] += 1
@@ -241,7 +241,7 @@ class Pipeline:
         except _OF_THE_STORE:
             raise
         except Exception as error:
-            self._put_aside(work, message, error)
+            put_aside(work, message, error)
 
     def _log(self, work: Work, message: Message, who: Identity, decision: Decision) -> None:
         repeated = bool({who.key, who.content} & work.seen)
@@ -362,25 +362,6 @@ class Pipeline:
             for number in numbers:
                 touch_facts(work.directory.customers, number, message.received_at, decision.direction)
 
-    def _stranger(self, message: Message, who: Identity, decision: Decision) -> NewUnmatched:
-        outside = decision.match.outside
-        public = office_of(self.office.settings).is_public
-        hashes = {self._key.address(person.key) for person in outside}
-        hashes |= {self._key.domain(person.domain) for person in outside if not public(person.domain)}
-        hashes |= {self._key.message(reference) for reference in message.references[-10:]}
-        if message.message_id:
-            hashes.add(self._key.own_message(message.message_id))
-        return NewUnmatched(
-            identity=self._key.identity(who.key),
-            account=message.account,
-            folder=message.folder,
-            ref=message.ref,
-            at=message.received_at,
-            kind=message.kind.value,
-            direction=decision.direction.value,
-            hashes=frozenset(hashes),
-        )
-
     def _flush(self, work: Work) -> None:
         rows, work.rows = self._record(work, work.rows), []
         recorded = {self._key.identity(row.identity.key): number for number, row in rows}
@@ -419,44 +400,5 @@ class Pipeline:
                 return [one for row in rows for one in self._record(work, [row])]
             counted = "degraded" if is_header_only(rows[0].message) else "logged"
             setattr(work.counts, counted, getattr(work.counts, counted) - 1)
-            self._put_aside(work, rows[0].message, error)
+            put_aside(work, rows[0].message, error)
             return []
-
-    # --- what could not be read or written --------------------------------------------------------------------------
-
-    def _unreadable(self, work: Work, failed: Unreadable) -> None:
-        work.counts.seen += 1
-        reason = self._must_not_keep(work, failed)
-        if reason:
-            work.counts.skipped[reason] += 1
-            return
-        quarantine.put(work.session, failed, work.now)
-        work.counts.quarantined += 1
-        log.warning("message.quarantined", account=work.account, ref=failed.ref, stage=failed.stage)
-
-    def _must_not_keep(self, work: Work, failed: Unreadable) -> str:
-        settings = work.office.settings
-        people = [person.key for person in failed.people]
-        if people and all(settings.is_internal(person) for person in people):
-            return Outcome.INTERNAL.value
-        outside = [person for person in people if not settings.is_internal(person)]
-        hashes = [self._key.address(one) for person in outside for one in (person, untagged(person))]
-        if any(settings.is_never_log(person) for person in people) or suppressions.which(work.session, hashes, "log"):
-            return Outcome.NEVER_LOG.value
-        return ""
-
-    def _put_aside(self, work: Work, message: Message, error: Exception) -> None:
-        log.error("message.failed", account=work.account, ref=message.ref, exc_info=error)
-        failed = Unreadable(
-            account=message.account,
-            folder=message.folder,
-            ref=message.ref,
-            stage="store",
-            reason=f"writing it failed with {type(error).__name__}",
-            people=tuple(message.people()),
-            message_id=message.message_id,
-            received_at=message.received_at,
-            size=message.size,
-        )
-        quarantine.put(work.session, failed, work.now)
-        work.counts.failed += 1
