@@ -184,7 +184,7 @@ def recorded(session: Session, events: Collection[str]) -> set[str]:
     merged into this one since."""
     there = _there(session, events)
     earlier = _as_before_merging(session, set(events) - there)
-    return there | {earlier[one] for one in _there(session, earlier)}
+    return there | {earlier[one] for one in _there(session, earlier)} if earlier else there
 
 
 def _there(session: Session, events: Collection[str]) -> set[str]:
@@ -195,12 +195,21 @@ def _there(session: Session, events: Collection[str]) -> set[str]:
 def _as_before_merging(session: Session, events: Collection[str]) -> dict[str, str]:
     """What an event of a meeting was called for each customer that was merged into its customer -> that event."""
     found = [one for one in map(_OF_MEETING.fullmatch, events) if one]
-    merged: dict[int, list[int]] = defaultdict(list)
-    if found:
-        statement = select(_CUSTOMER.c.merged_into, _CUSTOMER.c.id).where(_CUSTOMER.c.merged_into.is_not(None))
-        for keep, gone in session.execute(statement):
-            merged[keep].append(gone)
+    merged = _merged_into(session, {int(one[2]) for one in found})
     return {f"{one[1]}{gone}": one[0] for one in found for gone in _below(int(one[2]), merged)}
+
+
+def _merged_into(session: Session, customers: Collection[int]) -> dict[int, list[int]]:
+    """Who was merged into each of them, and into those, and so on."""
+    merged: dict[int, list[int]] = defaultdict(list)
+    wanted = set(customers)
+    while wanted:
+        into = among(session, _CUSTOMER.c.merged_into, wanted)
+        pairs = session.execute(select(_CUSTOMER.c.merged_into, _CUSTOMER.c.id).where(into)).all()
+        for keep, gone in pairs:
+            merged[keep].append(gone)
+        wanted = {gone for _, gone in pairs} - merged.keys()
+    return merged
 
 
 def _below(customer: int, merged: Mapping[int, Collection[int]]) -> Iterator[int]:

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, inspect, text
 from store.engine import Store, open_store, translated
 from store.errors import StoreNewer, StoreOlder
 
-HEAD = "0011"
+HEAD = "0012"
 """The schema this release works with."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """All revisions, oldest first; a test holds it to the files in migrations/versions."""
 
 

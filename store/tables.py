@@ -88,7 +88,7 @@ class Customer(SQLModel, table=True):
     created_at: datetime = _time(nullable=False)
     last_in_at: datetime | None = _time(index=True)
     last_out_at: datetime | None = _time(index=True)
-    merged_into: int | None = Field(default=None, foreign_key="customer.id")
+    merged_into: int | None = Field(default=None, foreign_key="customer.id", index=True)
 
 
 class CustomerTag(SQLModel, table=True):

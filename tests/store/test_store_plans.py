@@ -59,6 +59,7 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "what was undone": lambda session: coming.undone_since(session, NOW),
     "the next customers": lambda session: coming.customers_behind(session, 5, 100),
     "what happened before": lambda session: coming.recorded(session, ["a|b"]),
+    "what happened to meetings before": lambda session: coming.recorded(session, ["a|meeting 1|b|customer 2"]),
     "known meetings": lambda session: meetings.find(session, ["e:1:"]),
     "a series of meetings": lambda session: meetings.of_series(session, ["u"]),
     "meetings that begin": lambda session: meetings.starting(session, NOW, NOW),
