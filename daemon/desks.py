@@ -48,6 +48,7 @@ _OPEN_DRAFT = (OutboxState.PLANNED, OutboxState.PLACING)
 _LYING_DRAFT = (OutboxState.PLACING, OutboxState.PLACED, OutboxState.WITHDRAWING)
 _LYING_REMINDER = (ReminderState.PLACING, ReminderState.PLACED, ReminderState.WITHDRAWING)
 _OPEN_REMINDER = (ReminderState.PLANNED, ReminderState.PLACING)
+_ITEM = (LaidAs.EVENT, LaidAs.TASK)
 _Row = TypeVar("_Row", OutboxMail, Reminder)
 
 
@@ -94,7 +95,8 @@ class Desks:
             for draft in drafts:
                 outbox.move(session, draft.id or 0, (OutboxState.HELD,), OutboxState.PLANNED)
             for reminder in waiting:
-                reminders.move(session, reminder.id or 0, (ReminderState.HELD,), ReminderState.PLANNED)
+                way = None if reminder.laid_as in _ITEM else reminder.laid_as  # how an item comes is open again
+                reminders.move(session, reminder.id or 0, (ReminderState.HELD,), ReminderState.PLANNED, laid_as=way)
 
     def _leave_calendars(self) -> None:
         """Calendars that are not set up any more take nothing: what was on its way there goes as a mail, and what was

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calendar_offices import ANA, DAY, MARIA, MINUTE, CalendarOffice, MemoryCalendar, at, make_office
+from calendar_offices import ANA, DAY, HOUR, MARIA, MINUTE, CalendarOffice, MemoryCalendar, at, make_office
 from servers.calendars import RadicaleServer, TestCalendar
 
 from connectors.errors import Unavailable
 from connectors.memory_calendars import MemoryCalendarDesk
 from daemon.app import App, opened
 from daemon.calendar_items import CalendarItems
+from daemon.letters import Held
 from daemon.requests import answer
 from store import reminders
 from store.tables import Reminder, ReminderState
@@ -291,6 +292,27 @@ def test_an_answer_that_got_lost_leaves_one_of_the_two(
 
 def away(*_: Any, **__: Any) -> Any:
     raise Unavailable("ana", "nobody answers")
+
+
+def test_what_was_kept_back_on_its_way_into_the_calendar_is_laid_there_later(
+    office: CalendarOffice, asked: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calendar is away, and while it is the rep is not of the team for an hour."""
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryCalendarDesk, "put", away)
+        tick(asked)
+    uid = reminder(asked).item_uid
+    with monkeypatch.context() as patch:
+        patch.setattr("daemon.calendar_items.reminder_item", kept_back)
+        wait(office, asked)
+        assert reminder(asked).state == ReminderState.HELD
+    wait(office, asked, HOUR, 2)
+    assert (reminder(asked).state, reminder(asked).item_uid) == (ReminderState.PLACED, uid)
+    assert (len(own(office)), mails(office)) == (1, [])
+
+
+def kept_back(*_: Any) -> Any:
+    raise Held('"ana" is not of the team any more')
 
 
 @pytest.mark.parametrize("way", ["task"])
