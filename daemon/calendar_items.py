@@ -143,13 +143,15 @@ class CalendarItems:
                 )
             item = reminder_item(session, self.office, row, uid, start, now)
             fields = {"laid_as": LaidAs(item.kind.value), "calendar": self.name, "item_uid": uid, "due_at": start}
-            claimed = reminders.move(session, row.id, _OPEN, ReminderState.PLACING, attempts=row.attempts + 1, **fields)
+            fields["attempts"] = row.attempts + 1
+            # From the state it was found in: a worker that a reload let go may have claimed it under another UID.
+            claimed = reminders.move(session, row.id, (row.state,), ReminderState.PLACING, **fields)
         if not claimed:
             return False
         try:
             return self._note(row, self._reach().put(item))
-        except Misconfigured as error:  # said before anything is written: there is no calendar of this kind
-            return self._as_mail(row, error.message, item_uid=None)
+        except Misconfigured as error:  # no calendar of this kind, or no room: a try before may have left an item
+            return self._as_mail(row, error.message)
 
     def _lay_or_mail(self, row: Reminder) -> bool:
         """Its time has come while it was not known to lie there: it does, or it goes as a mail."""

@@ -12,7 +12,7 @@ import pytest
 from calendar_offices import ANA, DAY, HOUR, MARIA, MINUTE, CalendarOffice, MemoryCalendar, at, make_office
 from servers.calendars import RadicaleServer, TestCalendar
 
-from connectors.errors import Unavailable
+from connectors.errors import Misconfigured, Unavailable
 from connectors.memory_calendars import MemoryCalendarDesk
 from daemon.app import App, opened
 from daemon.calendar_items import CalendarItems
@@ -272,12 +272,6 @@ def test_an_answer_that_got_lost_leaves_one_of_the_two(
     office: CalendarOffice, asked: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Written, but the line broke before the answer, and the server is away: the mail comes, the item goes."""
-    put = MemoryCalendarDesk.put
-
-    def torn(self: MemoryCalendarDesk, item: Any, **options: Any) -> Any:
-        put(self, item, **options)
-        raise Unavailable("ana", "the line broke")
-
     with monkeypatch.context() as patch:
         patch.setattr(MemoryCalendarDesk, "put", torn)
         patch.setattr(MemoryCalendarDesk, "find", away)
@@ -288,6 +282,45 @@ def test_an_answer_that_got_lost_leaves_one_of_the_two(
     until(office, asked, DUE + DAY)
     assert (own(office), len(mails(office))) == ({}, 1)
     assert reminder(asked).state == ReminderState.PLACED
+
+
+def test_a_calendar_refused_after_an_answer_got_lost_leaves_one_of_the_two(
+    office: CalendarOffice, asked: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryCalendarDesk, "put", torn)
+        tick(asked)
+        patch.setattr(MemoryCalendarDesk, "put", full)
+        wait(office, asked)
+        assert reminder(asked).laid_as == "mail"
+    until(office, asked, DUE + MINUTE)
+    until(office, asked, DUE + DAY)
+    assert (own(office), len(mails(office))) == ({}, 1)
+
+
+_put = MemoryCalendarDesk.put
+
+
+def torn(self: MemoryCalendarDesk, item: Any, **options: Any) -> Any:
+    _put(self, item, **options)
+    raise Unavailable("ana", "the line broke")
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise Misconfigured("ana", "the mailbox is full")
+
+
+def test_of_two_that_lay_out_the_same_reminder_one_does(
+    office: CalendarOffice, asked: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a reload the worker of before may still be at it."""
+    planned, items = reminder(asked), asked.items["ana"]
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryCalendarDesk, "put", torn)
+        with pytest.raises(Unavailable):
+            items._lay(planned)
+    assert not items._lay(planned)
+    assert len(own(office)) == 1
 
 
 def away(*_: Any, **__: Any) -> Any:
