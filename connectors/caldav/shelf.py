@@ -79,10 +79,10 @@ class CaldavShelf:
     def home(self, kind: ItemKind) -> Folder:
         """The calendar of the settings, else the first that takes items of this kind, of those that are read if any
         does: in which order a server lists them means nothing."""
-        name = self._settings.tasks if kind is ItemKind.TASK else self._settings.reminders
-        for one in sorted(self._takers(kind), key=lambda one: not self._is_wanted(one.name)):
-            if not name or one.name.lower() == name.lower():
-                return Folder(one.path, one.name)
+        found = self._home(kind)
+        if found is not None:
+            return found
+        name = self._name_of_home(kind)
         what = "tasks" if kind is ItemKind.TASK else "reminders"
         message = f"no calendar called {name!r} takes {what}" if name else f"no calendar takes {what}"
         raise Misconfigured(
@@ -90,10 +90,10 @@ class CaldavShelf:
         )
 
     def locate(self, uid: str, kind: ItemKind) -> tuple[Folder, str] | None:
-        """Where we laid it, or wherever its owner moved it."""
-        home = self.home(kind)
-        if self._wire.ask("GET", self._url(home, f"{uid}.ics")).status == 200:  # HEAD breaks the line to Xandikos
-            return home, f"{uid}.ics"
+        """Where we laid it, or wherever its owner moved it: also where no calendar has the name of the settings now."""
+        home, ref = self._home(kind), f"{uid}.ics"
+        if home and self._wire.ask("GET", self._url(home, ref)).status == 200:  # HEAD breaks the line to Xandikos
+            return home, ref
         for one in self._takers(kind):
             answer = self._wire.ask("REPORT", one.url, calendar_query(_COMPONENTS[kind], uid), depth="1")
             if answer.status == 207:
@@ -142,6 +142,16 @@ class CaldavShelf:
 
     def _takers(self, kind: ItemKind) -> list[Calendar]:
         return [one for one in self._known().values() if _COMPONENTS[kind] in one.kinds and one.writable]
+
+    def _home(self, kind: ItemKind) -> Folder | None:
+        name = self._name_of_home(kind)
+        for one in sorted(self._takers(kind), key=lambda one: not self._is_wanted(one.name)):
+            if not name or one.name.lower() == name.lower():
+                return Folder(one.path, one.name)
+        return None
+
+    def _name_of_home(self, kind: ItemKind) -> str:
+        return self._settings.tasks if kind is ItemKind.TASK else self._settings.reminders
 
     def _url(self, folder: Folder, ref: str) -> str:
         return urljoin(self._calendar(folder).url, ref)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from calendar_contract import CalendarContract, CalendarDeskContract, event, read_all
@@ -11,6 +12,7 @@ from servers.davical import DavicalServer
 
 from connectors.caldav.settings import CaldavSettings
 from connectors.caldav.source import CaldavDesk, CaldavSource
+from connectors.errors import Misconfigured
 from connectors.parsing import InlineParser
 
 
@@ -127,6 +129,20 @@ class CaldavDeskSuite(CaldavHooks, CalendarDeskContract):
         found = desk.find(ITEM.uid, ITEM.kind)
         assert found is not None
         assert (found.calendar, found.ref) == (self.other.name, "another-name.ics")
+        assert desk.remove(found)
+        desk.close()
+
+    def test_an_item_is_found_after_its_calendar_got_another_name(self) -> None:
+        from calendar_contract import ITEM
+
+        desk = self.make_desk()
+        desk.put(ITEM)
+        desk.close()
+        desk = CaldavDesk(self.settings(reminders="as it was called"), InlineParser())
+        with pytest.raises(Misconfigured, match="as it was called"):
+            desk.put(replace(ITEM, uid=f"{ITEM.uid}-2"))
+        found = desk.find(ITEM.uid, ITEM.kind)
+        assert found is not None
         assert desk.remove(found)
         desk.close()
 
