@@ -175,6 +175,8 @@ class App:
                     accounts.change(session, name, retry_at=None)
         for name in names:
             self.outlets.mend(name)
+            if name in self.items:
+                self.items[name].mend()
             if self.ways:
                 self.ways.mend(name)
         return mended

@@ -71,6 +71,8 @@ class CalendarItems:
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _desk: CalendarDesk | None = None
     _rests_until: datetime | None = None
+    _refused: dict[int, datetime] = field(default_factory=dict)
+    """Reminder -> when it is tried again: what is wrong with it is not wrong with the others."""
     _failures: int = 0
     _looked_at: datetime | None = None
     _retired: bool = False
@@ -101,6 +103,11 @@ class CalendarItems:
                 for row in mine:
                     reminders.move(session, row.id or 0, _LYING, ReminderState.WITHDRAWING, reason=ERASED)
             return sum(not self._guard(self._withdraw, row) for row in mine)
+
+    def mend(self) -> None:
+        """Something was done about the login: its pauses are over. Waits for nothing that is done now."""
+        self._rests_until = None
+        self._refused.clear()
 
     def retire(self) -> None:
         """Touch nothing any more and let go of the connection: at once, or at the end of what is done now."""
@@ -283,14 +290,18 @@ class CalendarItems:
         return self._reach().find(row.item_uid, ItemKind.TASK if row.wanted_as == "task" else ItemKind.EVENT)
 
     def _guard(self, act: Callable[[Reminder], bool], row: Reminder) -> bool:
-        """Do one thing. A calendar that does not answer leaves the row as it is and gets a rest."""
-        if self._rests_until is not None and self.clock.now() < self._rests_until:
+        """Do one thing. A calendar that does not answer leaves the row as it is and gets a rest; one that cannot have
+        this row leaves it as it is, and the others go on."""
+        now, number = self.clock.now(), row.id or 0
+        if any(until is not None and now < until for until in (self._rests_until, self._refused.get(number))):
             return False
         try:
             done = act(row)
         except Held as held:
             with self.store.writing() as session:
-                reminders.move(session, row.id or 0, _OPEN, ReminderState.HELD, reason=held.message)
+                reminders.move(session, number, _OPEN, ReminderState.HELD, reason=held.message)
+        except Misconfigured as error:
+            self._set_aside(row, error)
         except QuietcrmError as error:
             self._rest(error)
         except (OperationalError, InterfaceError):
@@ -299,8 +310,15 @@ class CalendarItems:
             log.error("desk.failed", account=box_of(self.name), row=row.id, exc_info=error)  # the others go on
         else:
             self._failures, self._rests_until = 0, None
+            self._refused.pop(number, None)
             return done
         return False
+
+    def _set_aside(self, row: Reminder, error: Misconfigured) -> None:
+        number, verdict = row.id or 0, judge(error, 1, random.SystemRandom())
+        if number not in self._refused:
+            log.warning("reminder.refused", rule=row.rule, calendar=self.name, reason=verdict.reason)
+        self._refused[number] = self.clock.now() + verdict.pause
 
     def _rest(self, error: QuietcrmError) -> None:
         self._failures += 1

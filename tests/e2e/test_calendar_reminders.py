@@ -12,12 +12,13 @@ import pytest
 from calendar_offices import ANA, DAY, HOUR, MARIA, MINUTE, CalendarOffice, MemoryCalendar, at, make_office
 from servers.calendars import RadicaleServer, TestCalendar
 
-from connectors.errors import Misconfigured, Unavailable
+from connectors.errors import AuthRejected, Misconfigured, Unavailable
 from connectors.memory_calendars import MemoryCalendarDesk
 from daemon.app import App, opened
 from daemon.calendar_items import CalendarItems
 from daemon.letters import Held
 from daemon.requests import answer
+from daemon.sign_ins import SignIns
 from store import reminders
 from store.tables import Reminder, ReminderState
 
@@ -321,6 +322,50 @@ def test_of_two_that_lay_out_the_same_reminder_one_does(
             items._lay(planned)
     assert not items._lay(planned)
     assert len(own(office)) == 1
+
+
+def test_a_reminder_that_its_calendar_refuses_keeps_no_other_waiting(
+    office: CalendarOffice, asked: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for again once an hour."""
+    tick(asked)
+    found, asked_for = MemoryCalendarDesk.find, []
+
+    def picky(self: MemoryCalendarDesk, uid: str, kind: Any) -> Any:
+        if uid == first.item_uid:
+            asked_for.append(uid)
+            raise Misconfigured("ana", "no calendar takes tasks")
+        return found(self, uid, kind)
+
+    first = reminder(asked)
+    monkeypatch.setattr(MemoryCalendarDesk, "find", picky)
+    wait(office, asked)
+    office.deliver(office.letter())
+    read_mail(asked)
+    tick(asked)
+    assert len(own(office)) == 2
+    wait(office, asked, times=9)
+    assert len(asked_for) == 1
+    wait(office, asked)
+    assert len(asked_for) == 2
+
+
+def test_after_a_new_sign_in_the_rest_is_over(
+    office: CalendarOffice, asked: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryCalendarDesk, "put", signed_out)
+        tick(asked)
+    wait(office, asked)
+    assert own(office) == {}
+    monkeypatch.setattr(SignIns, "news", lambda _: ("ana",))
+    asked.note_sign_ins()
+    tick(asked)
+    assert len(own(office)) == 1
+
+
+def signed_out(*_: Any, **__: Any) -> Any:
+    raise AuthRejected("ana", "the sign-in has expired or was revoked")
 
 
 def away(*_: Any, **__: Any) -> Any:
