@@ -26,8 +26,11 @@ MOST_PROBLEMS = 100
 MOST_REPAIRS = 12
 BEYOND = 1 << 60
 REPAIR_BUDGET = 400_000  # characters read again while remedies are tried
-UNUSUAL = re.compile(r"[\t\x85\u2028\u2029\ufeff]|^(?:%|---|\.\.\.)|(?:^|[\s\[{,])\?(?![^\s\]},])", re.MULTILINE)
-"""What libyaml may take otherwise: Tabs, rare line ends, directives, several documents, `? ` before a key."""
+UNUSUAL = re.compile(
+    r"""[\t\x85\u2028\u2029\ufeff]|^(?:%|---|\.\.\.)|(?:^|[\s\[{,])\?(?![^\s\]},])|["'] *:\S""", re.MULTILINE
+)
+"""What libyaml may take otherwise: Tabs, rare line ends, directives, several documents, `? ` before a key, and a colon
+that stands between a closing quote and whatever follows (`["New order":]`)."""
 CUT = re.compile(r" #\S")
 
 

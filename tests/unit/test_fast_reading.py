@@ -69,10 +69,20 @@ def test_slips_of_the_hand_are_found_as_before(slip, name: str) -> None:  # type
         same(mutation.files.get(mutation.file, b"").decode(errors="replace"))  # b"": the file is gone
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize(
+    "rest", [":]", " :]", ":, c]", ":c]", ':"c"]', ":[c]]", ":{c: d}]", ":# c\n]", ": ]", ": c]", ":\n]"]
+)
+def test_a_quoted_key_in_brackets(quote: str, rest: str) -> None:
+    """libyaml takes it with nothing behind the colon too."""
+    same(f"subject: [{quote}Novo pedido{quote}, {quote}New order{quote}{rest}\n")
+
+
 @settings(max_examples=300)
 @given(st.sampled_from(FRAGMENTS), st.lists(st.tuples(st.floats(0, 1), st.sampled_from(PIECES), st.booleans())))
 @example("a: b\n", [(1.0, "? ", False)])
 @example("?", [])
+@example('a: ["b", "c"]\n', [(0.8, ":", False)])
 @example("{a", [])
 @example("a: [b,{ c: d]", [])
 def test_whatever_is_changed(text: str, changes: list[tuple[float, str, bool]]) -> None:
