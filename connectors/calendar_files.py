@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = ["CalendarFiles", "FileCalendarDesk", "FileCalendarSettings", "FileCal
 
 _LARGEST = 32 << 20
 _SUFFIX = ".ics"
+_CUT = "it ends in the middle"
 _SETTLED = 2_000_000_000
 """Nanoseconds after which the time stamp of a file can be trusted: before, it may change within one tick."""
 
@@ -51,6 +52,11 @@ class _File:
     path: Path
     objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     trouble: str = ""
+
+    @property
+    def within(self) -> str:
+        """What the names of objects begin with of which this file holds several."""
+        return f"{_name(self.path)}#"
 
 
 _Kept = dict[Path, tuple[tuple[int, int, int], _File]]
@@ -79,9 +85,11 @@ class CalendarFiles:
         return [one for one in self._every() if (not only or one.name.lower() in only) and one.name.lower() not in skip]
 
     def changes(self, folder: Folder, token: str) -> Changes:
-        """All there is, by hash: files tell of nothing."""
-        found = {ref: version for one in self._files(folder) for ref, (_, version) in one.objects.items()}
-        return Changes(token="", changed=found, complete=True)
+        """All there is, by hash: files tell of nothing. What lay in a file that cannot be read may lie there still."""
+        files = self._files(folder)
+        found = {ref: version for one in files for ref, (_, version) in one.objects.items()}
+        unclear = tuple(one.within for one in files if one.trouble)
+        return Changes(token="", changed=found, complete=True, unclear=unclear)
 
     def load(self, folder: Folder, refs: Sequence[str]) -> Mapping[str, Loaded]:
         """Those that are there."""
@@ -89,6 +97,8 @@ class CalendarFiles:
         found: dict[str, Loaded] = {}
         for file in self._files(folder):
             mine = wanted & file.objects.keys()
+            if file.trouble:
+                mine |= {ref for ref in wanted if ref.startswith(file.within)}
             if mine:
                 found |= self._load(file, mine)
         return found
@@ -201,16 +211,18 @@ class CalendarFiles:
         return found
 
     def _load(self, file: _File, refs: set[str]) -> dict[str, Loaded]:
-        if file.trouble:
-            return {ref: Loaded(version=file.objects[ref][1], trouble=file.trouble) for ref in refs}
         try:
-            data = file.path.read_bytes()
-        except OSError:
+            data = b"" if file.trouble else file.path.read_bytes()
+        except FileNotFoundError:
             return {}
+        except OSError as error:
+            return _unread(replace(file, trouble=_unreadable(error)), refs)
+        pieces = take_apart(data)
+        if file.trouble or not pieces.closed:
+            return _unread(replace(file, trouble=file.trouble or _CUT), refs)
         name = _name(file.path)
         if name in refs:
             return {name: Loaded(data=data, version=_hash(data))}
-        pieces = take_apart(data)
         there = {ref: file.objects[ref][0] for ref in refs if file.objects[ref][0] in pieces.by_uid}
         objects = {ref: pieces.object_of(uid) for ref, uid in there.items()}
         return {ref: Loaded(data=one, version=_hash(one)) for ref, one in objects.items()}
@@ -237,7 +249,7 @@ def _look(path: Path, was: _Kept, kept: _Kept, *, export: bool) -> _File:
         before = was.get(path)
         found = before[1] if before and before[0] == mark else _read(path, state.st_size, export=export)
     except OSError as error:
-        return _broken(path, f"it cannot be read: {error.strerror}")
+        return _broken(path, _unreadable(error))
     if mark[0] < looked_at - _SETTLED:
         kept[path] = mark, found
     return found
@@ -250,8 +262,8 @@ def _read(path: Path, size: int, *, export: bool) -> _File:
     data = path.read_bytes()
     pieces = take_apart(data)
     several = export or len(pieces.by_uid) > 1
-    if several and not pieces.closed:
-        return _broken(path, "it ends in the middle")
+    if not pieces.closed:
+        return _broken(path, _CUT, uid="" if several else next(iter(pieces.by_uid), ""))
     name = _name(path)
     if several:
         objects = {f"{name}#{_hash(uid.encode())}": (uid, _hash(pieces.object_of(uid))) for uid in pieces.by_uid}
@@ -260,8 +272,17 @@ def _read(path: Path, size: int, *, export: bool) -> _File:
     return _File(path=path, objects=objects)
 
 
-def _broken(path: Path, trouble: str) -> _File:
-    return _File(path=path, objects={_name(path): ("", _hash(trouble.encode()))}, trouble=trouble)
+def _broken(path: Path, trouble: str, uid: str = "") -> _File:
+    return _File(path=path, objects={_name(path): (uid, _hash(trouble.encode()))}, trouble=trouble)
+
+
+def _unread(file: _File, refs: set[str]) -> dict[str, Loaded]:
+    """Why these objects of the file cannot be read; in no version, where the file no longer names them."""
+    return {ref: Loaded(version=file.objects.get(ref, ("", ""))[1], trouble=file.trouble) for ref in refs}
+
+
+def _unreadable(error: OSError) -> str:
+    return f"it cannot be read: {error.strerror}"
 
 
 def _name(path: Path) -> str:

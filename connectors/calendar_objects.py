@@ -39,12 +39,14 @@ class Changes:
     changed    objects that are new or changed, with their versions
     removed    objects that are gone
     complete   `changed` lists all objects there are; what is not among them is gone
+    unclear    ... unless its name begins with one of these: where they lie could not be looked at
     """
 
     token: str
     changed: Mapping[str, str] = field(default_factory=dict)
     removed: Sequence[str] = ()
     complete: bool = False
+    unclear: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,7 @@ class ObjectCalendarSource:
         place.token = changes.token
         gone = [ref for ref in changes.removed if ref in place.known]
         if changes.complete:
-            gone += [ref for ref in place.known if ref not in changes.changed]
+            gone += [ref for ref in place.known if ref not in changes.changed and not ref.startswith(changes.unclear)]
         for ref in dict.fromkeys(gone):
             del place.known[ref]
             harvest.removed.append((folder.name, ref))

@@ -21,7 +21,7 @@ class Pieces:
 
     frame     lines that every object keeps: those of the calendar, its time zones
     by_uid    UID -> the lines of its events and tasks, in their order; "" for those without one
-    closed    the file goes on to its end (END:VCALENDAR)
+    closed    the file goes on to its end (END:VCALENDAR, of the last calendar in it)
     """
 
     frame: list[str] = field(default_factory=list)
@@ -41,9 +41,11 @@ def take_apart(data: bytes) -> Pieces:
     pieces = Pieces()
     for block in _blocks(_LINE_END.split(decode(data))):
         kind = _word(block[0])
+        if kind in _EDGES:
+            pieces.closed = kind == "END:VCALENDAR"
         if kind == "END:VCALENDAR":
-            pieces.closed = True
-        elif kind.removeprefix("BEGIN:") in _SORTED:
+            continue
+        if kind.removeprefix("BEGIN:") in _SORTED:
             pieces.by_uid.setdefault(_uid(block), []).extend(block)
         elif kind != "BEGIN:VCALENDAR" or not pieces.frame:
             pieces.frame += block

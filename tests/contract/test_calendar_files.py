@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from calendar_contract import (
     ITEM,
+    LATER,
     WINDOW,
     CalendarContract,
     CalendarDeskContract,
@@ -65,6 +66,50 @@ class TestFolderSource(FolderHooks, CalendarContract):
         self.put("export", calendar(vevent("e1"), vevent("e2", "SEQUENCE:1")))
         later = read_all(source, run.cursor)
         assert (later.names, len(later.removed)) == (["e2"], 1)
+
+    @pytest.mark.parametrize("length", [0, 30, 100, 350, 400, 408])
+    def test_a_file_that_is_being_written_takes_nothing_away(self, length: int) -> None:
+        whole = calendar(vevent("e1"), vevent("e2"), vevent("e3"))
+        self.put("all", whole)
+        self.put("alone", event("alone"))
+        self.put("other", event("other"))
+        source = self.make_source()
+        run = read_all(source)
+        assert run.names == ["alone", "e1", "e2", "e3", "other"]
+        self.put("all", whole[:length])
+        self.put("alone", event("alone")[: length // 3])
+        self.remove("other")
+        later = read_all(source, run.cursor)
+        assert (later.read, later.removed) == ([], [("Ana", "other.ics")])
+        assert {(bad.ref, bad.reason) for bad in later.unreadable} >= {("all.ics", "it ends in the middle")}
+        moved = read_all(source, later.cursor, LATER)
+        assert (moved.read, moved.removed) == ([], [])
+        self.put("all", whole)
+        self.put("alone", event("alone"))
+        again = read_all(source, moved.cursor, LATER)
+        assert again.names == ["alone", "e1", "e2", "e3"]
+        assert again.removed == [("Ana", "all.ics")]  # the half file itself, in which no meeting was known
+        assert read_all(source, again.cursor, LATER).removed == []
+
+    def test_several_calendars_in_one_file_of_which_the_last_is_cut(self) -> None:
+        whole = event("e1") + event("e2")
+        self.put("all", whole)
+        source = self.make_source()
+        run = read_all(source)
+        self.put("all", whole[: len(event("e1")) + 40])
+        later = read_all(source, run.cursor)
+        assert (run.names, later.read, later.removed) == (["e1", "e2"], [], [])
+
+    def test_a_file_that_shrinks_between_two_looks_takes_nothing_away(self) -> None:
+        whole = calendar(vevent("e1"), vevent("e2"), vevent("e3"))
+        self.put("all", whole)
+        source = self.make_source()
+        first = source.fetch(None, WINDOW, limit=1)
+        self.put("all", whole[:350])
+        second = source.fetch(first.cursor, WINDOW, limit=5)
+        assert (second.read, second.removed) == ((), ())
+        self.put("all", whole)
+        assert {*read_all(source, second.cursor).names} >= {"e2", "e3"}
 
     def test_a_folder_of_another_alphabet_has_a_name_that_can_be_kept(self) -> None:
         folder = Path(os.fsdecode(os.fsencode(self.root) + b"/Caf\xe9"))
@@ -139,6 +184,17 @@ class TestFolderDesk(FolderHooks, CalendarDeskContract):
         assert not desk.put(replace(ITEM, summary="x"), revision=found.revision).written
         assert not desk.remove(found)
         assert not desk.remove(placed)
+        assert self.snapshot() == before
+
+    def test_an_item_of_ours_that_is_half_written_is_not_gone(self) -> None:
+        desk = self.make_desk()
+        desk.put(ITEM)
+        self.overwrite(ITEM.uid, (self.stored(ITEM.uid) or b"")[:-20])
+        before = self.snapshot()
+        found = desk.find(ITEM.uid, ITEM.kind)
+        assert found is not None
+        assert not found.ours
+        assert not desk.remove(found)
         assert self.snapshot() == before
 
     def test_an_item_is_followed_into_another_calendar(self) -> None:
