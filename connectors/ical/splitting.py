@@ -12,7 +12,7 @@ __all__ = ["Pieces", "take_apart"]
 
 _LINE_END = re.compile("\r\n|\n|\r")
 _EDGES = frozenset({"BEGIN:VCALENDAR", "END:VCALENDAR"})
-_SORTED = frozenset({"VEVENT", "VTODO"})
+_ZONE = "BEGIN:VTIMEZONE"
 
 
 @dataclass(slots=True)
@@ -20,7 +20,8 @@ class Pieces:
     """What a file holds.
 
     frame     lines that every object keeps: those of the calendar, its time zones
-    by_uid    UID -> the lines of its events and tasks, in their order; "" for those without one
+    by_uid    UID -> the lines of its components, in their order: events, tasks, diary entries and whatever else is
+              no time zone; "" for those without one
     closed    the file goes on to its end (END:VCALENDAR, of the last calendar in it)
     """
 
@@ -45,7 +46,7 @@ def take_apart(data: bytes) -> Pieces:
             pieces.closed = kind == "END:VCALENDAR"
         if kind == "END:VCALENDAR":
             continue
-        if kind.removeprefix("BEGIN:") in _SORTED:
+        if kind.startswith("BEGIN:") and kind not in ("BEGIN:VCALENDAR", _ZONE):
             pieces.by_uid.setdefault(_uid(block), []).extend(block)
         elif kind != "BEGIN:VCALENDAR" or not pieces.frame:
             pieces.frame += block

@@ -186,6 +186,23 @@ class TestFolderDesk(FolderHooks, CalendarDeskContract):
         assert not desk.remove(placed)
         assert self.snapshot() == before
 
+    @pytest.mark.parametrize("kind", ["VJOURNAL", "VFREEBUSY", "VAVAILABILITY", "X-NOTE"])
+    @pytest.mark.parametrize("uid", ["diary", ""])
+    def test_what_else_was_put_into_our_file_is_kept(self, kind: str, uid: str) -> None:
+        desk = self.make_desk()
+        placed = desk.put(ITEM)
+        mine = (self.stored(ITEM.uid) or b"").decode()
+        named = f"UID:{uid}\r\n" if uid else ""
+        diary = f"BEGIN:{kind}\r\n{named}SUMMARY:My diary\r\nEND:{kind}\r\nEND:VCALENDAR"
+        self.overwrite(ITEM.uid, mine.replace("END:VCALENDAR", diary).encode())
+        before = self.snapshot()
+        found = desk.find(ITEM.uid, ITEM.kind)
+        assert found is not None
+        assert not desk.put(replace(ITEM, summary="x", sequence=1), revision=found.revision).written
+        assert not desk.remove(found)
+        assert not desk.remove(placed)
+        assert self.snapshot() == before
+
     def test_an_item_of_ours_that_is_half_written_is_not_gone(self) -> None:
         desk = self.make_desk()
         desk.put(ITEM)
